@@ -1,0 +1,3 @@
+"""AEN: team notebooks on your own machines."""
+
+__version__ = "0.1.0"

@@ -1,0 +1,5 @@
+"""Configuration: one typed model (`model.py`), how it is read (`load.py`), how it is shown (`show.py`)."""
+
+from aen.config.model import Config
+
+__all__ = ["Config"]

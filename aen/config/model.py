@@ -1,0 +1,231 @@
+"""The configuration's model: type, default and help of every option, one line each."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field, SecretStr
+
+
+class Section(BaseModel):
+    """A part of the configuration. Unknown keys are errors."""
+
+    model_config = ConfigDict(extra="forbid", validate_default=True)
+
+
+class Tls(Section):
+    """A certificate (one PEM chain) and its key."""
+
+    cert: Path | None = Field(None, description="PEM file with the certificate and its chain, leaf first.")
+    key: Path | None = Field(None, description="PEM file with the private key, without a passphrase.")
+
+
+class Accounts(Section):
+    """Linux accounts of people on compute nodes."""
+
+    mode: Literal["auto", "managed", "existing", "single"] = Field(
+        "auto",
+        description="managed: AEN makes them; existing: they must be there; single: everything runs as the user who started AEN; auto: managed as root, else single.",
+    )
+    first_uid: int = Field(
+        20000, description="managed: the lowest uid that AEN gives (a recreated name gets a new one).", ge=1000
+    )
+
+
+class Ops(Section):
+    """The operations page."""
+
+    listen: str = Field(
+        "127.0.0.1:8088",
+        description="Where /-/live, /-/ready, /-/health and /-/metrics answer (host:port; port 0: any; off: nowhere).",
+    )
+
+
+class Log(Section):
+    """The log."""
+
+    level: Literal["debug", "info", "warning", "error"] = Field("info", description="The least that is written. [live]")
+    format: Literal["auto", "text", "json"] = Field(
+        "auto", description="text on a terminal and JSON otherwise (auto), or always one of them."
+    )
+
+
+class Registration(Section):
+    """Who may sign up."""
+
+    open: bool = Field(
+        False,
+        description="Anybody who reaches the server may make an account. Can be changed by an administrator in the browser.",
+    )
+
+
+class Login(Section):
+    """Logins in a browser."""
+
+    days: float = Field(14, description="A login ends so many days after it was made.", gt=0)
+    attempts: int = Field(
+        10, description="Failed attempts per account and per address before waiting is asked for.", ge=1
+    )
+    backends: list[str] = Field(["local"], description="Which login back ends are tried, in this order.")
+
+
+class Server(Section):
+    """The server: accounts, projects, pages, API."""
+
+    listen: str = Field(
+        "",
+        description="host:port, or unix:/path behind a front proxy. Empty: 80 (443 with TLS) as root, else 8080; on 127.0.0.1 in evaluation mode.",
+    )
+    url: str = Field("", description="The address people use, as https://aen.example.org. Empty: made from `listen`.")
+    tls: Tls = Field(default_factory=Tls)
+    redirect_listen: str = Field("", description="host:port of a listener that only redirects to `url`.")
+    trusted_proxies: list[str] = Field(
+        [], description="Addresses or networks whose X-Forwarded-* headers are believed."
+    )
+    secret_key: SecretStr = Field(
+        SecretStr(""),
+        description="Encrypts login cookies; at least 32 characters. Empty: made at first start and kept in the data directory.",
+    )
+    registration: Registration = Field(default_factory=Registration)
+    login: Login = Field(default_factory=Login)
+
+
+class GatewayLimits(Section):
+    """What one client may take."""
+
+    head_bytes: int = Field(32768, description="Longest request or response head, bytes.", ge=1024)
+    headers: int = Field(128, description="Most header lines in one head.", ge=8)
+    head_seconds: float = Field(15, description="A head must be complete after so many seconds.", gt=0)
+    connect_seconds: float = Field(5, description="Connecting to an app may take so long.", gt=0)
+    first_byte_seconds: float = Field(600, description="An app may take so long before it begins to answer.", gt=0)
+    idle_seconds: float = Field(
+        75, description="A kept-alive connection is closed after so long without a request.", gt=0
+    )
+    body_bytes: int = Field(0, description="Largest request body, bytes; 0: no limit.", ge=0)
+
+
+class Gateway(Section):
+    """The gateway: leads people to their apps."""
+
+    listen: str = Field("", description="host:port. Empty: port 8089; on 127.0.0.1 in evaluation mode.")
+    url: str = Field(
+        "", description="The address people's browsers reach it by; may hold {project}. Empty: made from `listen`."
+    )
+    api_url: str = Field(
+        "", description="A second address for scripts, API tokens only, used when `url` holds {project}."
+    )
+    datacenter: str = Field("main", description="The data center that this gateway (or compute node) belongs to.")
+    workers: int = Field(1, description="Data plane processes; more than one needs a gateway of its own.", ge=1)
+    tls: Tls = Field(default_factory=Tls)
+    redirect_listen: str = Field("", description="host:port of a listener that only redirects to `url`.")
+    trusted_proxies: list[str] = Field(
+        [], description="Addresses or networks whose X-Forwarded-* headers are believed."
+    )
+    limits: GatewayLimits = Field(default_factory=GatewayLimits)
+    drain_seconds: float = Field(10, description="At the end, requests under way may take so long.", ge=0)
+
+
+class Compute(Section):
+    """A compute node: holds projects and runs apps."""
+
+    listen: str = Field(
+        "", description="host:port for gateways on other hosts (default 5002); not opened with --role all."
+    )
+    name: str = Field("", description="The node's name. Empty: the host's name.")
+    project_root: Path = Field(
+        Path(),
+        description="Where projects live (AEN 4: projectRoot). Empty: /projects as root, else <data_dir>/projects.",
+    )
+    skeleton: Path = Field(Path(), description="What a new project is copied from. Empty: the one that comes with AEN.")
+    starts: int = Field(
+        0, description="App servers that may start at the same time; 0: as many as there are processors.", ge=0
+    )
+    ready_seconds: float = Field(90, description="An app server must answer after so many seconds.", gt=0)
+    stop_seconds: float = Field(10, description="After so many seconds an app that was told to end is killed.", gt=0)
+    idle_hours: float = Field(
+        0, description="Sessions without activity are stopped after so many hours; 0: never.", ge=0
+    )
+
+
+class Acl(Section):
+    """Permissions of project files."""
+
+    group: Literal["private-only", "always", "never"] = Field(
+        "private-only",
+        description="Whether the owner's primary group gets rights: only when it is private to the owner, always, or never.",
+    )
+    subject: Literal["users", "group"] = Field(
+        "users", description="Team members get rights by name (users) or by one group for each project (group)."
+    )
+
+
+class Environments(Section):
+    """Environments of projects."""
+
+    backend: str = Field("venv", description="venv (uv and a package index), or conda.")
+    channels: list[str] = Field([], description="conda: channels, file:// included.")
+    executable: Path | None = Field(
+        None, description="conda: a conda, mamba or micromamba to use instead of the built-in one."
+    )
+    packages: list[str] = Field(
+        [],
+        description="Packages of the default environment, besides ipykernel and pip. Empty: the list that comes with AEN.",
+    )
+
+
+class StoreOptions(Section):
+    """Where the server keeps its documents."""
+
+    url: str = Field("", description="sqlite:///path or mongodb://… Empty: sqlite in the data directory.")
+
+
+class BusOptions(Section):
+    """How nodes on different hosts talk."""
+
+    mode: Literal["local", "managed", "external"] = Field(
+        "local", description="local: one process; managed: AEN runs nats-server; external: a NATS that you run."
+    )
+    url: str = Field("", description="external: nats://host:port or tls://host:port.")
+
+
+class App(Section):
+    """An app told in YAML: any HTTP server that takes a socket or port and a prefix."""
+
+    title: str = Field("", description="What people see.")
+    icon: str = Field("app", description="Name of an icon.")
+    command: list[str] = Field(
+        description="Program and arguments; {socket} {port} {prefix} {project} {user} are replaced."
+    )
+    ready: str = Field("", description="A path below the prefix that answers once the app is up.")
+    shared: bool = Field(False, description="One for the whole team, run as the project's owner.")
+    strip_prefix: bool = Field(False, description="Take the prefix off the path before the app sees it.")
+    env: dict[str, str] = Field({}, description="Environment variables.")
+
+
+class Config(Section):
+    """All of it."""
+
+    data_dir: Path = Field(Path(), description="What AEN keeps. Empty: /var/lib/aen as root, else $XDG_DATA_HOME/aen.")
+    run_dir: Path = Field(
+        Path(),
+        description="Sockets. Empty: /run/aen as root, else $XDG_RUNTIME_DIR/aen-<hash> or a private temporary folder.",
+    )
+    envs_dir: Path = Field(
+        Path(),
+        description="Root environments. Empty: /opt/aen/envs as root, else <data_dir>/envs. Best on one file system with the projects.",
+    )
+    service_account: str = Field(
+        "aen", description="The account AEN runs as when it is started by root (AEN 4: AEN_SRVC_ACCT)."
+    )
+    accounts: Accounts = Field(default_factory=Accounts)
+    ops: Ops = Field(default_factory=Ops)
+    log: Log = Field(default_factory=Log)
+    server: Server = Field(default_factory=Server)
+    gateway: Gateway = Field(default_factory=Gateway)
+    compute: Compute = Field(default_factory=Compute)
+    acl: Acl = Field(default_factory=Acl)
+    environments: Environments = Field(default_factory=Environments)
+    store: StoreOptions = Field(default_factory=StoreOptions)
+    bus: BusOptions = Field(default_factory=BusOptions)
+    apps: dict[str, App] = Field({}, description="Apps besides the built-in ones, by name.")

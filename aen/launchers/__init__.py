@@ -1,0 +1,150 @@
+"""Launchers: how accounts, project files and processes are touched. This is the contract.
+
+`process.py` speaks to the privileged launcher (`privileged.py`: root, or unprivileged in evaluation mode) over a socketpair.
+Verbs are fixed. The privileged side checks every input as if it were hostile; what it may touch it has from `Policy`,
+which it is given before the parent drops root, never from a verb.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+from aen.errors import Conflict, Invalid
+
+
+class Unsupported(Invalid):
+    """This launcher can't do that: it does not run as root."""
+
+
+class ForeignAccount(Conflict):
+    """There is an account of that name which AEN did not make: it is never taken over."""
+
+
+@dataclass(frozen=True)
+class Policy:
+    """What the launcher may touch. Sent once, as JSON, before privileges drop."""
+
+    mode: str  # managed | existing | single
+    service_uid: int
+    service_gid: int
+    service_account: str
+    project_root: str
+    run_dir: str
+    envs_dir: str  # root environments: service- or root-owned
+    state_dir: str  # root-owned: the accounts AEN made, the apps it started
+    log_dir: str  # app logs: <log_dir>/<session>.log, readable by their user and the service account
+    first_uid: int = 20000
+    acl_group: str = "private-only"
+
+
+@dataclass(frozen=True)
+class Account:
+    """A Linux account on this node."""
+
+    user: str
+    uid: int
+    gid: int
+    home: str
+    shell: str
+    private_group: bool
+
+
+@dataclass(frozen=True)
+class ProjectRef:
+    """A project as the launcher needs it. `team` maps user → role (the owner included), `former` are ex-members."""
+
+    owner: str
+    name: str
+    team: Mapping[str, str]
+    former: Sequence[str] = ()
+
+
+@dataclass(frozen=True)
+class AppSpec:
+    """One app server to start. `environ` is the whole environment: nothing is inherited."""
+
+    session: str
+    generation: int
+    user: str
+    owner: str
+    project: str
+    argv: Sequence[str]
+    environ: Mapping[str, str]
+    cwd: str  # entered as the user
+    socket: str = ""  # the socket whose ACL is set once it is there; below <run_dir>/<short>/
+    limits: Mapping[str, int] = field(default_factory=dict)  # memory_bytes, processes, files
+
+
+@dataclass(frozen=True)
+class Process:
+    """An app server's leader, recognisable after a restart of AEN and a reuse of the pid."""
+
+    session: str
+    generation: int
+    pid: int
+    start_time: int  # field 22 of /proc/<pid>/stat
+    boot_id: str
+    uid: int
+
+
+@dataclass(frozen=True)
+class WalkReport:
+    """What applying permissions found and did."""
+
+    looked_at: int = 0
+    changed: int = 0
+    passed_on: int = 0
+    skipped: int = 0
+    notes: Sequence[str] = ()
+    seconds: float = 0.0
+
+
+class Launcher(Protocol):
+    """The verbs. All raise AenErrors: Invalid (hostile or wrong input), NotFound, Conflict, Unavailable (launcher gone)."""
+
+    isolated: bool  # False: every app runs as one and the same user
+
+    async def ensure_account(self, user: str) -> Account:
+        """The person's account, made when the mode allows. ForeignAccount, Conflict (existing: missing here), Invalid (service account, root)."""
+
+    async def make_run_dir(self, session: str, user: str) -> str:
+        """A fresh `<run_dir>/<short>`: 0700 of the user, ACL lets the service account through. Returns the path (short enough for a socket)."""
+
+    async def prepare_project(self, project: ProjectRef, skeleton: str) -> bool:
+        """Make `<project_root>/<owner>/<name>` from the skeleton (built beside, renamed into place). False: it was there."""
+
+    async def publish_environment(self, project: ProjectRef, name: str, source: str) -> bool:
+        """Clone the root environment `source` (below envs_dir) to `envs/<name>`, built beside and renamed. False: it was there."""
+
+    async def apply_permissions(self, project: ProjectRef, *, top_only: bool = False) -> WalkReport:
+        """Bring the tree in line with the team (DESIGN 8). `top_only`: the project directory itself, at once."""
+
+    async def rename_project(self, project: ProjectRef, new_name: str) -> None:
+        """Move the directory. Conflict when the new one exists."""
+
+    async def delete_project(self, project: ProjectRef) -> None:
+        """Remove the directory and all in it (safe walk). Fine when it is gone."""
+
+    async def start(self, spec: AppSpec) -> Process:
+        """Start an app server in its own session, as the user, limits set before the uid changes, output to its log."""
+
+    async def stop(self, process: Process, grace: float) -> None:
+        """TERM to all its processes, then KILL after `grace` seconds; returns when they are gone."""
+
+    async def end_user(self, user: str, project: ProjectRef | None = None) -> int:
+        """End a person's app servers (of one project); returns how many. For ex-members and locked people."""
+
+    async def adopt(self, process: Process) -> bool:
+        """Whether that very process (not a later one with its pid) still runs; from now on `exited` tells of its end."""
+
+    async def log_tail(self, session: str, lines: int) -> str:
+        """The end of the app server's log; empty when there is none."""
+
+    def exited(self, process: Process) -> asyncio.Future[int | None]:
+        """Done when the process ends: with its exit code, or None when nobody knows it."""
+
+    def health(self) -> dict[str, Any]:
+        """Whether the launcher lives, and which mode it is in."""

@@ -1,0 +1,306 @@
+"""Messages: what roles say to each other. Events are past tense, commands imperative, each command has one answer.
+
+Every command carries an `id` that its receiver remembers, so it may be sent twice.
+"""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from pydantic import Field
+
+from aen.model import Word, new_id
+from aen.model.node import Load
+from aen.model.project import Member, ProjectState
+from aen.model.route import Revocation, Route, TokenLogin
+from aen.model.session import Phase, Step
+
+
+class Event(Word):
+    """A fact. Delivered at most once: truth never rides on it."""
+
+
+class Command(Word):
+    """A wish with one answer."""
+
+    answer: ClassVar[type[Word]]
+    id: str = Field(default_factory=new_id)
+
+
+class Done(Word):
+    """The answer that says no more than that it is done."""
+
+
+# ── server → compute ────────────────────────────────────────────────────────────────────────────────
+
+
+class ProjectSpec(Word):
+    """What a compute node must know of a project: all of it comes along, so the node asks nobody."""
+
+    id: str
+    owner: str
+    name: str
+    team: list[Member]
+    former: list[str] = Field(default_factory=list)
+
+
+class StartSession(Command):
+    """Start a session, or say how the one of this generation is doing. Answered at once; steps follow as events."""
+
+    session: str
+    generation: int
+    project: ProjectSpec
+    user: str  # whose account runs it
+    app: str
+    app_server: str
+    shared: bool = False
+
+
+class StopSession(Command):
+    """End a session's processes. Answered when they are gone, or when the session is not known."""
+
+    session: str
+    generation: int = 0  # 0: whichever runs
+    reason: str = ""
+
+
+class PrepareProject(Command):
+    """Steps account, directory, environment, permissions, without an app. Answered at once; `ProjectReported` follows."""
+
+    project: ProjectSpec
+
+
+class ApplyPermissions(Command):
+    """Bring the project's files in line with its team. The directory itself is done when this is answered."""
+
+    project: ProjectSpec
+    repair: bool = False  # walk everything before answering
+
+
+class PermissionsReport(Word):
+    """What a walk found and did."""
+
+    looked_at: int = 0
+    changed: int = 0
+    passed_on: int = 0  # inodes of former members given to the owner
+    skipped: int = 0
+    notes: list[str] = Field(default_factory=list)
+    seconds: float = 0.0
+
+
+class RenameProject(Command):
+    """Move a stopped project's directory."""
+
+    project: ProjectSpec
+    new_name: str
+
+
+class DeleteProject(Command):
+    """Remove a project's directory and all in it."""
+
+    project: ProjectSpec
+
+
+class ReadSessionLog(Command):
+    """The end of an app server's log."""
+
+    session: str
+    lines: int = 200
+
+
+class SessionLog(Word):
+    """The answer to ReadSessionLog."""
+
+    text: str
+
+
+class SessionReport(Word):
+    """How a session is doing, as its node sees it."""
+
+    session: str
+    generation: int
+    phase: Phase
+    reason: str = ""
+    log_tail: str = ""
+    steps: list[Step] = Field(default_factory=list)
+    upstream: str = ""
+    uid: int = -1
+    secret: str = ""
+    activity: int = 0
+    activity_source: str = ""
+
+
+StartSession.answer = SessionReport
+StopSession.answer = Done
+PrepareProject.answer = Done
+ApplyPermissions.answer = PermissionsReport
+RenameProject.answer = Done
+DeleteProject.answer = Done
+ReadSessionLog.answer = SessionLog
+
+# ── compute → everybody ─────────────────────────────────────────────────────────────────────────────
+
+
+class SessionReported(Event):
+    """A session on a node changed: a step, a phase, its activity."""
+
+    node: str
+    report: SessionReport
+
+
+class ProjectReported(Event):
+    """A project's preparation went on or ended."""
+
+    node: str
+    project: str
+    state: ProjectState
+    reason: str = ""
+    log_tail: str = ""
+    steps: list[Step] = Field(default_factory=list)
+
+
+class NodeReported(Event):
+    """A node's heartbeat, every 2 s: who it is, how busy, and which sessions it really has."""
+
+    node: str
+    datacenter: str
+    roles: list[str]
+    version: str
+    load: Load
+    isolated: bool
+    ready: bool
+    message: str = ""
+    progress: float = 1.0
+    sessions: list[SessionReport]
+    started: int
+
+
+# ── gateway → server ────────────────────────────────────────────────────────────────────────────────
+
+
+class RedeemTicket(Command):
+    """Redeem a ticket, once. Answered with a signed grant."""
+
+    ticket: str
+    audience: str
+    nonce: str
+
+
+class RenewGrant(Command):
+    """A new grant for a login that is still good."""
+
+    login: str
+    user: str
+    audience: str
+
+
+class SignedGrant(Word):
+    """A grant as it stands in the cookie."""
+
+    grant: str
+
+
+class CheckToken(Command):
+    """What the API token with this sha256 (hex) may do. NotSignedIn when there is none."""
+
+    token_hash: str
+    address: str = ""
+
+
+class ReadKeys(Command):
+    """The public keys (PEM by key id) that grants are checked with."""
+
+
+class Keys(Word):
+    """The answer to ReadKeys."""
+
+    keys: dict[str, str]
+
+
+class ReadRoutes(Command):
+    """All routes of a data center, or nothing new when `have` is still their version."""
+
+    datacenter: str
+    have: str = ""
+    after: str = ""  # cursor: the last session id of the page before
+
+
+class Routes(Word):
+    """One page of routes; `more` when another follows."""
+
+    version: str
+    unchanged: bool = False
+    routes: list[Route] = Field(default_factory=list)
+    more: bool = False
+
+
+class ReadRevocations(Command):
+    """What was revoked after `after`."""
+
+    after: int
+
+
+class Revocations(Word):
+    """The answer to ReadRevocations; `latest` is the newest number there is."""
+
+    latest: int
+    entries: list[Revocation] = Field(default_factory=list)
+
+
+class OpenSession(Command):
+    """Somebody is at the start page: start their session, or (`look`) only say how it is doing.
+
+    NotFound when they may not see the project or there is no such app server.
+    """
+
+    user: str
+    login: str
+    owner: str
+    project: str
+    app_server: str
+    app: str = ""
+    look: bool = False
+
+
+class SessionView(Word):
+    """What the start page shows."""
+
+    session: str
+    phase: Phase
+    reason: str = ""
+    log_tail: str = ""
+    steps: list[Step] = Field(default_factory=list)
+    title: str = ""  # the app's title
+    may_start: bool = True
+
+
+RedeemTicket.answer = SignedGrant
+RenewGrant.answer = SignedGrant
+CheckToken.answer = TokenLogin
+ReadKeys.answer = Keys
+ReadRoutes.answer = Routes
+ReadRevocations.answer = Revocations
+OpenSession.answer = SessionView
+
+# ── server → gateways ───────────────────────────────────────────────────────────────────────────────
+
+
+class RouteAdded(Event):
+    """A session can be reached (or its route changed)."""
+
+    datacenter: str
+    route: Route
+
+
+class RouteRemoved(Event):
+    """A session of this generation (or older) can no longer be reached."""
+
+    datacenter: str
+    session: str
+    generation: int
+
+
+class Revoked(Event):
+    """Something is no longer allowed; a gap in the numbers says that some were missed."""
+
+    revocation: Revocation

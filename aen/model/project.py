@@ -1,0 +1,93 @@
+"""Project and team: a directory with its people, and the states it goes through."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+from pydantic import Field
+
+from aen.errors import Conflict
+from aen.model import Document, Word, now
+
+
+class Role(StrEnum):
+    """What a team member may do; each includes the ones before it."""
+
+    VIEWER = "viewer"
+    MEMBER = "member"
+    MAINTAINER = "maintainer"
+    OWNER = "owner"
+
+
+class Visibility(StrEnum):
+    """Who sees that a project exists."""
+
+    PRIVATE = "private"
+    PUBLIC = "public"
+
+
+class ProjectState(StrEnum):
+    """What a project is doing."""
+
+    STOPPED = "STOPPED"
+    STARTING = "STARTING"
+    RUNNING = "RUNNING"
+    STOPPING = "STOPPING"
+    PROBLEM = "PROBLEM"
+    DELETING = "DELETING"
+
+
+S = ProjectState
+PROJECT_MOVES: dict[ProjectState, frozenset[ProjectState]] = {
+    S.STOPPED: frozenset({S.STARTING, S.DELETING}),
+    S.STARTING: frozenset({S.RUNNING, S.STOPPED, S.STOPPING, S.PROBLEM}),
+    S.RUNNING: frozenset({S.STOPPING, S.STARTING, S.PROBLEM, S.STOPPED}),
+    S.STOPPING: frozenset({S.STOPPED, S.PROBLEM}),
+    S.PROBLEM: frozenset({S.STOPPED, S.STARTING, S.STOPPING, S.DELETING}),
+    S.DELETING: frozenset({S.PROBLEM}),
+}
+
+
+class Member(Word):
+    """One person of a team."""
+
+    user: str
+    role: Role = Role.MEMBER
+    added: int = Field(default_factory=now)
+
+
+class Project(Document):
+    """A directory with its people. `slug` (`owner/name`) is unique; `id` never changes."""
+
+    slug: str
+    owner: str
+    name: str
+    summary: str = ""
+    description: str = ""  # Markdown
+    visibility: Visibility = Visibility.PRIVATE
+    tags: list[str] = Field(default_factory=list)
+    stars: int = 0
+    team: list[Member] = Field(default_factory=list)  # the owner is in it
+    members: list[str] = Field(default_factory=list)  # names of the team: what the store looks up
+    former: list[str] = Field(default_factory=list)  # left the team; the node has not yet taken their rights away
+    datacenter: str
+    node: str = ""
+    state: ProjectState = ProjectState.STOPPED
+    reason: str = ""  # why it is in this state, for people
+    log_tail: str = ""
+    since: int = Field(default_factory=now)
+    created: int = Field(default_factory=now)
+    updated: int = Field(default_factory=now)
+    search: str = ""  # lower-case text that search runs on
+
+    def role_of(self, user: str) -> Role | None:
+        """The role of `user` in the team, or None."""
+        return next((member.role for member in self.team if member.user == user), None)
+
+    def move(self, state: ProjectState, reason: str = "", log_tail: str = "") -> None:
+        """Go to `state`. Raises Conflict when that move is not in the table."""
+        if state is not self.state and state not in PROJECT_MOVES[self.state]:
+            raise Conflict(f"{self.slug} is {self.state.lower()}: it can't become {state.lower()} now.")
+        if state is not self.state:
+            self.since = now()
+        self.state, self.reason, self.log_tail = state, reason, log_tail

@@ -1,0 +1,66 @@
+"""User, login, API token, invitation: who people are and how they are signed in."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+from pydantic import Field
+
+from aen.model import Document, now
+
+
+class User(Document):
+    """A person. `id` is the name; `incarnation` tells a recreated name from its first bearer."""
+
+    incarnation: str
+    full_name: str = ""
+    email: str = ""
+    company: str = ""
+    location: str = ""
+    url: str = ""
+    admin: bool = False
+    locked: bool = False
+    password: str = ""  # Argon2id, PHC string; empty: can't sign in by password
+    login_backend: str = "local"
+    language: str = ""
+    theme: str = "system"
+    starred: list[str] = Field(default_factory=list)  # project ids
+    created: int = Field(default_factory=now)
+    last_login: int = 0
+    search: str = ""  # lower-case text that prefix search runs on
+
+
+class LoginKind(StrEnum):
+    """How somebody is signed in."""
+
+    BROWSER = "browser"
+    TOKEN = "token"  # noqa: S105
+
+
+class Login(Document):
+    """A person's signed-in state in one browser, or one API token. Ending it ends every grant made from it."""
+
+    user: str
+    incarnation: str
+    kind: LoginKind
+    token_hash: str = ""  # sha256 hex of an API token; the token itself is never stored
+    csrf: str = ""
+    title: str = ""
+    scope: list[str] = Field(default_factory=list)  # empty: all that the person may
+    created: int = Field(default_factory=now)
+    last_seen: int = 0
+    expires: int  # ms since 1970
+    address: str = ""
+    agent: str = ""
+
+
+class Invitation(Document):
+    """A link by which one person may sign up. `id` is the sha256 of the code in the link."""
+
+    email: str = ""
+    admin: bool = False
+    project: str = ""  # id of the project the person joins
+    role: str = "member"
+    created_by: str
+    created: int = Field(default_factory=now)
+    expires: int
