@@ -1,0 +1,1 @@
+"""The server: accounts, projects, sessions, pages and API; it owns the store."""

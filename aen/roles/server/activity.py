@@ -1,0 +1,73 @@
+"""Activity: who did what, for people's own log, the project's page and the security log."""
+
+from __future__ import annotations
+
+from aen.model import new_id
+from aen.model.activity import Activity
+from aen.roles.server.domain import Part
+from aen.roles.server.permissions import Actor, Permission, check
+from aen.store import Query
+
+LONGEST = 200  # characters of any text kept: a huge user name must not fill the disk
+
+
+class ActivityLog(Part):
+    """The log of acts."""
+
+    async def record(
+        self,
+        actor: Actor | None,
+        act: str,
+        object: str = "",
+        *,
+        project: str = "",
+        who: str = "",
+        detail: str = "",
+        address: str = "",
+        security: bool = False,
+    ) -> None:
+        """Keep that `actor` (None: AEN itself) did `act` (past tense, dotted) to `object`.
+
+        `who` is the person acted upon (default: the actor); `project` is a project id; `security` puts it into the security log.
+        """
+        name = actor.name if actor is not None else "aen"
+        entry = Activity(
+            id=new_id(),
+            who=_short(who or name),
+            actor=_short(name),
+            act=act,
+            object=_short(object),
+            project=project,
+            detail=_short(detail),
+            address=_short(address),
+            security=security,
+        )
+        await self.store.insert("activity", entry.model_dump(mode="json"))
+
+    async def of_user(self, actor: Actor, user: str, limit: int = 50, cursor: str = "") -> tuple[list[Activity], str]:
+        """What was done by and to `user`, newest first: for themselves and administrators."""
+        if actor.name != user:
+            check(actor, Permission.ADMIN)
+        return await self._find((("who", user),), limit, cursor)
+
+    async def of_project(
+        self, actor: Actor, owner: str, name: str, limit: int = 50, cursor: str = ""
+    ) -> tuple[list[Activity], str]:
+        """What happened in a project, newest first: for whoever is in its team, and administrators."""
+        project = await self.domain.projects.get(actor, owner, name)
+        return await self._find((("project", project.id),), limit, cursor)
+
+    async def security(self, actor: Actor, limit: int = 50, cursor: str = "") -> tuple[list[Activity], str]:
+        """The security log, newest first: for administrators."""
+        check(actor, Permission.ADMIN)
+        return await self._find((("security", True),), limit, cursor)
+
+    async def _find(self, equal: tuple[tuple[str, object], ...], limit: int, cursor: str) -> tuple[list[Activity], str]:
+        query = Query(equal=equal, sort="at", descending=True, limit=limit, cursor=cursor)
+        page = await self.store.find("activity", query)
+        return [Activity.model_validate(doc) for doc in page.items], page.next
+
+
+def _short(text: str) -> str:
+    clean = "".join(c if c.isprintable() else "�" for c in text[: LONGEST + 1])
+    return clean if len(text) <= LONGEST else clean[:LONGEST] + "…"

@@ -1,0 +1,102 @@
+"""Domain: everything the server knows and decides, in parts that reach each other through it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from aiohttp import web
+
+from aen.bus import Bus
+from aen.config import Config
+from aen.service import Service
+from aen.store import Store
+
+if TYPE_CHECKING:
+    from aen.roles.server.accounts import Accounts
+    from aen.roles.server.activity import ActivityLog
+    from aen.roles.server.events import Events
+    from aen.roles.server.gateways import Gateways
+    from aen.roles.server.jobs import Jobs
+    from aen.roles.server.nodes import Nodes
+    from aen.roles.server.projects import Projects
+    from aen.roles.server.revocations import Revocations
+    from aen.roles.server.sessions import Sessions
+    from aen.roles.server.team import Team
+    from aen.tickets import Signer
+
+
+class Part:
+    """One part of the domain. It opens nothing by itself when it is made."""
+
+    def __init__(self, domain: Domain) -> None:
+        self.domain = domain
+
+    @property
+    def store(self) -> Store:
+        """The server's store."""
+        return self.domain.store
+
+    @property
+    def bus(self) -> Bus:
+        """The bus."""
+        return self.domain.bus
+
+    async def open(self, service: Service) -> None:
+        """Called once at start, in the order of `Domain.PARTS`: respond on the bus, load caches, `service.spawn` loops.
+
+        Subscriptions are left with `service.enter` or cancelled by `service`'s end.
+        """
+
+
+class Domain:
+    """The parts and what they stand on. Every verb of a part checks the actor's permission itself and raises AenErrors."""
+
+    #: Attribute → (module, class), in the order in which they are opened.
+    PARTS = (
+        ("events", "events", "Events"),
+        ("activity", "activity", "ActivityLog"),
+        ("revocations", "revocations", "Revocations"),
+        ("accounts", "accounts", "Accounts"),
+        ("jobs", "jobs", "Jobs"),
+        ("nodes", "nodes", "Nodes"),
+        ("projects", "projects", "Projects"),
+        ("team", "team", "Team"),
+        ("sessions", "sessions", "Sessions"),
+        ("gateways", "gateways", "Gateways"),
+    )
+
+    events: Events
+    activity: ActivityLog
+    revocations: Revocations
+    accounts: Accounts
+    jobs: Jobs
+    nodes: Nodes
+    projects: Projects
+    team: Team
+    sessions: Sessions
+    gateways: Gateways
+
+    def __init__(
+        self, config: Config, store: Store, bus: Bus, signer: Signer, roles: tuple[str, ...] = ("server",)
+    ) -> None:
+        """`roles` are those of this node: with gateway among them, its data center is ours to record."""
+        from importlib import import_module  # parts import this module: they are looked up when a domain is made
+
+        self.config = config
+        self.store = store
+        self.bus = bus
+        self.signer = signer
+        self.roles = roles
+        for attribute, module, name in self.PARTS:
+            part: Any = getattr(import_module(f"aen.roles.server.{module}"), name)(self)
+            setattr(self, attribute, part)
+
+    async def open(self, service: Service) -> None:
+        """Open every part, in order."""
+        for attribute, _, _ in self.PARTS:
+            opened = getattr(getattr(self, attribute), "open", None)
+            if opened is not None:
+                await opened(service)
+
+
+DOMAIN: web.AppKey[Domain] = web.AppKey("domain", Domain)
