@@ -8,7 +8,7 @@ which it is given before the parent drops root, never from a verb.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -38,13 +38,18 @@ class Policy:
     log_dir: str  # app logs: <log_dir>/<session>.log, readable by their user and the service account
     first_uid: int = 20000
     acl_group: str = "private-only"
+    skeletons: Sequence[str] = ()  # what new projects may be copied from: these directories and no others
+
+
+#: Told while a walk goes on: (inodes looked at, inodes changed).
+WalkProgress = Callable[[int, int], None]
 
 
 @dataclass(frozen=True)
 class Account:
     """A Linux account on this node."""
 
-    user: str
+    user: str  # the Linux name: the person's, except in mode single, where it is the running user's
     uid: int
     gid: int
     home: str
@@ -119,7 +124,9 @@ class Launcher(Protocol):
     async def publish_environment(self, project: ProjectRef, name: str, source: str) -> bool:
         """Clone the root environment `source` (below envs_dir) to `envs/<name>`, built beside and renamed. False: it was there."""
 
-    async def apply_permissions(self, project: ProjectRef, *, top_only: bool = False) -> WalkReport:
+    async def apply_permissions(
+        self, project: ProjectRef, *, top_only: bool = False, progress: WalkProgress | None = None
+    ) -> WalkReport:
         """Bring the tree in line with the team (DESIGN 8). `top_only`: the project directory itself, at once."""
 
     async def rename_project(self, project: ProjectRef, new_name: str) -> None:
@@ -130,6 +137,13 @@ class Launcher(Protocol):
 
     async def start(self, spec: AppSpec) -> Process:
         """Start an app server in its own session, as the user, limits set before the uid changes, output to its log."""
+
+    async def grant_socket(self, process: Process) -> bool:
+        """Let the service account through to `AppSpec.socket`. False: it is not there yet.
+
+        Call it while waiting for the app (the socket's directory has the rights as a default ACL, but some apps
+        take them away by setting a mode after they bound). Cheap, may be called often.
+        """
 
     async def stop(self, process: Process, grace: float) -> None:
         """TERM to all its processes, then KILL after `grace` seconds; returns when they are gone."""

@@ -1,0 +1,197 @@
+"""The process launcher: speaks to the privileged launcher over a socketpair."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import socket
+import subprocess
+from collections import OrderedDict
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import structlog
+
+from aen.errors import AenError, Unavailable
+from aen.launchers import Account, AppSpec, Policy, Process, ProjectRef, WalkProgress, WalkReport
+from aen.launchers.wire import LARGEST, LENGTH, error_from_wire, pack, unpack
+from aen.service import Service
+
+log = structlog.get_logger(__name__)
+
+_GONE = "The privileged launcher has ended: restart AEN. Running apps go on and are found again."
+_ENDED_KEPT = 4096  # exit codes kept for those who ask late
+
+
+@dataclass(frozen=True)
+class LauncherHandle:
+    """A launcher that was started (`privileges.spawn_launcher`): our end of the socketpair, and the process."""
+
+    sock: socket.socket
+    child: subprocess.Popen[bytes]
+    policy: Policy
+
+    def close(self) -> None:
+        """End it (never the apps) and wait until it is gone: for when no ProcessLauncher took it over."""
+        self.sock.close()
+        self.child.wait(10)
+
+
+class ProcessLauncher(Service):
+    """Fulfils `Launcher`. A service: enter it before use; it fails when the launcher dies, and closing it ends the launcher."""
+
+    name = "launcher"
+
+    def __init__(self, handle: LauncherHandle) -> None:
+        super().__init__()
+        self._handle = handle
+        self.isolated = handle.policy.mode != "single"
+        self._ids = itertools.count(1)
+        self._answers: dict[int, asyncio.Future[Any]] = {}
+        self._progress: dict[int, Callable[..., None]] = {}
+        self._exits: OrderedDict[tuple[str, int, int], asyncio.Future[int | None]] = OrderedDict()
+        self._writer: asyncio.StreamWriter | None = None
+
+    async def open(self) -> None:
+        self._handle.sock.setblocking(False)
+        reader, self._writer = await asyncio.open_connection(sock=self._handle.sock, limit=LARGEST + 64)
+        self._stack.push_async_callback(self._leave)
+        self.spawn(self._read(reader), "reader")
+
+    def health(self) -> dict[str, Any]:
+        """Whether the launcher lives, and which mode it is in."""
+        return {**super().health(), "mode": self._handle.policy.mode, "isolated": self.isolated}
+
+    # ── accounts and files ──────────────────────────────────────────────────────────────────────────
+
+    async def ensure_account(self, user: str) -> Account:
+        return Account(**await self._ask("ensure_account", user=user))
+
+    async def make_run_dir(self, session: str, user: str) -> str:
+        return str(await self._ask("make_run_dir", session=session, user=user))
+
+    async def prepare_project(self, project: ProjectRef, skeleton: str) -> bool:
+        return bool(await self._ask("prepare_project", project=_ref(project), skeleton=skeleton))
+
+    async def publish_environment(self, project: ProjectRef, name: str, source: str) -> bool:
+        return bool(await self._ask("publish_environment", project=_ref(project), name=name, source=source))
+
+    async def apply_permissions(
+        self, project: ProjectRef, *, top_only: bool = False, progress: WalkProgress | None = None
+    ) -> WalkReport:
+        answer = await self._ask("apply_permissions", progress, project=_ref(project), top_only=top_only)
+        return WalkReport(**{**answer, "notes": tuple(answer["notes"])})
+
+    async def rename_project(self, project: ProjectRef, new_name: str) -> None:
+        await self._ask("rename_project", project=_ref(project), new_name=new_name)
+
+    async def delete_project(self, project: ProjectRef) -> None:
+        await self._ask("delete_project", project=_ref(project))
+
+    # ── processes ───────────────────────────────────────────────────────────────────────────────────
+
+    async def start(self, spec: AppSpec) -> Process:
+        data = asdict(spec) | {"argv": list(spec.argv), "environ": dict(spec.environ), "limits": dict(spec.limits)}
+        return Process(**await self._ask("start", spec=data))
+
+    async def grant_socket(self, process: Process) -> bool:
+        return bool(await self._ask("grant_socket", process=asdict(process)))
+
+    async def stop(self, process: Process, grace: float) -> None:
+        await self._ask("stop", process=asdict(process), grace=grace)
+
+    async def end_user(self, user: str, project: ProjectRef | None = None) -> int:
+        return int(await self._ask("end_user", user=user, project=_ref(project) if project else None))
+
+    async def adopt(self, process: Process) -> bool:
+        return bool(await self._ask("adopt", process=asdict(process)))
+
+    async def log_tail(self, session: str, lines: int) -> str:
+        return str(await self._ask("log_tail", session=session, lines=lines))
+
+    def exited(self, process: Process) -> asyncio.Future[int | None]:
+        return self._exit_of(process.session, process.generation, process.pid)
+
+    # ── the wire ────────────────────────────────────────────────────────────────────────────────────
+
+    async def _ask(self, verb: str, progress: Callable[..., None] | None = None, **values: Any) -> Any:
+        if self._writer is None or self._writer.is_closing():
+            raise Unavailable(_GONE)
+        id = next(self._ids)
+        answer = self._answers[id] = asyncio.get_running_loop().create_future()
+        if progress:
+            self._progress[id] = progress
+        try:
+            self._writer.write(pack({"id": id, "verb": verb, **values}))
+            return await answer
+        finally:
+            self._answers.pop(id, None)
+            self._progress.pop(id, None)
+
+    async def _read(self, reader: asyncio.StreamReader) -> None:
+        try:
+            while True:
+                (size,) = LENGTH.unpack(await reader.readexactly(LENGTH.size))
+                self._take(unpack(await reader.readexactly(size)))
+        except (asyncio.IncompleteReadError, ConnectionError):
+            raise Unavailable(_GONE) from None
+        finally:
+            self._fail_all()
+
+    def _take(self, message: dict[str, Any]) -> None:
+        if message.get("event") == "exited":
+            self._take_exit(message)
+            return
+        id = int(message.get("id") or 0)
+        if "progress" in message:
+            if note := self._progress.get(id):
+                note(*message["progress"])
+            return
+        answer = self._answers.get(id)
+        if answer is None or answer.done():
+            return
+        if "error" in message:
+            answer.set_exception(error_from_wire(message["error"]))
+        else:
+            answer.set_result(message.get("result"))
+
+    def _take_exit(self, message: dict[str, Any]) -> None:
+        future = self._exit_of(message["session"], message["generation"], message["pid"])
+        if not future.done():
+            future.set_result(message["code"])
+        done = [key for key, kept in self._exits.items() if kept.done()]
+        for key in done[: max(0, len(done) - _ENDED_KEPT)]:
+            del self._exits[key]
+
+    def _exit_of(self, session: str, generation: int, pid: int) -> asyncio.Future[int | None]:
+        key = (session, generation, pid)
+        if key not in self._exits:
+            self._exits[key] = asyncio.get_running_loop().create_future()
+        return self._exits[key]
+
+    def _fail_all(self) -> None:
+        for answer in self._answers.values():
+            if not answer.done():
+                answer.set_exception(_gone())
+
+    async def _leave(self) -> None:
+        assert self._writer is not None
+        self._writer.close()
+        try:
+            await asyncio.to_thread(self._handle.child.wait, 10)
+        except subprocess.TimeoutExpired:
+            log.error("the launcher did not end", pid=self._handle.child.pid)
+
+
+def _ref(project: ProjectRef) -> dict[str, Any]:
+    return {
+        "owner": project.owner,
+        "name": project.name,
+        "team": {user: str(role) for user, role in project.team.items()},
+        "former": list(project.former),
+    }
+
+
+def _gone() -> AenError:
+    return Unavailable(_GONE)
