@@ -13,10 +13,9 @@ from typing import Any
 
 import structlog
 
-from aen.errors import AenError, Unavailable
+from aen.errors import Unavailable
 from aen.launchers import Account, AppSpec, Policy, Process, ProjectRef, WalkProgress, WalkReport
 from aen.launchers.wire import LARGEST, LENGTH, error_from_wire, pack, unpack
-from aen.service import Service
 
 log = structlog.get_logger(__name__)
 
@@ -38,30 +37,44 @@ class LauncherHandle:
         self.child.wait(10)
 
 
-class ProcessLauncher(Service):
-    """Fulfils `Launcher`. A service: enter it before use; it fails when the launcher dies, and closing it ends the launcher."""
+class ProcessLauncher:
+    """Fulfils `Launcher`. An async context manager: entered before use, leaving it ends the launcher (never the apps).
 
-    name = "launcher"
+    `failed` is set when the launcher dies: only root can start another, so the node then stops with exit code 1.
+    """
 
     def __init__(self, handle: LauncherHandle) -> None:
-        super().__init__()
-        self._handle = handle
         self.isolated = handle.policy.mode != "single"
+        self.failed: asyncio.Future[BaseException] = asyncio.get_running_loop().create_future()
+        self._handle = handle
         self._ids = itertools.count(1)
         self._answers: dict[int, asyncio.Future[Any]] = {}
         self._progress: dict[int, Callable[..., None]] = {}
         self._exits: OrderedDict[tuple[str, int, int], asyncio.Future[int | None]] = OrderedDict()
         self._writer: asyncio.StreamWriter | None = None
+        self._reading: asyncio.Task[None] | None = None
 
-    async def open(self) -> None:
+    async def __aenter__(self) -> ProcessLauncher:
         self._handle.sock.setblocking(False)
         reader, self._writer = await asyncio.open_connection(sock=self._handle.sock, limit=LARGEST + 64)
-        self._stack.push_async_callback(self._leave)
-        self.spawn(self._read(reader), "reader")
+        self._reading = asyncio.create_task(self._read(reader), name="launcher:reader")
+        return self
+
+    async def __aexit__(self, *exc: object) -> None:
+        assert self._writer is not None
+        assert self._reading is not None
+        self._reading.cancel()
+        await asyncio.wait([self._reading])
+        self._writer.close()
+        try:
+            await asyncio.to_thread(self._handle.child.wait, 10)
+        except subprocess.TimeoutExpired:
+            log.error("the launcher did not end", pid=self._handle.child.pid)
 
     def health(self) -> dict[str, Any]:
         """Whether the launcher lives, and which mode it is in."""
-        return {**super().health(), "mode": self._handle.policy.mode, "isolated": self.isolated}
+        status = "degraded" if self.failed.done() else "ok"
+        return {"status": status, "mode": self._handle.policy.mode, "isolated": self.isolated}
 
     # ── accounts and files ──────────────────────────────────────────────────────────────────────────
 
@@ -116,7 +129,7 @@ class ProcessLauncher(Service):
     # ── the wire ────────────────────────────────────────────────────────────────────────────────────
 
     async def _ask(self, verb: str, progress: Callable[..., None] | None = None, **values: Any) -> Any:
-        if self._writer is None or self._writer.is_closing():
+        if self._writer is None or self._reading is None or self._reading.done():
             raise Unavailable(_GONE)
         id = next(self._ids)
         answer = self._answers[id] = asyncio.get_running_loop().create_future()
@@ -135,9 +148,12 @@ class ProcessLauncher(Service):
                 (size,) = LENGTH.unpack(await reader.readexactly(LENGTH.size))
                 self._take(unpack(await reader.readexactly(size)))
         except (asyncio.IncompleteReadError, ConnectionError):
-            raise Unavailable(_GONE) from None
+            log.error("the privileged launcher has ended", pid=self._handle.child.pid)
+            self.failed.set_result(Unavailable(_GONE))
         finally:
-            self._fail_all()
+            for answer in self._answers.values():
+                if not answer.done():
+                    answer.set_exception(Unavailable(_GONE))
 
     def _take(self, message: dict[str, Any]) -> None:
         if message.get("event") == "exited":
@@ -170,19 +186,6 @@ class ProcessLauncher(Service):
             self._exits[key] = asyncio.get_running_loop().create_future()
         return self._exits[key]
 
-    def _fail_all(self) -> None:
-        for answer in self._answers.values():
-            if not answer.done():
-                answer.set_exception(_gone())
-
-    async def _leave(self) -> None:
-        assert self._writer is not None
-        self._writer.close()
-        try:
-            await asyncio.to_thread(self._handle.child.wait, 10)
-        except subprocess.TimeoutExpired:
-            log.error("the launcher did not end", pid=self._handle.child.pid)
-
 
 def _ref(project: ProjectRef) -> dict[str, Any]:
     return {
@@ -191,7 +194,3 @@ def _ref(project: ProjectRef) -> dict[str, Any]:
         "team": {user: str(role) for user, role in project.team.items()},
         "former": list(project.former),
     }
-
-
-def _gone() -> AenError:
-    return Unavailable(_GONE)
