@@ -41,7 +41,7 @@ class Part:
         """The bus."""
         return self.domain.bus
 
-    async def open(self, service: Service) -> None:
+    async def begin(self, service: Service) -> None:
         """Called once at start, in the order of `Domain.PARTS`: respond on the bus, load caches, `service.spawn` loops.
 
         Subscriptions are left with `service.enter` or cancelled by `service`'s end.
@@ -51,7 +51,7 @@ class Part:
 class Domain:
     """The parts and what they stand on. Every verb of a part checks the actor's permission itself and raises AenErrors."""
 
-    #: Attribute → (module, class), in the order in which they are opened.
+    #: Attribute → (module, class), in the order in which they begin.
     PARTS = (
         ("events", "events", "Events"),
         ("activity", "activity", "ActivityLog"),
@@ -92,11 +92,11 @@ class Domain:
             setattr(self, attribute, part)
 
     async def open(self, service: Service) -> None:
-        """Open every part, in order."""
+        """Begin every part, in order."""
         for attribute, _, _ in self.PARTS:
-            opened = getattr(getattr(self, attribute), "open", None)
-            if opened is not None:
-                await opened(service)
+            begin = getattr(getattr(self, attribute), "begin", None)
+            if begin is not None:
+                await begin(service)
 
 
 DOMAIN: web.AppKey[Domain] = web.AppKey("domain", Domain)

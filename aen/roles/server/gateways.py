@@ -4,19 +4,18 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from aen.roles.server.domain import Part
+from aen.service import Service
+
 if TYPE_CHECKING:
-    from aen.roles.server.domain import Domain
     from aen.roles.server.permissions import Actor
 
 
-class Gateways:
+class Gateways(Part):
     """The server's side of every gateway."""
 
-    def __init__(self, domain: Domain) -> None:
-        self.domain = domain
-
-    def listen(self) -> None:
-        """Answer at the bus address `server`. Called once, before the server answers."""
+    async def begin(self, service: Service) -> None:
+        """See Part."""
 
     async def enter(self, actor: Actor, audience: str, nonce_hash: str, next: str) -> str:
         """Where to send a signed-in browser that a gateway sent: `<audience>/.aen/enter?ticket=…&next=…`.

@@ -6,21 +6,17 @@ from typing import TYPE_CHECKING
 
 from aen.model.node import DataCenter, NodeRecord
 
+from aen.roles.server.domain import Part
+from aen.service import Service
+
 if TYPE_CHECKING:
-    from aen.roles.server.domain import Domain
 
 
-class Nodes:
+class Nodes(Part):
     """The nodes as heartbeats tell of them. Kept in memory, stored now and then."""
 
-    def __init__(self, domain: Domain) -> None:
-        self.domain = domain
-
-    def listen(self) -> None:
-        """Hear the heartbeats. Called once, before the server answers."""
-
-    async def run(self) -> None:
-        """For life: load what was stored, then store what is new."""
+    async def begin(self, service: Service) -> None:
+        """See Part."""
 
     def list(self) -> list[NodeRecord]:
         """All nodes ever heard of, by data center and name."""

@@ -9,9 +9,10 @@ from pydantic import Field
 from aen.model import Word
 from aen.model.job import Job
 from aen.model.project import Project, Visibility
+from aen.roles.server.domain import Part
+from aen.service import Service
 
 if TYPE_CHECKING:
-    from aen.roles.server.domain import Domain
     from aen.roles.server.permissions import Actor, Permission
 
 SCOPES = ("mine", "team", "starred", "public", "all")
@@ -37,17 +38,11 @@ class ProjectPatch(Word):
     tags: list[str] | None = None
 
 
-class Projects:
+class Projects(Part):
     """The projects. All verbs check permission; what the actor may not see is NotFound."""
 
-    def __init__(self, domain: Domain) -> None:
-        self.domain = domain
-
-    def listen(self) -> None:
-        """Hear the nodes and take up the jobs. Called once, before the server answers."""
-
-    async def run(self) -> None:
-        """For life: finish what was begun and interrupted."""
+    async def begin(self, service: Service) -> None:
+        """See Part."""
 
     async def create(self, actor: Actor, new: NewProject) -> Project:
         """A new project of the actor's. Raises Invalid (names, sizes), Conflict (name taken)."""

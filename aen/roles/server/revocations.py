@@ -6,18 +6,17 @@ from typing import TYPE_CHECKING
 
 from aen.model.route import Revocation, RevocationKind
 
+from aen.roles.server.domain import Part
+from aen.service import Service
+
 if TYPE_CHECKING:
-    from aen.roles.server.domain import Domain
 
 
-class Revocations:
+class Revocations(Part):
     """The log. Numbers have no gaps: a gateway that misses one asks for it."""
 
-    def __init__(self, domain: Domain) -> None:
-        self.domain = domain
-
-    async def run(self) -> None:
-        """For life: prune what is older than any grant."""
+    async def begin(self, service: Service) -> None:
+        """See Part."""
 
     async def add(self, kind: RevocationKind, subject: str) -> Revocation:
         """Revoke: on disk when this returns, and the gateways are told.

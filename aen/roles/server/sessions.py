@@ -5,23 +5,18 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from aen.model.session import Session
+from aen.roles.server.domain import Part
+from aen.service import Service
 
 if TYPE_CHECKING:
-    from aen.roles.server.domain import Domain
     from aen.roles.server.permissions import Actor
 
 
-class Sessions:
+class Sessions(Part):
     """The sessions. All verbs check permission; what the actor may not see is NotFound."""
 
-    def __init__(self, domain: Domain) -> None:
-        self.domain = domain
-
-    def listen(self) -> None:
-        """Hear the nodes. Called once, before the server answers."""
-
-    async def run(self) -> None:
-        """For life: compare what is wanted with what is real, and repair."""
+    async def begin(self, service: Service) -> None:
+        """See Part."""
 
     async def open(self, actor: Actor, owner: str, name: str, app: str) -> Session:
         """Open an app: the live session of its app server, or a new one, QUEUED. Starts the project as well."""

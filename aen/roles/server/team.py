@@ -5,22 +5,20 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from aen.model.project import Project, Role
+from aen.roles.server.domain import Part
+from aen.service import Service
 
 if TYPE_CHECKING:
-    from aen.roles.server.domain import Domain
     from aen.roles.server.permissions import Actor
 
 MOST = 200  # people in one team
 
 
-class Team:
+class Team(Part):
     """The teams. `project.team` is the list of members; these verbs change it."""
 
-    def __init__(self, domain: Domain) -> None:
-        self.domain = domain
-
-    def listen(self) -> None:
-        """Take up the jobs. Called once, before the server answers."""
+    async def begin(self, service: Service) -> None:
+        """See Part."""
 
     async def set(self, actor: Actor, owner: str, name: str, user: str, role: Role | str = Role.MEMBER) -> Project:
         """Add a person, or change their role (viewer, member, maintainer). Invalid for owner: that is `transfer`."""
