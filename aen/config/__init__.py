@@ -1,4 +1,4 @@
-"""Configuration: one typed model (`model.py`), how it is read (`load.py`), how it is shown (`show.py`)."""
+"""Configuration: one typed model (`model.py`), how it is read (`load.py`), completed (`resolve.py`) and shown (`show.py`)."""
 
 from aen.config.model import Config
 
