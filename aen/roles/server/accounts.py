@@ -1,29 +1,28 @@
-"""Accounts: people, how they come, sign in, change and go. Users here; logins, tokens and sign-up in the modules it builds on."""
+"""Accounts: people, how they come, sign in, change and go. Users here; logins, tokens and sign-up in what it builds on."""
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import dataclass
 from typing import Literal
 
 from pydantic import Field
 
+from aen.errors import Conflict, Denied, Invalid, NotFound
+from aen.logins.local import hashed
 from aen.model import Word
-from aen.model.route import TokenLogin
-from aen.model.user import Invitation, Login, User
-from aen.roles.server.domain import Part
-from aen.roles.server.permissions import Actor
+from aen.model.user import User
+from aen.roles.server.people import Profile, email_address
+from aen.roles.server.permissions import Actor, Permission, check
+from aen.roles.server.signup import SignUp
+from aen.service import Service
+from aen.store import Query
 
+__all__ = ["Accounts", "NewUser", "Profile", "UserPage", "UserPatch"]
 
-class Profile(Word):
-    """What a person says of themselves."""
-
-    full_name: str = Field("", max_length=200)
-    email: str = Field("", max_length=254)
-    company: str = Field("", max_length=200)
-    location: str = Field("", max_length=200)
-    url: str = Field("", max_length=500)
-    language: str = Field("", max_length=16)
-    theme: Literal["system", "light", "dark"] = "system"
+_SORTS = ("id", "created", "last_login")
+_EQUAL: dict[str, tuple[tuple[str, object], ...]] = {"": (), "admin": (("admin", True),), "locked": (("locked", True),)}
+_CLEAN_EVERY = 3600.0  # seconds
 
 
 class UserPatch(Word):
@@ -57,54 +56,26 @@ class UserPage:
     total: int
 
 
-class Accounts(Part):
+class Accounts(SignUp):
     """People. All verbs raise AenErrors; times are ms since 1970."""
 
-    setup_code: str = ""  # one-time code of the first administrator; empty when there is one
+    async def begin(self, service: Service) -> None:
+        """Offer the set-up code if nobody can administer, and take out what expires, for life."""
+        await self.offer_setup()
+        service.spawn(self._clean(), "expired logins")
 
-    def needs_setup(self) -> bool:
-        """Nobody can administer yet: the first visitor with the set-up code becomes administrator."""
-        raise NotImplementedError
-
-    async def set_up(self, code: str, name: str, password: str, profile: Profile | None = None) -> User:
-        """Make the first administrator. Denied when the code is wrong, Conflict when there is one already."""
-        raise NotImplementedError
-
-    async def sign_in(self, name: str, password: str, address: str, agent: str) -> Login:
-        """A new browser login. NotSignedIn (never says which of the two was wrong), TooMany with retry_after, Denied (locked)."""
-        raise NotImplementedError
-
-    async def actor_of_login(self, login_id: str) -> Actor | None:
-        """Who a login cookie stands for; None when the login has ended, expired, or its user is locked or gone."""
-        raise NotImplementedError
-
-    async def actor_of_token(self, token: str) -> Actor | None:
-        """Who an API token (`aen_…`) stands for, or None."""
-        raise NotImplementedError
-
-    async def check_token(self, token_hash: str, address: str = "") -> TokenLogin:
-        """What the API token with this sha256 (hex) may do, for gateways. NotSignedIn when there is none."""
-        raise NotImplementedError
-
-    async def sign_out(self, login_id: str) -> None:
-        """End one login; every grant made from it is revoked. Fine when it has ended already."""
-        raise NotImplementedError
-
-    async def sign_out_everywhere(self, actor: Actor, user: str) -> None:
-        """End all logins of `user` (API tokens stay): themselves or an administrator."""
-        raise NotImplementedError
-
-    async def set_password(self, actor: Actor, user: str, new: str, old: str = "") -> None:
-        """Change a password and end all logins of that person. They give the old one; administrators need not."""
-        raise NotImplementedError
-
-    async def find(self, name: str) -> User | None:
-        """The user of that name, unasked for permission: for the other parts of the domain."""
-        raise NotImplementedError
+    async def _clean(self) -> None:
+        while True:
+            await self.remove_expired()
+            await asyncio.sleep(_CLEAN_EVERY)
 
     async def get(self, actor: Actor, name: str) -> User:
         """A user: themselves, or for administrators. NotFound."""
-        raise NotImplementedError
+        self.check_self(actor, name, Permission.SIGNED_IN)
+        user = await self.find(name)
+        if user is None:
+            raise NotFound(f"There is no user {name[:40]!r}.")
+        return user
 
     async def list(
         self,
@@ -114,72 +85,131 @@ class Accounts(Part):
         descending: bool = False,
         limit: int = 50,
         cursor: str = "",
-        filter: Literal["", "admin", "locked"] = "",
+        filter: str = "",
     ) -> UserPage:
-        """Users, for administrators. `sort`: id, created, last_login. A search gives its best `limit` without a cursor."""
-        raise NotImplementedError
+        """Users, for administrators. `sort`: id, created, last_login. A search gives its best `limit` without a cursor.
+
+        `filter`: nothing, admin or locked; it sorts by name.
+        """
+        check(actor, Permission.ADMIN)
+        if sort not in _SORTS or filter not in _EQUAL or not 1 <= limit <= 500 or len(search) > 200:
+            raise Invalid(f"Sort by {', '.join(_SORTS)}; filter by admin or locked; ask for 1 to 500 at a time.")
+        equal = _EQUAL[filter]
+        total = await self.store.count("users", equal)
+        if search.strip():
+            docs = await self.store.search("users", search.strip().lower(), equal[0] if equal else None, limit)
+            return UserPage([User.model_validate(doc) for doc in docs], "", total)
+        by = "id" if equal else sort
+        page = await self.store.find("users", Query(equal, sort=by, descending=descending, limit=limit, cursor=cursor))
+        return UserPage([User.model_validate(doc) for doc in page.items], page.next, total)
 
     async def create(self, actor: Actor, new: NewUser) -> User:
         """Make a person, for administrators. Invalid, Conflict (the name or e-mail address is taken)."""
-        raise NotImplementedError
+        check(actor, Permission.ADMIN)
+        self.check_name(new.name)
+        password = await hashed(new.password) if new.password else ""
+        profile = Profile.model_validate(new.model_dump(exclude={"name", "password", "admin"}))
+        user = await self.add_user(new.name, password, profile, admin=new.admin)
+        if new.admin:
+            self._setup_done()
+        detail = "administrator" if new.admin else ""
+        await self.domain.activity.record(actor, "user.created", user.id, who=user.id, detail=detail, security=True)
+        return user
 
     async def update(self, actor: Actor, name: str, patch: UserPatch) -> User:
         """Change a person: themselves their profile, administrators also `admin` and `locked` (never their own)."""
-        raise NotImplementedError
+        self.check_self(actor, name)
+        before = await self.get(actor, name)
+        given = patch.model_dump(exclude_none=True)
+        rights = {key: given.pop(key) for key in ("admin", "locked") if key in given}
+        rights = {key: value for key, value in rights.items() if value != getattr(before, key)}
+        if rights:
+            self._check_rights(actor, name, rights)
+        if given:
+            before = await self._change_profile(actor, before, given)
+        if rights:
+            return await self._change_rights(actor, name, rights)
+        return before
+
+    async def _change_profile(self, actor: Actor, before: User, given: dict[str, str]) -> User:
+        old = before.email
+        if "email" in given:
+            given["email"] = email_address(given["email"])
+            await self.claim_email(given["email"], before.id)
+
+        def edit(user: User) -> None:
+            for key, value in given.items():
+                setattr(user, key, value)
+
+        user = await self.change_user(before.id, edit)
+        if "email" in given and old != user.email:
+            await self.release_email(old, user.id)
+        await self.domain.activity.record(actor, "user.changed", user.id, who=user.id, detail=", ".join(sorted(given)))
+        return user
+
+    def _check_rights(self, actor: Actor, name: str, rights: dict[str, bool]) -> None:
+        check(actor, Permission.ADMIN)
+        if actor.name == name:
+            raise Denied("Nobody changes their own rights. Ask another administrator.")
+
+    async def _change_rights(self, actor: Actor, name: str, rights: dict[str, bool]) -> User:
+        def edit(user: User) -> None:
+            for key, value in rights.items():
+                setattr(user, key, value)
+
+        async with self._administrators:
+            before = await self.get(actor, name)
+            lost = before.admin and (rights.get("admin") is False or rights.get("locked") is True)
+            if lost and not await self.has_other_administrator(name):
+                raise Conflict(f"{name} is the last administrator. Make somebody else administrator first.")
+            user = await self.change_user(name, edit)
+        if rights.get("locked"):
+            await self.end_all(name, tokens=True)
+            await self.domain.sessions.end_user(name, f"{name} was locked by an administrator.")
+        if rights.get("admin") is False:
+            await self.end_all(name, tokens=False)
+        for key, value in rights.items():
+            act = {"admin": "user.made_admin" if value else "user.no_longer_admin"}.get(
+                key, "user.locked" if value else "user.unlocked"
+            )
+            await self.domain.activity.record(actor, act, name, who=name, security=True)
+        return user
 
     async def lock(self, actor: Actor, name: str) -> User:
         """Lock somebody out: logins and sessions at gateways end within seconds. Not oneself, not the last administrator."""
-        raise NotImplementedError
+        check(actor, Permission.ADMIN)
+        return await self.update(actor, name, UserPatch(locked=True))
 
     async def unlock(self, actor: Actor, name: str) -> User:
         """Let somebody in again."""
-        raise NotImplementedError
+        check(actor, Permission.ADMIN)
+        return await self.update(actor, name, UserPatch(locked=False))
 
     async def remove(self, actor: Actor, name: str) -> None:
         """Remove a person. Conflict lists the projects they own: these are passed on or deleted first."""
-        raise NotImplementedError
+        check(actor, Permission.ADMIN)
+        if actor.name == name:
+            raise Denied("Nobody removes their own account. Ask another administrator.")
+        user = await self.get(actor, name)
+        await self._check_owns_nothing(name)
+        async with self._administrators:
+            if user.admin and not await self.has_other_administrator(name):
+                raise Conflict(f"{name} is the last administrator. Make somebody else administrator first.")
 
-    async def new_token(
-        self, actor: Actor, user: str, title: str = "", days: float = 90, scope: list[str] | None = None
-    ) -> tuple[Login, str]:
-        """A new API token, shown only now: `aen_` and 40 characters. `scope`: of read, run, write, admin; none: all."""
-        raise NotImplementedError
+            def locked(person: User) -> None:
+                person.locked, person.admin = True, False
 
-    async def logins(self, actor: Actor, user: str) -> list[Login]:
-        """Somebody's browser logins and API tokens that are still good, newest first: themselves or administrators."""
-        raise NotImplementedError
+            await self.change_user(name, locked)  # from here on they can't come in, whatever happens next
+        await self.end_all(name, tokens=True)
+        await self.domain.sessions.end_user(name, f"{name} was removed by an administrator.")
+        await self.domain.team.forget(name)
+        await self.store.delete("users", name)
+        self._users.drop(name)
+        await self.release_email(user.email, name)
+        await self.domain.activity.record(actor, "user.removed", name, who=name, security=True)
 
-    async def end_login(self, actor: Actor, login_id: str) -> None:
-        """End one login or withdraw one API token of one's own (administrators: of anybody). NotFound."""
-        raise NotImplementedError
-
-    async def registration_open(self) -> bool:
-        """Whether anybody may sign up."""
-        raise NotImplementedError
-
-    async def set_registration(self, actor: Actor, open: bool) -> None:
-        """Open or close registration, for administrators."""
-        raise NotImplementedError
-
-    async def invite(
-        self,
-        actor: Actor,
-        *,
-        email: str = "",
-        admin: bool = False,
-        project: str = "",
-        role: str = "member",
-        days: float = 7,
-    ) -> str:
-        """The code of a new invitation, for administrators; used once. `project` (`owner/name`) is joined at sign-up."""
-        raise NotImplementedError
-
-    async def invitation(self, code: str) -> Invitation | None:
-        """The invitation of this code, or None when it is used, expired or never was."""
-        raise NotImplementedError
-
-    async def sign_up(
-        self, name: str, password: str, code: str = "", profile: Profile | None = None, address: str = ""
-    ) -> User:
-        """Make one's own account. Denied without an open registration or a good code."""
-        raise NotImplementedError
+    async def _check_owns_nothing(self, name: str) -> None:
+        page = await self.store.find("projects", Query((("owner", name),), sort="updated", descending=True, limit=10))
+        if page.items:
+            owned = ", ".join(doc["slug"] for doc in page.items) + (" and more" if page.next else "")
+            raise Conflict(f"{name} owns projects: {owned}. Pass them on or delete them first.")

@@ -1,0 +1,308 @@
+"""Logins: signing in and out, API tokens, and who a cookie or token stands for."""
+
+from __future__ import annotations
+
+import hashlib
+import secrets
+import string
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import structlog
+
+from aen import plugins
+from aen.errors import Denied, Invalid, NotFound, NotSignedIn
+from aen.logins import Identity, LoginBackend
+from aen.logins.local import LocalLogin, hashed, is_outdated
+from aen.model import now
+from aen.model.route import RevocationKind, TokenLogin
+from aen.model.user import Login, LoginKind, User
+from aen.roles.server.limits import Attempts
+from aen.roles.server.people import Kept, People
+from aen.roles.server.permissions import Actor, Permission, check
+from aen.store import Query, Stale
+
+if TYPE_CHECKING:
+    from aen.roles.server.domain import Domain
+
+log = structlog.get_logger(__name__)
+DAY = 86_400_000  # ms
+SCOPES = ("read", "run", "write", "admin")
+_SEEN_EVERY = 60_000  # ms: last_seen is written no more often
+_MOST_LOGINS = 200  # of one person; the oldest browser logins go
+_ALPHABET = string.ascii_letters + string.digits
+_WRONG = "The name or the password is wrong. Check both and try again."
+
+
+class Logins(People):
+    """The part of accounts that knows who is signed in."""
+
+    def __init__(self, domain: Domain) -> None:
+        super().__init__(domain)
+        self._logins: Kept[Login] = Kept()
+        self._tokens: dict[str, str] = {}  # sha256 → login id: that never changes
+        self.attempts = Attempts(domain.config.server.login.attempts)
+        self._backends: list[LoginBackend] = [
+            LocalLogin(domain.config) if name == "local" else plugins.load("aen.logins", name)(domain.config)
+            for name in domain.config.server.login.backends
+        ]
+
+    async def sign_in(self, name: str, password: str, address: str, agent: str) -> Login:
+        """A new browser login. NotSignedIn (never says which of the two was wrong), TooMany with retry_after, Denied (locked)."""
+        account = name.strip().lower()[:64]
+        self.attempts.check(account, address)
+        user = await self.find(account) if account.isascii() and account.isprintable() else None
+        identity = await self._prove(account, password, user)
+        user = await self.find(identity.user) if identity else None
+        if identity is None or user is None:
+            self.attempts.failed(account, address)
+            await self._say("login.failed", account, address)
+            raise NotSignedIn(_WRONG)
+        if user.locked:
+            await self._say("login.refused", user.id, address)
+            raise Denied("This account is locked. Ask an administrator to unlock it.")
+        self.attempts.succeeded(account, address)
+        return await self._begin(user, password, address, agent)
+
+    async def _prove(self, account: str, password: str, user: User | None) -> Identity | None:
+        for backend in self._backends:
+            identity = await backend.check(account, password, user)
+            if identity is not None:
+                return identity
+        return None
+
+    async def _begin(self, user: User, password: str, address: str, agent: str) -> Login:
+        renewed = await hashed(password) if user.password and is_outdated(user.password) else ""
+
+        def signed_in(stored: User) -> None:
+            stored.last_login = now()
+            if renewed and stored.password == user.password:
+                stored.password = renewed
+
+        user = await self.change_user(user.id, signed_in)
+        login = await self._add_login(user, LoginKind.BROWSER, self.domain.config.server.login.days, address, agent)
+        await self._say("login.succeeded", user.id, address, Actor(user, login))
+        return login
+
+    async def _add_login(
+        self, user: User, kind: LoginKind, days: float, address: str = "", agent: str = "", **more: Any
+    ) -> Login:
+        login = Login(
+            id=secrets.token_hex(16),
+            user=user.id,
+            incarnation=user.incarnation,
+            kind=kind,
+            csrf=secrets.token_urlsafe(32) if kind is LoginKind.BROWSER else "",
+            expires=now() + int(days * DAY),
+            last_seen=now(),
+            address=address[:64],
+            agent=agent[:200],
+            **more,
+        )
+        stored = Login.model_validate(await self.store.insert("logins", login.model_dump(mode="json")))
+        await self._thin_out(user.id)
+        return stored
+
+    async def _thin_out(self, user: str) -> None:
+        """Nobody needs hundreds of logins: a script that signs in again and again must not fill the store."""
+        if await self.store.count("logins", (("user", user),)) <= _MOST_LOGINS:
+            return
+        oldest = await self.store.find("logins", Query(equal=(("user", user),), sort="created", limit=20))
+        for doc in oldest.items:
+            if doc["kind"] == LoginKind.BROWSER:
+                await self._end(Login.model_validate(doc))
+
+    async def actor_of_login(self, login_id: str) -> Actor | None:
+        """Who a login cookie stands for; None when the login has ended, expired, or its user is locked or gone."""
+        return await self._actor(login_id, LoginKind.BROWSER)
+
+    async def actor_of_token(self, token: str) -> Actor | None:
+        """Who an API token (`aen_…`) stands for, or None."""
+        if len(token) > 100 or not token.startswith("aen_"):
+            return None
+        return await self._actor_of_hash(token_hash(token))
+
+    async def check_token(self, token_hash: str, address: str = "") -> TokenLogin:
+        """What the API token with this sha256 (hex) may do, for gateways. NotSignedIn when there is none."""
+        actor = await self._actor_of_hash(token_hash)
+        if actor is None or actor.user is None or actor.login is None:
+            raise NotSignedIn(
+                "This API token is not valid: it was withdrawn, has expired, or never was. Make a new one."
+            )
+        login = actor.login
+        return TokenLogin(login=login.id, user=actor.user.id, scope=login.scope, expires=login.expires)
+
+    async def _actor_of_hash(self, digest: str) -> Actor | None:
+        if not digest:
+            return None
+        id = self._tokens.get(digest)
+        if id is None:
+            page = await self.store.find("logins", Query(equal=(("token_hash", digest),), limit=1))
+            if not page.items:
+                return None
+            id = str(page.items[0]["id"])
+            if len(self._tokens) > 50_000:
+                self._tokens.clear()
+            self._tokens[digest] = id
+        return await self._actor(id, LoginKind.TOKEN)
+
+    async def _actor(self, login_id: str, kind: LoginKind) -> Actor | None:
+        login = await self._login(login_id)
+        if login is None or login.kind is not kind or login.expires <= now():
+            return None
+        user = await self.find(login.user)
+        if user is None or user.locked or user.incarnation != login.incarnation:
+            return None
+        await self._seen(login)
+        return Actor(user, login)
+
+    async def _login(self, id: str) -> Login | None:
+        login = self._logins.get(id)
+        if login is None:
+            doc = await self.store.get("logins", id) if id else None
+            if doc is None:
+                return None
+            login = Login.model_validate(doc)
+            self._logins.put(id, login)
+        return login
+
+    async def _seen(self, login: Login) -> None:
+        if now() - login.last_seen < _SEEN_EVERY:
+            return
+        login.last_seen = now()  # in the kept copy too: once a minute, whatever the store says
+        try:
+            stored = await self.store.replace("logins", login.model_dump(mode="json"))
+        except Stale:
+            self._logins.drop(login.id)
+        else:
+            login.rev = int(stored["rev"])
+
+    async def sign_out(self, login_id: str) -> None:
+        """End one login; every grant made from it is revoked. Fine when it has ended already."""
+        doc = await self.store.get("logins", login_id)
+        if doc is not None:
+            login = Login.model_validate(doc)
+            await self._end(login)
+            await self._say("login.ended", login.user, login.address)
+
+    async def _end(self, login: Login) -> None:
+        await self.store.delete("logins", login.id)
+        self._logins.drop(login.id)
+        await self.domain.revocations.add(RevocationKind.LOGIN, login.id)
+        self.domain.events.publish(f"user:{login.user}", "login.ended", {"login": login.id})
+
+    async def end_all(self, user: str, *, tokens: bool) -> None:
+        """End the logins of `user`, with API tokens or without, and every grant made before now."""
+        while True:
+            page = await self.store.find("logins", Query(equal=(("user", user),), sort="created", limit=500))
+            ending = [doc for doc in page.items if tokens or doc["kind"] == LoginKind.BROWSER]
+            for doc in ending:
+                await self.store.delete("logins", doc["id"])
+                self._logins.drop(doc["id"])
+                if not tokens:
+                    await self.domain.revocations.add(RevocationKind.LOGIN, doc["id"])
+            if not ending or not page.next:
+                break
+        if tokens:  # one entry for everything that was issued before
+            await self.domain.revocations.add(RevocationKind.USER, user)
+        self.domain.events.publish(f"user:{user}", "login.ended", {"login": "*"})
+
+    async def sign_out_everywhere(self, actor: Actor, user: str) -> None:
+        """End all logins of `user` (API tokens stay): themselves or an administrator."""
+        self.check_self(actor, user)
+        await self.end_all(user, tokens=False)
+        await self.domain.activity.record(actor, "login.ended_everywhere", user, who=user, security=True)
+
+    async def set_password(self, actor: Actor, user: str, new: str, old: str = "") -> None:
+        """Change a password and end all logins and tokens of that person. They give the old one; administrators need not."""
+        self.check_self(actor, user)
+        stored = await self.find(user)
+        if stored is None:
+            raise NotFound(f"There is no user {user[:40]!r}.")
+        if stored.login_backend != "local":
+            raise Invalid(f"{user} signs in by {stored.login_backend}: the password is changed there.")
+        if actor.name == user and stored.password:
+            await self._prove_old(stored, old, actor)
+        new_hash = await hashed(new)
+
+        def edit(person: User) -> None:
+            person.password = new_hash
+
+        await self.change_user(user, edit)
+        await self.end_all(user, tokens=True)
+        await self.domain.activity.record(actor, "password.changed", user, who=user, security=True)
+
+    async def _prove_old(self, user: User, old: str, actor: Actor) -> None:
+        key = f"{user.id} password change"
+        self.attempts.check(key, "")
+        if await LocalLogin().check(user.id, old, user) is None:
+            self.attempts.failed(key, "")
+            raise Denied("The old password is wrong. The password was not changed.")
+        self.attempts.succeeded(key, "")
+
+    async def new_token(
+        self, actor: Actor, user: str, title: str = "", days: float = 90, scope: Sequence[str] = ()
+    ) -> tuple[Login, str]:
+        """A new API token, shown only now: `aen_` and 40 characters. `scope`: of read, run, write, admin; none: all."""
+        self.check_self(actor, user)
+        unknown = sorted(set(scope) - set(SCOPES))
+        if unknown or not 0 < days <= 3660 or len(title) > 100:
+            raise Invalid(
+                f"A token has a title of at most 100 characters, 0 to 3660 days, and scopes of {', '.join(SCOPES)}."
+            )
+        if actor.scope and not (scope and set(scope) <= actor.scope):
+            raise Denied("A narrowed API token can't make a token that may do more than itself.")
+        person = await self.find(user)
+        if person is None:
+            raise NotFound(f"There is no user {user[:40]!r}.")
+        token = "aen_" + "".join(secrets.choice(_ALPHABET) for _ in range(40))
+        more = {"token_hash": token_hash(token), "title": title or "API token", "scope": list(scope)}
+        login = await self._add_login(person, LoginKind.TOKEN, days, **more)
+        await self.domain.activity.record(actor, "token.created", login.title, who=user, security=True)
+        return login, token
+
+    async def logins(self, actor: Actor, user: str) -> list[Login]:
+        """Somebody's browser logins and API tokens that are still good, newest first: themselves or administrators."""
+        self.check_self(actor, user, Permission.SIGNED_IN)
+        query = Query(equal=(("user", user),), sort="created", descending=True, limit=500)
+        page = await self.store.find("logins", query)
+        return [Login.model_validate(doc) for doc in page.items if doc["expires"] > now()]
+
+    async def end_login(self, actor: Actor, login_id: str) -> None:
+        """End one login or withdraw one API token of one's own (administrators: of anybody). NotFound."""
+        check(actor, Permission.ACCOUNT)
+        doc = await self.store.get("logins", login_id)
+        if doc is None or (doc["user"] != actor.name and not actor.admin):
+            raise NotFound("There is no such login or API token; it may have ended already.")
+        login = Login.model_validate(doc)
+        await self._end(login)
+        act = "token.withdrawn" if login.kind is LoginKind.TOKEN else "login.ended"
+        await self.domain.activity.record(actor, act, login.title, who=login.user, security=True)
+
+    def check_self(self, actor: Actor, user: str, permission: Permission = Permission.ACCOUNT) -> None:
+        """Return if `actor` is `user` and may change their account, or is an administrator. NotFound: others' accounts."""
+        check(actor, permission)
+        if actor.name == user:
+            return
+        if not actor.admin:
+            raise NotFound(f"There is no user {user[:40]!r}, or you may not see them.")
+        check(actor, Permission.ADMIN)
+
+    async def remove_expired(self) -> None:
+        """Take out what expired: nothing stands on it any more."""
+        for collection in ("logins", "invitations"):
+            while True:
+                page = await self.store.find(collection, Query(sort="expires", high=now(), limit=500))
+                for doc in page.items:
+                    await self.store.delete(collection, doc["id"])
+                if not page.next:
+                    break
+
+    async def _say(self, act: str, who: str, address: str, actor: Actor | None = None) -> None:
+        log.info("login", act=act, user=who[:64], address=address)
+        await self.domain.activity.record(actor or Actor(), act, who, who=who, address=address, security=True)
+
+
+def token_hash(token: str) -> str:
+    """The sha256 (hex) by which an API token is stored and asked for."""
+    return hashlib.sha256(token.encode(errors="replace")).hexdigest()
