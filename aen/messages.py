@@ -173,6 +173,7 @@ class NodeReported(Event):
     progress: float = 1.0
     sessions: list[SessionReport]
     started: int
+    gateway_url: str = ""  # of a gateway: the address people reach it by, which makes its data center known
 
 
 # ── gateway → server ────────────────────────────────────────────────────────────────────────────────

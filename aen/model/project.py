@@ -40,9 +40,9 @@ class ProjectState(StrEnum):
 S = ProjectState
 PROJECT_MOVES: dict[ProjectState, frozenset[ProjectState]] = {
     S.STOPPED: frozenset({S.STARTING, S.DELETING}),
-    S.STARTING: frozenset({S.RUNNING, S.STOPPED, S.STOPPING, S.PROBLEM}),
-    S.RUNNING: frozenset({S.STOPPING, S.STARTING, S.PROBLEM, S.STOPPED}),
-    S.STOPPING: frozenset({S.STOPPED, S.PROBLEM}),
+    S.STARTING: frozenset({S.RUNNING, S.STOPPED, S.STOPPING, S.PROBLEM, S.DELETING}),
+    S.RUNNING: frozenset({S.STOPPING, S.STARTING, S.PROBLEM, S.STOPPED, S.DELETING}),
+    S.STOPPING: frozenset({S.STOPPED, S.PROBLEM, S.DELETING}),
     S.PROBLEM: frozenset({S.STOPPED, S.STARTING, S.STOPPING, S.DELETING}),
     S.DELETING: frozenset({S.PROBLEM}),
 }
@@ -72,6 +72,11 @@ class Project(Document):
     former: list[str] = Field(default_factory=list)  # left the team; the node has not yet taken their rights away
     datacenter: str
     node: str = ""
+    placed: bool = False  # its directory is known to exist at `node`: it starts nowhere else
+    pending: list[str] = Field(
+        default_factory=list
+    )  # outbox: what is yet to be done elsewhere (permissions, rename, delete)
+    renaming: str = ""  # the new name, while the node moves the directory
     state: ProjectState = ProjectState.STOPPED
     reason: str = ""  # why it is in this state, for people
     log_tail: str = ""
