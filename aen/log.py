@@ -10,6 +10,9 @@ import structlog
 from structlog.typing import EventDict, WrappedLogger
 
 _SECRET_KEYS = ("password", "secret", "token", "cookie", "authorization", "ticket", "grant", "csrf")
+_LEVELS = ("debug", "info", "warning", "error", "critical")
+_LEVEL_OF = {"exception": "error", "warn": "warning", "fatal": "critical", "msg": "info"}
+_least = 1
 _LONGEST = 2_000  # characters of one value; a huge user name must not fill the disk
 
 
@@ -19,7 +22,9 @@ def configure(level: str = "info", format: str = "auto") -> None:
     renderer: Any = (
         structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty()) if text else structlog.processors.JSONRenderer()
     )
+    set_level(level)
     processors: list[Any] = [
+        _level_filter,
         structlog.contextvars.merge_contextvars,
         structlog.stdlib.add_log_level,
         structlog.processors.TimeStamper(fmt="iso", utc=True),
@@ -29,11 +34,23 @@ def configure(level: str = "info", format: str = "auto") -> None:
         processors.append(structlog.processors.format_exc_info)
     structlog.configure(
         processors=[*processors, renderer],
-        wrapper_class=structlog.make_filtering_bound_logger(level),
+        wrapper_class=structlog.make_filtering_bound_logger("debug"),
         logger_factory=structlog.PrintLoggerFactory(sys.stderr),
         cache_logger_on_first_use=True,
     )
     logging.basicConfig(level=logging.WARNING, stream=sys.stderr, force=True)
+
+
+def set_level(level: str) -> None:
+    """Write nothing below `level` from now on. Loggers that are in use already follow (SIGHUP)."""
+    global _least
+    _least = _LEVELS.index(level)
+
+
+def _level_filter(_: WrappedLogger, method: str, event: EventDict) -> EventDict:
+    if _LEVELS.index(_LEVEL_OF.get(method, method)) < _least:
+        raise structlog.DropEvent
+    return event
 
 
 def _safe(_: WrappedLogger, __: str, event: EventDict) -> EventDict:

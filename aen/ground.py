@@ -1,0 +1,136 @@
+"""Ground: what a node stands on, made while the process may still do everything; then privileges are dropped."""
+
+from __future__ import annotations
+
+import os
+import pkgutil
+import socket
+from dataclasses import dataclass
+from importlib import import_module
+from pathlib import Path
+
+import structlog
+
+import aen
+from aen import listeners, places, plugins
+from aen.config import Config
+from aen.config.files import KINDS, packaged
+from aen.config.load import Loaded
+from aen.config.machine import Machine
+from aen.config.resolve import resolve
+from aen.errors import AenError, Invalid
+from aen.launchers import Policy
+from aen.privileges import LauncherHandle, drop, ensure_service_account, spawn_launcher
+
+log = structlog.get_logger(__name__)
+
+_ENGINES = {"sqlite": "sqlite", "mongodb": "mongo", "mongodb+srv": "mongo"}
+
+
+@dataclass(frozen=True)
+class Ground:
+    """Configuration with every blank filled, what was bound, the launcher, the lock."""
+
+    config: Config
+    roles: tuple[str, ...]
+    bound: dict[str, socket.socket]
+    handle: LauncherHandle | None
+    lock: places.Lock
+
+    def release(self) -> None:
+        """Let go of what the roles did not take over."""
+        listeners.close(self.bound)
+        self.lock.release()
+
+
+def lay(loaded: Loaded, roles: tuple[str, ...], *, headless: bool = False) -> Ground:
+    """Make the ground for `roles` and become the service account. `headless`: no listeners, no launcher.
+
+    All or nothing: when something is missing, what was opened is closed again. Raises AenErrors.
+    """
+    machine = Machine.here()
+    config = resolve(loaded.config, roles=roles, machine=machine)
+    lock = places.Lock(config.data_dir)
+    lock.check()
+    bound = {} if headless else listeners.bind(listeners.wanted(config, roles))
+    handle = None
+    try:
+        uid, gid = ensure_service_account(config.service_account) if machine.root else (os.geteuid(), os.getegid())
+        places.make(places.wanted(config, () if headless else roles, uid, gid))
+        lock.take(uid, gid)
+        config = resolve(loaded.config, roles=roles, machine=machine, ports=listeners.ports(bound))
+        if "compute" in roles and not headless:
+            handle = spawn_launcher(_policy(config, machine, uid, gid))
+        preload(roles, config)
+        _become(config, machine)
+    except BaseException:
+        listeners.close(bound)
+        lock.release()
+        if handle is not None:
+            handle.close()
+        raise
+    if "compute" in roles and not machine.root:
+        log.warning("evaluation mode: apps run as one account and are not isolated from each other", uid=uid)
+    return Ground(config, roles, bound, handle, lock)
+
+
+def preload(roles: tuple[str, ...], config: Config) -> None:
+    """Import whatever `roles` will need: later the process may not be able to read the installation."""
+    packages = ["aen.web", "aen.model", "aen.config", "aen.logins", "aen.environments", "aen.apps"]
+    packages += [f"aen.roles.{role}" for role in roles]
+    if "gateway" in roles:
+        packages.append("aen.proxy")
+    for package in packages:
+        module = import_module(package)
+        for found in pkgutil.walk_packages(module.__path__, f"{package}."):
+            _import_if_installed(found.name)
+    if "server" in roles:
+        plugins.load("aen.stores", _ENGINES[config.store.url.partition(":")[0]])
+    plugins.load("aen.buses", "local" if config.bus.mode == "local" else "nats")
+
+
+def _import_if_installed(name: str) -> None:
+    try:
+        import_module(name)
+    except ImportError as error:  # a back end whose library is an extra that was not asked for
+        if (error.name or "").split(".")[0] == "aen":
+            raise
+        log.debug("left out", module=name, lacks=error.name)
+
+
+def _become(config: Config, machine: Machine) -> None:
+    drop(config.service_account)
+    if not machine.root:
+        return
+    # Programs that we start must not look into root's home.
+    os.environ.update(HOME=str(config.data_dir), USER=config.service_account, LOGNAME=config.service_account)
+    for name in [name for name in os.environ if name.startswith("XDG_")]:
+        del os.environ[name]
+    os.chdir("/")
+    for place in (Path(aen.__file__), *(packaged(kind) for kind in KINDS)):
+        if not os.access(place, os.R_OK):
+            raise Invalid(
+                f"AEN's own files at {place} can't be read by the account {config.service_account!r} that it runs as: "
+                "install it where every account can read it (`./dev setup` does)."
+            )
+
+
+def _policy(config: Config, machine: Machine, uid: int, gid: int) -> Policy:
+    state = places.launcher_dir(config, root=machine.root)
+    return Policy(
+        mode=config.accounts.mode,
+        service_uid=uid,
+        service_gid=gid,
+        service_account=config.service_account,
+        project_root=str(config.compute.project_root),
+        run_dir=str(config.run_dir),
+        envs_dir=str(config.envs_dir),
+        state_dir=str(state),
+        log_dir=str(state / "logs"),
+        first_uid=config.accounts.first_uid,
+        acl_group=config.acl.group,
+        skeletons=(str(config.compute.skeleton),),
+    )
+
+
+__all__ = ["AenError", "Ground", "lay", "preload"]

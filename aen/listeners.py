@@ -1,0 +1,143 @@
+"""Listeners: bound while the process may still bind low ports; a taken port says who has it."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import os
+import socket
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+from aen.config import Config
+from aen.config.checks import split_listen
+from aen.errors import Conflict, Invalid
+
+
+def wanted(config: Config, roles: tuple[str, ...]) -> dict[str, tuple[str, str]]:
+    """The listeners that `roles` need: name → (option, address). "ops" is the node's own."""
+    listens = {"ops": ("ops.listen", "" if config.ops.listen == "off" else config.ops.listen)}
+    if "server" in roles:
+        listens["server"] = ("server.listen", config.server.listen)
+        listens["server.redirect"] = ("server.redirect_listen", config.server.redirect_listen)
+    if "gateway" in roles:
+        listens["gateway"] = ("gateway.listen", config.gateway.listen)
+        listens["gateway.redirect"] = ("gateway.redirect_listen", config.gateway.redirect_listen)
+    if "compute" in roles:
+        listens["compute"] = ("compute.listen", config.compute.listen)
+    return {name: place for name, place in listens.items() if place[1]}
+
+
+def bind(listens: Mapping[str, tuple[str, str]]) -> dict[str, socket.socket]:
+    """Bind them all, or none. They don't listen yet: a port opens when its role does.
+
+    Raises Conflict (taken) or Invalid (may not, no such address), naming the option.
+    """
+    bound: dict[str, socket.socket] = {}
+    try:
+        for name, (option, address) in listens.items():
+            bound[name] = _bound(option, address)
+    except BaseException:
+        close(bound)
+        raise
+    return bound
+
+
+def close(bound: Mapping[str, socket.socket]) -> None:
+    """Close them all."""
+    for sock in bound.values():
+        sock.close()
+
+
+def ports(bound: Mapping[str, socket.socket]) -> dict[str, int]:
+    """The port of each TCP listener."""
+    return {name: sock.getsockname()[1] for name, sock in bound.items() if sock.family != socket.AF_UNIX}
+
+
+def _bound(option: str, address: str) -> socket.socket:
+    if address.startswith("unix:"):
+        return _bound_unix(option, address.removeprefix("unix:"))
+    host, port = split_listen(address)
+    try:
+        return _bound_tcp(host, port)
+    except OSError as error:
+        raise _explained(error, option, address, port) from error
+
+
+def _bound_tcp(host: str, port: int) -> socket.socket:
+    if host == "*":
+        with contextlib.suppress(OSError):  # no IPv6 on this machine, or taken: the second try tells
+            return _bound_one(socket.AF_INET6, "::", port)
+        return _bound_one(socket.AF_INET, "0.0.0.0", port)  # noqa: S104 - that is what `*` asks for
+    found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
+    family, _, _, _, address = found[0]
+    return _bound_one(family, str(address[0]), port)
+
+
+def _bound_one(family: int, host: str, port: int) -> socket.socket:
+    sock = socket.socket(family, socket.SOCK_STREAM)
+    try:
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        if family == socket.AF_INET6:
+            sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, int(host != "::"))
+        sock.bind((host, port))
+    except BaseException:
+        sock.close()
+        raise
+    return sock
+
+
+def _bound_unix(option: str, path: str) -> socket.socket:
+    place = Path(path)
+    sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    try:
+        if place.is_socket():
+            _refuse_if_alive(option, path)
+            place.unlink()
+        sock.bind(path)
+        os.chmod(path, 0o666)  # noqa: S103 - the front proxy's account connects; it is as open as a port would be
+    except OSError as error:
+        sock.close()
+        raise Invalid(f"{option}: can't make the socket {path}: {error.strerror or error}.") from error
+    return sock
+
+
+def _refuse_if_alive(option: str, path: str) -> None:
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe, contextlib.suppress(OSError):
+        probe.connect(path)
+        raise Conflict(f"{option}: something listens on {path} already.")
+
+
+def _explained(error: OSError, option: str, address: str, port: int) -> Conflict | Invalid:
+    if error.errno == errno.EADDRINUSE:
+        who = holder(port)
+        taken = f"is taken by {who}" if who else "is taken by another program"
+        return Conflict(f"{option}: port {port} {taken}. End it, or choose another port with {option}.")
+    if error.errno == errno.EACCES:
+        return Invalid(f"{option}: only root may use port {port}. Start AEN as root, or choose a port above 1023.")
+    return Invalid(f"{option}: can't listen on {address}: {error.strerror or error}.")
+
+
+def holder(port: int) -> str:
+    """`name (pid n)` of the process that listens on a TCP port, as far as we may see; else an empty string."""
+    inodes = set(_listening_inodes(port))
+    for entry in Path("/proc").iterdir() if inodes else ():
+        if entry.name.isdigit() and _has_socket(entry, inodes):
+            with contextlib.suppress(OSError):
+                return f"{(entry / 'comm').read_text().strip()} (pid {entry.name})"
+    return ""
+
+
+def _listening_inodes(port: int) -> Iterator[str]:
+    for table in ("/proc/net/tcp", "/proc/net/tcp6"):
+        with contextlib.suppress(OSError):
+            for line in Path(table).read_text().splitlines()[1:]:
+                fields = line.split()
+                if fields[3] == "0A" and int(fields[1].rpartition(":")[2], 16) == port:
+                    yield f"socket:[{fields[9]}]"
+
+
+def _has_socket(process: Path, inodes: set[str]) -> bool:
+    with contextlib.suppress(OSError):
+        return any(os.readlink(link) in inodes for link in (process / "fd").iterdir())
+    return False
