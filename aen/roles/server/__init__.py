@@ -1,1 +1,179 @@
 """The server: accounts, projects, sessions, pages and API; it owns the store."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import socket
+import ssl
+import sys
+from collections.abc import AsyncIterator, Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+import structlog
+from aiohttp import web
+
+from aen.config import Config
+from aen.errors import Invalid
+from aen.roles import Context, Role
+from aen.roles.server import admin_socket
+from aen.roles.server.domain import DOMAIN, Domain
+from aen.roles.server.middleware import behind_proxies, who_asks
+from aen.roles.server.permissions import ACTOR
+from aen.roles.server.secret import secret_of
+from aen.roles.server.urls import add_routes
+from aen.store import open_store
+from aen.tickets import Signer
+from aen.web import logins
+from aen.web.site import SITE, site
+
+log = structlog.get_logger(__name__)
+
+#: Set when the server drains: streams end, so that nothing holds the process up.
+DRAINING: web.AppKey[asyncio.Event] = web.AppKey("draining", asyncio.Event)
+_DRAIN_SECONDS = 5.0
+
+
+class Server(Role):
+    """The role. One event loop; everything it decides is in `domain`."""
+
+    name = "server"
+    domain: Domain
+
+    def __init__(self, context: Context) -> None:
+        super().__init__(context)
+        self._draining = asyncio.Event()
+        self._runner: web.AppRunner | None = None
+
+    async def open(self) -> None:
+        """Open store, domain, and the site on its listeners; say where a fresh installation is set up."""
+        config = self.context.config
+        secret, signer = _keys(config)
+        store = await self.enter(open_store(config.store.url))
+        self.domain = Domain(config, store, self.context.bus, signer, self.context.roles)
+        admin = await self.enter(_sync(admin_socket.bound(admin_socket.path_of(config))))
+        await self.domain.open(self)
+        app = make_site(self.domain, secret, self._draining)
+        self._runner = await self.enter(_running(app))
+        await self._listen(self._runner, config, admin)
+        self._say_where(config)
+
+    async def drain(self) -> None:
+        """Accept no more and end the streams; requests under way are finished when the role stops."""
+        self._draining.set()
+        if self._runner is not None:
+            for listening in list(self._runner.sites):
+                await listening.stop()
+
+    def health(self) -> dict[str, Any]:
+        """State, the store's health, and whether a first administrator is waited for."""
+        health = super().health()
+        if hasattr(self, "domain"):
+            health["store"] = self.domain.store.health()
+            health["needs_setup"] = self.domain.accounts.needs_setup()
+        return health
+
+    async def _listen(self, runner: web.AppRunner, config: Config, admin: socket.socket) -> None:
+        await web.SockSite(runner, admin).start()
+        listener = self.context.listeners.get("server")
+        if listener is None:
+            raise Invalid("The server was given no listener: check server.listen.")
+        await web.SockSite(runner, listener, ssl_context=_tls(config)).start()
+        redirect = self.context.listeners.get("server.redirect")
+        if redirect is not None:
+            leading = await self.enter(_running(_redirecting(config.server.url)))
+            await web.SockSite(leading, redirect).start()
+
+    def _say_where(self, config: Config) -> None:
+        log.info("server is up", url=config.server.url)
+        code = self.domain.accounts.setup_code
+        if code:
+            text = f"\n  AEN is not set up yet. Open {config.server.url}/setup and enter this code:\n\n      {code}\n\n"
+            sys.stdout.write(text)
+            sys.stdout.flush()
+
+
+def make_site(domain: Domain, secret: str, draining: asyncio.Event) -> web.Application:
+    """The application with every URL of the table."""
+    config = domain.config
+    secure = config.server.url.startswith("https:")
+    app = site(secure=secure)
+    app.middlewares.insert(0, behind_proxies(config))
+    app[DOMAIN] = domain
+    app[DRAINING] = draining
+    app[admin_socket.ADMIN_SOCKET] = str(admin_socket.path_of(config))
+    app[admin_socket.ADMIN_UIDS] = admin_socket.allowed_uids(config)
+    logins.install(app, secret=secret, secure=secure, days=config.server.login.days)
+    app.middlewares.append(who_asks)
+    here = app[SITE]
+    here.sign_in = "/login"
+    here.frame = _frame
+    here.form_origins = lambda: _gateway_origins(domain)
+    add_routes(app)
+    return app
+
+
+def _frame(request: web.Request) -> Mapping[str, Any]:
+    """What every page needs besides its own context."""
+    actor = request.get(ACTOR)
+    user = actor.user if actor is not None else None
+    login = actor.login if actor is not None else None
+    return {
+        "me": user,
+        "csrf": login.csrf if login is not None else "",
+        "banner": None if request.config_dict[DOMAIN].nodes.isolated() else "not-isolated",
+        "theme": user.theme if user is not None else "system",
+    }
+
+
+def _gateway_origins(domain: Domain) -> Iterable[str]:
+    """Where forms may lead besides here: browsers check the redirect to an app."""
+    return [center.gateway_url.replace("{project}", "*") for center in domain.nodes.datacenters()]
+
+
+def _keys(config: Config) -> tuple[str, Signer]:
+    Path(config.data_dir).mkdir(mode=0o700, parents=True, exist_ok=True)
+    return secret_of(config), Signer.load_or_make(Path(config.data_dir) / "signing-key.pem")
+
+
+def _tls(config: Config) -> ssl.SSLContext | None:
+    tls = config.server.tls
+    if tls.cert is None or tls.key is None:
+        return None
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    context.set_alpn_protocols(["http/1.1"])
+    try:
+        context.load_cert_chain(tls.cert, tls.key)
+    except (OSError, ssl.SSLError) as error:
+        raise Invalid(f"server.tls: {tls.cert} and {tls.key} can't be used ({error}).") from error
+    return context
+
+
+def _redirecting(url: str) -> web.Application:
+    """An application that leads everybody to the server's address."""
+
+    async def lead(request: web.Request) -> web.StreamResponse:
+        path = request.raw_path if request.raw_path.startswith("/") else "/"
+        return web.Response(status=308, headers={"Location": url + path})
+
+    app = web.Application()
+    app.router.add_route("*", "/{path:.*}", lead)
+    return app
+
+
+@contextlib.asynccontextmanager
+async def _running(app: web.Application) -> AsyncIterator[web.AppRunner]:
+    runner = web.AppRunner(app, access_log=None, shutdown_timeout=_DRAIN_SECONDS, keepalive_timeout=75)
+    await runner.setup()
+    try:
+        yield runner
+    finally:
+        await runner.cleanup()
+
+
+@contextlib.asynccontextmanager
+async def _sync(resource: contextlib.AbstractContextManager[socket.socket]) -> AsyncIterator[socket.socket]:
+    with resource as entered:
+        yield entered

@@ -1,0 +1,232 @@
+"""API, people: who I am, users, passwords, API tokens, logins, invitations, registration."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from aiohttp import web
+from pydantic import Field
+
+from aen.model import Word
+from aen.roles.server.accounts import NewUser, UserPatch
+from aen.roles.server.pages.api import PREFIX, Nothing, Paging, answer, asked, body, listed, nothing, part, query
+from aen.roles.server.pages.api_views import (
+    ActivityView,
+    InvitationView,
+    LoginView,
+    MeView,
+    PageOf,
+    StatusView,
+    TokenView,
+    UserView,
+    activity_view,
+    invitation_view,
+    login_view,
+    me_view,
+    user_view,
+)
+from aen.roles.server.permissions import Permission
+from aen.roles.server.urls import Url
+
+
+class UserQuery(Paging):
+    """Which users: `search` looks at names and e-mail; `filter` is admin or locked."""
+
+    search: str = Field("", max_length=200)
+    sort: Literal["id", "created", "last_login"] = "id"
+    descending: bool = False
+    filter: Literal["", "admin", "locked"] = ""
+
+
+class NewToken(Word):
+    """A token to make: good for `days`, for `scope` only (none: all that the person may)."""
+
+    title: str = Field("", max_length=100)
+    days: float = Field(90, gt=0, le=3660)
+    scope: list[Literal["read", "run", "write", "admin"]] = Field(default_factory=list, max_length=4)
+
+
+class NewPassword(Word):
+    """A new password; `old` where one changes one's own."""
+
+    new: str = Field(max_length=2048)
+    old: str = Field("", max_length=2048)
+
+
+class NewInvitation(Word):
+    """An invitation to make; `project` (`owner/name`) is joined at sign-up."""
+
+    email: str = Field("", max_length=254)
+    admin: bool = False
+    project: str = Field("", max_length=200)
+    role: Literal["viewer", "member", "maintainer"] = "member"
+    days: float = Field(7, gt=0, le=90)
+
+
+class Registration(Word):
+    """Whether anybody may sign up."""
+
+    open: bool
+
+
+async def status(request: web.Request) -> web.StreamResponse:
+    domain, actor = asked(request)
+    return answer(
+        StatusView(
+            signed_in=actor.known,
+            user=actor.name,
+            needs_setup=domain.accounts.needs_setup(),
+            registration_open=await domain.accounts.registration_open(),
+        )
+    )
+
+
+async def me(request: web.Request) -> web.StreamResponse:
+    _, actor = asked(request)
+    return answer(me_view(actor))
+
+
+async def users(request: web.Request) -> web.StreamResponse:
+    domain, actor = asked(request)
+    q = query(request, UserQuery)
+    page = await domain.accounts.list(actor, q.search, q.sort, q.descending, q.most, q.cursor, q.filter)
+    return listed([user_view(user) for user in page.items], page.next, total=page.total)
+
+
+async def add_user(request: web.Request) -> web.StreamResponse:
+    domain, actor = asked(request)
+    user = await domain.accounts.create(actor, await body(request, NewUser))
+    return answer(user_view(user), 201)
+
+
+async def user(request: web.Request) -> web.StreamResponse:
+    domain, actor = asked(request)
+    return answer(user_view(await domain.accounts.get(actor, part(request, "user"))))
+
+
+async def change_user(request: web.Request) -> web.StreamResponse:
+    domain, actor = asked(request)
+    patch = await body(request, UserPatch)
+    return answer(user_view(await domain.accounts.update(actor, part(request, "user"), patch)))
+
+
+async def remove_user(request: web.Request) -> web.StreamResponse:
+    domain, actor = asked(request)
+    await body(request, Nothing)
+    await domain.accounts.remove(actor, part(request, "user"))
+    return nothing()
+
+
+async def set_password(request: web.Request) -> web.StreamResponse:
+    domain, actor = asked(request)
+    given = await body(request, NewPassword)
+    await domain.accounts.set_password(actor, part(request, "user"), given.new, given.old)
+    return nothing()
+
+
+async def add_token(request: web.Request) -> web.StreamResponse:
+    domain, actor = asked(request)
+    new = await body(request, NewToken)
+    login, token = await domain.accounts.new_token(actor, part(request, "user"), new.title, new.days, new.scope)
+    view = TokenView(id=login.id, token=token, title=login.title, scope=login.scope, expires=login.expires)
+    return answer(view, 201)
+
+
+async def logins(request: web.Request) -> web.StreamResponse:
+    domain, actor = asked(request)
+    found = await domain.accounts.logins(actor, part(request, "user"))
+    return listed([login_view(login, actor) for login in found])
+
+
+async def end_login(request: web.Request) -> web.StreamResponse:
+    domain, actor = asked(request)
+    await domain.accounts.end_login(actor, part(request, "id"))
+    return nothing()
+
+
+async def sign_out(request: web.Request) -> web.StreamResponse:
+    domain, actor = asked(request)
+    await body(request, Nothing)
+    await domain.accounts.sign_out_everywhere(actor, part(request, "user"))
+    return nothing()
+
+
+async def user_activity(request: web.Request) -> web.StreamResponse:
+    domain, actor = asked(request)
+    q = query(request, Paging)
+    entries, next = await domain.activity.of_user(actor, part(request, "user"), q.most, q.cursor)
+    return listed([activity_view(entry) for entry in entries], next)
+
+
+async def security(request: web.Request) -> web.StreamResponse:
+    domain, actor = asked(request)
+    q = query(request, Paging)
+    entries, next = await domain.activity.security(actor, q.most, q.cursor)
+    return listed([activity_view(entry) for entry in entries], next)
+
+
+async def invitations(request: web.Request) -> web.StreamResponse:
+    domain, actor = asked(request)
+    q = query(request, Paging)
+    found, next = await domain.accounts.invitations(actor, q.most, q.cursor)
+    return listed([invitation_view(invitation) for invitation in found], next)
+
+
+async def invite(request: web.Request) -> web.StreamResponse:
+    domain, actor = asked(request)
+    new = await body(request, NewInvitation)
+    code = await domain.accounts.invite(actor, **new.model_dump())
+    invitation = await domain.accounts.invitation(code)
+    assert invitation is not None  # made a moment ago
+    return answer(invitation_view(invitation, code, f"{domain.config.server.url}/invite/{code}"), 201)
+
+
+async def withdraw_invitation(request: web.Request) -> web.StreamResponse:
+    domain, actor = asked(request)
+    await domain.accounts.withdraw_invitation(actor, part(request, "id"))
+    return nothing()
+
+
+async def registration(request: web.Request) -> web.StreamResponse:
+    domain, _ = asked(request)
+    return answer(Registration(open=await domain.accounts.registration_open()))
+
+
+async def set_registration(request: web.Request) -> web.StreamResponse:
+    domain, actor = asked(request)
+    wanted = await body(request, Registration)
+    await domain.accounts.set_registration(actor, wanted.open)
+    return answer(wanted)
+
+
+P = Permission
+_USER = f"{PREFIX}/users/{{user}}"
+URLS = [
+    Url("GET", f"{PREFIX}/status", status, P.ANYBODY, gives=StatusView, summary="Whether I am signed in"),
+    Url("GET", f"{PREFIX}/me", me, P.SIGNED_IN, gives=MeView, summary="Who I am"),
+    Url("GET", f"{PREFIX}/users", users, P.ADMIN, gives=PageOf[UserView], query=UserQuery, summary="Users"),
+    Url("POST", f"{PREFIX}/users", add_user, P.ADMIN, NewUser, UserView, 201, summary="Make a user"),
+    Url("GET", _USER, user, P.SIGNED_IN, gives=UserView, summary="A user"),
+    Url("PATCH", _USER, change_user, P.ACCOUNT, UserPatch, UserView, summary="Change a user"),
+    Url("DELETE", _USER, remove_user, P.ADMIN, status=204, summary="Remove a user"),
+    Url("PUT", f"{_USER}/password", set_password, P.ACCOUNT, NewPassword, status=204, summary="Set a password"),
+    Url("POST", f"{_USER}/tokens", add_token, P.ACCOUNT, NewToken, TokenView, 201, summary="Make an API token"),
+    Url("GET", f"{_USER}/logins", logins, P.SIGNED_IN, gives=PageOf[LoginView], summary="Logins and API tokens"),
+    Url("POST", f"{_USER}/sign-out", sign_out, P.ACCOUNT, status=204, summary="End all browser logins"),
+    Url(
+        "GET",
+        f"{_USER}/activity",
+        user_activity,
+        P.SIGNED_IN,
+        gives=PageOf[ActivityView],
+        query=Paging,
+        summary="What was done by and to a user",
+    ),
+    Url("DELETE", f"{PREFIX}/logins/{{id}}", end_login, P.ACCOUNT, status=204, summary="End a login or API token"),
+    Url("GET", f"{PREFIX}/security", security, P.ADMIN, None, PageOf[ActivityView], 200, Paging, "The security log"),
+    Url("GET", f"{PREFIX}/invitations", invitations, P.ADMIN, None, PageOf[InvitationView], 200, Paging, "Invitations"),
+    Url("POST", f"{PREFIX}/invitations", invite, P.ADMIN, NewInvitation, InvitationView, 201, summary="Invite"),
+    Url("DELETE", f"{PREFIX}/invitations/{{id}}", withdraw_invitation, P.ADMIN, status=204, summary="Take back"),
+    Url("GET", f"{PREFIX}/settings/registration", registration, P.ANYBODY, gives=Registration, summary="Registration"),
+    Url("PUT", f"{PREFIX}/settings/registration", set_registration, P.ADMIN, Registration, Registration),
+]
