@@ -10,6 +10,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
+from aen import plugins
+from aen.config import Config
+from aen.errors import Invalid
+
 
 @dataclass(frozen=True)
 class App:
@@ -73,3 +77,26 @@ class AppServer(Protocol):
 
     async def activity(self, launch: Launch, get_json: Any) -> Seen | None:
         """What it says of its activity; `get_json(path)` asks it over its socket. None: it can't say."""
+
+
+def servers(config: Config) -> dict[str, AppServer]:
+    """The app servers by name: those found through entry points, and those told in the configuration.
+
+    Raises Invalid when an app in the configuration takes a name that is taken.
+    """
+    from aen.apps.command import CommandServer  # it imports this contract
+
+    found: dict[str, AppServer] = {}
+    for name in plugins.names("aen.apps"):
+        server: AppServer = plugins.load("aen.apps", name)()
+        found[server.name] = server
+    for name, told in config.apps.items():
+        if name in found or name in {app.name for server in found.values() for app in server.apps()}:
+            raise Invalid(f"apps.{name}: there is an app of that name already. Choose another.")
+        found[name] = CommandServer(name, told)
+    return found
+
+
+def catalog(config: Config) -> dict[str, App]:
+    """All apps by name, in the order in which people see them: built-in ones first."""
+    return {app.name: app for server in servers(config).values() for app in server.apps()}

@@ -1,0 +1,47 @@
+"""Surroundings: the environment variables that every app starts with. Nothing else is inherited."""
+
+from __future__ import annotations
+
+import os
+
+from aen.apps import Launch
+
+# What a site sets for the whole machine, and apps need to reach the network as it wants.
+_SITE = ("TZ", "http_proxy", "https_proxy", "no_proxy", "HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY")
+_CERTIFICATES = ("SSL_CERT_FILE", "REQUESTS_CA_BUNDLE", "PIP_CERT", "NODE_EXTRA_CA_CERTS")
+
+
+def surroundings(launch: Launch) -> dict[str, str]:
+    """Variables by which an app finds its person, its project and the project's environment."""
+    project = str(launch.project_dir)
+    binaries = str(launch.environment / "bin")
+    owner_and_name = "/".join(launch.project_dir.parts[-2:])
+    return {
+        **_of_the_site(),
+        "HOME": launch.home,
+        "USER": launch.user,
+        "LOGNAME": launch.user,
+        "SHELL": "/bin/bash",
+        "LANG": "C.UTF-8",
+        "PATH": f"{binaries}:/usr/local/bin:/usr/bin:/bin",
+        "VIRTUAL_ENV": str(launch.environment),
+        "AEN_PROJECT": owner_and_name,
+        "AEN_PROJECT_DIR": project,
+        "AEN_PROJECT_BIN": binaries,
+        # A hard link into a cache would share the ACL of the project.
+        "UV_LINK_MODE": "copy",
+        "CONDA_ALWAYS_COPY": "true",
+        "PIP_DISABLE_PIP_VERSION_CHECK": "1",
+        # Files of a project belong to several people; git would refuse it as "dubious ownership".
+        "GIT_CONFIG_COUNT": "2",
+        "GIT_CONFIG_KEY_0": "safe.directory",
+        "GIT_CONFIG_VALUE_0": project,
+        "GIT_CONFIG_KEY_1": "safe.directory",
+        "GIT_CONFIG_VALUE_1": f"{project}/*",
+    }
+
+
+def _of_the_site() -> dict[str, str]:
+    """Proxies and certificates, but no address that carries a password."""
+    found = {key: os.environ[key] for key in (*_SITE, *_CERTIFICATES) if key in os.environ}
+    return {key: value for key, value in found.items() if "@" not in value}
