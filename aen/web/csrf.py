@@ -9,7 +9,7 @@ from aiohttp import web
 
 from aen.errors import Denied
 
-FIELD = "_csrf"
+FIELD = "csrf"
 HEADER = "X-CSRF-Token"
 _SAFE = frozenset({"GET", "HEAD", "OPTIONS"})
 

@@ -63,7 +63,13 @@ def render(
 ) -> web.Response:
     """The page that `template` makes of `context` and the site's frame."""
     here = request.config_dict[SITE]
-    values = {"path": request.path, "request_id": request.get(REQUEST_ID, ""), **here.frame(request), **(context or {})}
+    values = {
+        "path": request.path,
+        "here": request.path_qs if request.method == "GET" else "",
+        "request_id": request.get(REQUEST_ID, ""),
+        **here.frame(request),
+        **(context or {}),
+    }
     html = here.templates.render(template, values)
     return web.Response(
         text=html, status=status, content_type="text/html", charset="utf-8", headers={"Cache-Control": "no-store"}

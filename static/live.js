@@ -1,0 +1,71 @@
+// Live pages: when the server tells of a change, the page is fetched again and its regions ([data-live]) are swapped.
+// So what a page shows is written once, in its template. Without this script a reload shows the same.
+
+import { durationText } from "./times.js";
+
+const root = document.querySelector("[data-events]");
+const seen = new Map(); // step name → when it was first seen running
+let pending = false;
+let again = false;
+
+async function refresh() {
+  if (pending) { again = true; return; }
+  pending = true;
+  try {
+    const answer = await fetch(location.href, { headers: { Accept: "text/html", "X-AEN-Live": "1" } });
+    if (answer.ok && !answer.redirected) swap(new DOMParser().parseFromString(await answer.text(), "text/html"));
+    else if (answer.redirected || answer.status === 404) location.reload();
+  } catch { /* offline for a moment: the event stream says when it is back */ }
+  pending = false;
+  if (again) { again = false; refresh(); }
+}
+
+function swap(fresh) {
+  for (const region of document.querySelectorAll("[data-live][id]")) {
+    const next = fresh.getElementById(region.id);
+    if (!next || next.innerHTML === region.innerHTML) continue;
+    if (region.querySelector("dialog[open], details[open]") || holdsTyping(region)) continue;
+    const focused = region.contains(document.activeElement) ? document.activeElement.dataset.focus || document.activeElement.id : "";
+    region.replaceChildren(...document.importNode(next, true).childNodes);
+    if (focused) (document.getElementById(focused) || region.querySelector(`[data-focus="${CSS.escape(focused)}"]`))?.focus();
+  }
+  tick();
+  arrive();
+}
+
+function holdsTyping(region) {
+  const active = document.activeElement;
+  return region.contains(active) && active.matches("input:not([type=hidden]), textarea, select");
+}
+
+function tick() {
+  const running = new Set();
+  for (const element of document.querySelectorAll("[data-tick]")) {
+    const name = element.dataset.tick;
+    running.add(name);
+    if (!seen.has(name)) seen.set(name, performance.now());
+    element.textContent = durationText((performance.now() - seen.get(name)) / 1000);
+  }
+  for (const name of seen.keys()) if (!running.has(name)) seen.delete(name);
+}
+
+// The page of a start goes to the app as soon as it answers.
+function arrive() {
+  const ready = document.querySelector("[data-arrive]");
+  if (ready) location.replace(ready.href);
+}
+
+let timer = 0;
+const soon = () => { clearTimeout(timer); timer = setTimeout(refresh, 120); };
+
+const stream = new EventSource(root.dataset.events);
+stream.onmessage = soon;
+for (const kind of (root.dataset.kinds || "").split(" ").filter(Boolean)) stream.addEventListener(kind, soon);
+stream.onopen = soon;
+setInterval(tick, 200);
+// Events may be lost; while something is under way the page asks by itself as well.
+setInterval(() => { if (document.querySelector("[data-busy]") && !document.hidden) refresh(); }, 2000);
+document.addEventListener("visibilitychange", () => { if (!document.hidden) soon(); });
+addEventListener("pagehide", () => stream.close());
+tick();
+arrive();
