@@ -1,0 +1,211 @@
+"""The store on SQLite: JSON documents, write-ahead log, every answered write on disk. No other daemon."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import sqlite3
+from collections.abc import Sequence
+from functools import partial
+from pathlib import Path
+from typing import Any
+from urllib.parse import unquote, urlsplit
+
+from aen.errors import Invalid, Unavailable
+from aen.store import SCHEMA, Collection, Doc, Page, Query, Store
+from aen.store import sqlite_write as write
+from aen.store.cursors import Place, seal, unseal
+from aen.store.sqlite_check import check
+from aen.store.sqlite_file import connect, lock, open_writer
+from aen.store.sqlite_find import Statement, counting, statements, visible
+from aen.store.sqlite_lanes import Lane, Writer
+from aen.store.sqlite_layout import Layout
+from aen.store.values import check_id, encoded
+
+POINTS = 64  # most point reads answered together
+QUERIES = 2  # threads for lists, counts and search, so that a slow one never delays a point read
+
+
+class SqliteStore(Store):
+    """One file, one process (it is locked). See the contract for every verb."""
+
+    def __init__(self, path: str | Path, schema: Sequence[Collection] = SCHEMA) -> None:
+        self.path = Path(path).absolute()
+        self._layouts = {collection.name: Layout(collection) for collection in schema}
+        self._lock = -1
+        self._secret = b""
+        self._writer: Writer | None = None
+        self._points: Lane | None = None
+        self._queries: Lane | None = None
+
+    @classmethod
+    def from_url(cls, url: str) -> SqliteStore:
+        """The store that `sqlite:///path` names. Raises Invalid."""
+        parts = urlsplit(url)
+        if parts.netloc or parts.query or parts.fragment or len(parts.path) < 2:
+            raise Invalid(
+                f"store.url: {url!r} must be sqlite:/// and an absolute path, as sqlite:///var/lib/aen/aen.db."
+            )
+        return cls("/" + unquote(parts.path).lstrip("/"))  # four slashes are common, too
+
+    async def __aenter__(self) -> SqliteStore:
+        writer, points, queries = await asyncio.to_thread(self._open)
+        self._writer = Writer(writer)
+        self._points = Lane("point", [points], POINTS)
+        self._queries = Lane("query", queries)
+        return self
+
+    async def __aexit__(self, *exc: object) -> None:
+        for lane in (self._queries, self._points, self._writer):  # the last connection moves the log into the file
+            if lane is not None:
+                await lane.close()
+        if self._lock >= 0:
+            os.close(self._lock)
+            self._lock = -1
+
+    async def get(self, collection: str, id: str) -> Doc | None:
+        """The document, or None."""
+        table = self._layout(collection).table
+        found = await _opened(self._points).run(partial(write.read, table=table, id=check_id(id)))
+        return json.loads(found) if found is not None else None
+
+    async def get_many(self, collection: str, ids: Sequence[str]) -> list[Doc]:
+        """Those of the documents that exist, in the order of `ids`, each once."""
+        wanted = list(dict.fromkeys(check_id(id) for id in ids))
+        table = self._layout(collection).table
+        rows = await _opened(self._points).run(partial(write.read_many, table=table, ids=wanted))
+        found: dict[str, str] = dict(rows)
+        return [json.loads(found[id]) for id in wanted if id in found]
+
+    async def insert(self, collection: str, doc: Doc) -> Doc:
+        """Add a document (stored with rev 1) and return it. Raises Duplicate."""
+        layout = self._layout(collection)
+        stored = {**doc, "rev": 1}
+        body = encoded(layout.collection, doc, 1)
+        await _opened(self._writer).run(partial(write.insert, layout=layout, doc=stored, body=body))
+        return stored
+
+    async def replace(self, collection: str, doc: Doc) -> Doc:
+        """Replace the whole document if its stored rev is `doc["rev"]`; returns it with the next rev."""
+        layout = self._layout(collection)
+        rev = doc.get("rev")
+        if not isinstance(rev, int) or isinstance(rev, bool):
+            raise Invalid("A document that replaces another must hold the rev that was read.")
+        stored = {**doc, "rev": rev + 1}
+        body = encoded(layout.collection, doc, rev + 1)
+        await _opened(self._writer).run(partial(write.replace, layout=layout, doc=stored, body=body))
+        return stored
+
+    async def delete(self, collection: str, id: str, rev: int | None = None) -> bool:
+        """Remove the document (only at `rev`, if given: else Stale). False when there was none."""
+        work = partial(write.delete, layout=self._layout(collection), id=check_id(id), rev=rev)
+        return bool(await _opened(self._writer).run(work))
+
+    async def find(self, collection: str, query: Query) -> Page:
+        """Documents that match, sorted, a page at a time."""
+        layout = self._layout(collection)
+        after = unseal(self._secret, collection, query)
+        work = partial(_page, steps=statements(layout, query, after), limit=query.limit + 1)
+        bodies = await _opened(self._queries).run(work)
+        items = [json.loads(body) for body in bodies[: query.limit]]
+        if len(bodies) <= query.limit:
+            return Page(items)
+        last = items[-1]
+        return Page(items, seal(self._secret, collection, query, Place(last.get(query.sort), last["id"])))
+
+    async def count(self, collection: str, equal: tuple[tuple[str, Any], ...] = ()) -> int:
+        """How many documents match."""
+        statement = counting(self._layout(collection), equal)
+        rows = await _opened(self._queries).run(partial(_rows, sql=statement.sql, params=statement.params))
+        return int(rows[0][0])
+
+    async def search(
+        self, collection: str, words: str, visible_to: tuple[str, Any] | None = None, limit: int = 20
+    ) -> list[Doc]:
+        """Documents that hold all words (the last may be unfinished), best first."""
+        layout = self._layout(collection)
+        if not layout.words:
+            raise Invalid(f"{collection} is not declared for word search.")
+        if not 1 <= limit <= 1_000:
+            raise Invalid(f"A search may give 1 to 1000, not {limit}.")
+        wanted = _match(words)
+        condition, params = visible(layout, visible_to) if visible_to else ("1", ())
+        if not wanted:
+            return []
+        sql = (
+            f"SELECT t.body FROM {layout.words} AS w CROSS JOIN {layout.table} AS t ON t.n = w.rowid "
+            f"WHERE w.words MATCH ? AND {condition} ORDER BY w.rank, t.id LIMIT ?"
+        )
+        rows = await _opened(self._queries).run(partial(_rows, sql=sql, params=(wanted, *params, limit)))
+        return [json.loads(body) for (body,) in rows]
+
+    async def check(self) -> list[str]:
+        """What is wrong with the stored data, in sentences; writes wait while it looks."""
+        found: list[str] = await _opened(self._writer).run(partial(check, layouts=list(self._layouts.values())))
+        return found
+
+    def health(self) -> dict[str, Any]:
+        """Whether it can be written, how much waits, how large it is."""
+        writer = self._writer
+        if writer is None or self._lock < 0:
+            return {"status": "degraded", "engine": "sqlite", "message": "not open"}
+        health = {
+            "status": "degraded" if writer.trouble else "ok",
+            "engine": "sqlite",
+            "path": str(self.path),
+            "bytes": self.path.stat().st_size if self.path.exists() else 0,
+            "writes": writer.writes,
+            "commits": writer.commits,
+            "waiting": writer.waiting(),
+        }
+        return {**health, "message": writer.trouble} if writer.trouble else health
+
+    def _open(self) -> tuple[sqlite3.Connection, sqlite3.Connection, list[sqlite3.Connection]]:
+        self._lock = lock(self.path)
+        try:
+            writer, self._secret = open_writer(self.path, list(self._layouts.values()))
+            return writer, connect(self.path), [connect(self.path) for _ in range(QUERIES)]
+        except BaseException:
+            os.close(self._lock)
+            self._lock = -1
+            raise
+
+    def _layout(self, collection: str) -> Layout:
+        found = self._layouts.get(collection)
+        if found is None:
+            raise Invalid(f"There is no collection {collection!r}.")
+        return found
+
+
+def _opened(lane: Any) -> Any:
+    if lane is None:
+        raise Unavailable("The store is not open.")
+    return lane
+
+
+def _rows(connection: sqlite3.Connection, sql: str, params: tuple[Any, ...]) -> list[Any]:
+    return connection.execute(sql, params).fetchall()
+
+
+def _page(connection: sqlite3.Connection, steps: list[Statement], limit: int) -> list[str]:
+    """The bodies of one page; all statements see the same moment."""
+    bodies: list[str] = []
+    connection.execute("BEGIN")
+    try:
+        for step in steps:
+            rows = connection.execute(step.sql, (*step.params, limit - len(bodies)))
+            bodies += [body for (body,) in rows]
+            if len(bodies) >= limit:
+                break
+    finally:
+        connection.execute("COMMIT")
+    return bodies
+
+
+def _match(words: str) -> str:
+    """Words as FTS5 takes them: each quoted, so that nothing in them is an operator; the last may be unfinished."""
+    clean = words.replace("\0", " ").encode("utf-8", "ignore").decode()
+    parts = [part for part in clean.split()[:32] if any(ch.isalnum() for ch in part)]
+    quoted = ['"' + part.replace('"', '""')[:200] + '"' for part in parts]
+    return " AND ".join(quoted) + "*" if quoted else ""
