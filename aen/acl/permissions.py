@@ -1,0 +1,127 @@
+"""Permissions: a team → the entries of directories and files. Pure: no disk, no accounts."""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import IntEnum
+from typing import NamedTuple
+
+READ, WRITE, EXECUTE = 4, 2, 1
+MOST_PEOPLE = 200  # ext4 holds 249 named entries on a directory (access and default in one block)
+
+
+class Tag(IntEnum):
+    """Kinds of entries, as the kernel numbers them."""
+
+    USER_OBJ = 0x01
+    USER = 0x02
+    GROUP_OBJ = 0x04
+    GROUP = 0x08
+    MASK = 0x10
+    OTHER = 0x20
+
+
+class Entry(NamedTuple):
+    """One line of an ACL. `who` is a uid or gid for USER and GROUP, else 0."""
+
+    tag: Tag
+    who: int
+    rights: int
+
+
+@dataclass(frozen=True)
+class Grants:
+    """Who has rights on a project's files, by uid. True: reads and writes; False: reads only (viewer)."""
+
+    owner_uid: int
+    owner_gid: int
+    people: Mapping[int, bool]  # without the owner
+    group: bool  # whether the owner's primary group gets rights
+
+    def writers(self) -> frozenset[int]:
+        """Those who may keep what they made; what anybody else owns in the project passes to the owner."""
+        return frozenset({self.owner_uid, *(uid for uid, writes in self.people.items() if writes)})
+
+
+class Kind(IntEnum):
+    """What an inode is to the rules."""
+
+    DIRECTORY = 0
+    FILE = 1
+    PROGRAM = 2  # a file that its owner may execute
+
+
+def grants_group(setting: str, private_group: bool) -> bool:
+    """Whether the owner's primary group gets rights: `acl.group` is private-only, always or never."""
+    return setting == "always" or (setting == "private-only" and private_group)
+
+
+def entries(grants: Grants, kind: Kind, *, public: bool) -> list[Entry]:
+    """The ACL of one kind of inode, in the kernel's order. For directories it is the default ACL as well.
+
+    The owner is a named entry too: what a member makes has the member as its owner, and would shut the owner out.
+    """
+    execute = EXECUTE if kind is not Kind.FILE else 0
+    full, look = READ | WRITE | execute, READ | execute
+    named = {**{uid: full if writes else look for uid, writes in grants.people.items()}, grants.owner_uid: full}
+    return [
+        Entry(Tag.USER_OBJ, 0, full),
+        *(Entry(Tag.USER, uid, named[uid]) for uid in sorted(named)),
+        Entry(Tag.GROUP_OBJ, 0, full if grants.group else 0),
+        Entry(Tag.MASK, 0, full),
+        Entry(Tag.OTHER, 0, _others(kind, look, public)),
+    ]
+
+
+def _others(kind: Kind, look: int, public: bool) -> int:
+    """What strangers get: reading in `public/`, passing through directories, nothing of files."""
+    if public:
+        return look
+    return EXECUTE if kind is Kind.DIRECTORY else 0
+
+
+# ── the kernel's form of an ACL: what stands in the extended attribute ────────────────────────────────
+
+_HEAD = struct.Struct("<I")
+_ENTRY = struct.Struct("<HHI")
+_VERSION = 2
+_NOBODY = 0xFFFFFFFF
+
+
+def encode(acl: list[Entry]) -> bytes:
+    """An ACL as the bytes of `system.posix_acl_access` or `_default`."""
+    named = (Tag.USER, Tag.GROUP)
+    packed = (_ENTRY.pack(tag, rights, who if tag in named else _NOBODY) for tag, who, rights in acl)
+    return _HEAD.pack(_VERSION) + b"".join(packed)
+
+
+def decode(raw: bytes) -> list[Entry]:
+    """The ACL in those bytes. Raises ValueError when they are not one."""
+    if len(raw) < _HEAD.size or _HEAD.unpack_from(raw)[0] != _VERSION or (len(raw) - _HEAD.size) % _ENTRY.size:
+        raise ValueError("not an ACL in the kernel's form")
+    found = _ENTRY.iter_unpack(raw[_HEAD.size :])
+    return [Entry(Tag(tag), 0 if who == _NOBODY else who, rights) for tag, rights, who in found]
+
+
+@dataclass(frozen=True)
+class Rule:
+    """What one kind of inode must have: the bytes of its ACL, and the mode where the ACL says no more than a mode."""
+
+    access: bytes
+    mode: int
+    minimal: bool  # no named entries: the kernel keeps only the mode
+
+
+def rule(acl: list[Entry]) -> Rule:
+    """The rule that an ACL is."""
+    by_tag = {entry.tag: entry.rights for entry in acl if entry.tag not in (Tag.USER, Tag.GROUP)}
+    minimal = not any(entry.tag in (Tag.USER, Tag.GROUP, Tag.MASK) for entry in acl)
+    middle = by_tag.get(Tag.MASK, by_tag[Tag.GROUP_OBJ])
+    return Rule(encode(acl), by_tag[Tag.USER_OBJ] << 6 | middle << 3 | by_tag[Tag.OTHER], minimal)
+
+
+def rules(grants: Grants) -> dict[tuple[Kind, bool], Rule]:
+    """Every rule of a project, by kind and whether it is in `public/`."""
+    return {(kind, public): rule(entries(grants, kind, public=public)) for kind in Kind for public in (False, True)}

@@ -1,0 +1,219 @@
+"""Checks: every input of the privileged launcher, judged as if it were hostile. Standard library only."""
+
+from __future__ import annotations
+
+import math
+import os
+import re
+from collections.abc import Mapping
+from typing import Any
+
+from aen import names
+from aen.errors import Invalid
+from aen.launchers import AppSpec, Policy, Process, ProjectRef
+
+ROLES = ("viewer", "member", "maintainer", "owner")
+LIMITS = ("memory_bytes", "processes", "files")
+_SESSION = re.compile(r"[a-z2-7]{16}")
+_KEY = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,127}")
+_HEX = re.compile(r"[0-9a-f-]{1,64}")
+_LONGEST_PATH = 4000
+_MOST_PEOPLE = 200
+_LARGEST_EXEC = 128 * 1024  # bytes of arguments and environment
+
+
+def user(value: Any) -> str:
+    """A person's name, which is the name of the account too."""
+    return names.user(_text(value, "a user name"))
+
+
+def project_name(value: Any) -> str:
+    """A project's name."""
+    return names.project(_text(value, "a project name"))
+
+
+def environment_name(value: Any) -> str:
+    """An environment's name."""
+    return names.environment(_text(value, "an environment name"))
+
+
+def session(value: Any) -> str:
+    """A session's id."""
+    text = _text(value, "a session id")
+    if not _SESSION.fullmatch(text):
+        raise Invalid("That is not a session id.")
+    return text
+
+
+def number(value: Any, least: int, most: int, what: str) -> int:
+    """A whole number within bounds."""
+    if not isinstance(value, int) or isinstance(value, bool) or not least <= value <= most:
+        raise Invalid(f"{what} must be a whole number from {least} to {most}.")
+    return value
+
+
+def seconds(value: Any) -> float:
+    """A time to wait: 0 to 600 seconds."""
+    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+        raise Invalid("A time must be a number of seconds.")
+    return min(max(float(value), 0.0), 600.0)
+
+
+def absolute(value: Any, what: str) -> str:
+    """An absolute path in its plain form: no `..`, no `.`, no doubled slashes, no NUL."""
+    text = _text(value, what)
+    if not text.startswith("/") or len(text) > _LONGEST_PATH or os.path.normpath(text) != text or text.startswith("//"):
+        raise Invalid(f"{what} must be an absolute path without '..'.")
+    return text
+
+
+def is_below(path: str, top: str) -> bool:
+    """Whether `path` is `top` or in it, by name alone."""
+    return path == top or path.startswith(top.rstrip("/") + "/")
+
+
+def project(value: Any) -> ProjectRef:
+    """A project with its team."""
+    data = _mapping(value, "A project", {"owner", "name", "team", "former"})
+    team = _mapping(data.get("team") or {}, "A team")
+    former = _list(data.get("former") or [], "The ex-members", 10 * _MOST_PEOPLE)
+    if len(team) > _MOST_PEOPLE:
+        raise Invalid(f"A team of more than {_MOST_PEOPLE} people can't be given rights by name: make it smaller.")
+    if any(role not in ROLES for role in team.values()):
+        raise Invalid("A role is viewer, member, maintainer or owner.")
+    return ProjectRef(
+        user(data.get("owner")),
+        project_name(data.get("name")),
+        {user(name): role for name, role in team.items()},
+        tuple(user(name) for name in former),
+    )
+
+
+def process(value: Any) -> Process:
+    """A process as it was given out earlier; it only serves to be compared."""
+    data = _mapping(value, "A process", {"session", "generation", "pid", "start_time", "boot_id", "uid"})
+    boot = _text(data.get("boot_id"), "a boot id")
+    if not _HEX.fullmatch(boot):
+        raise Invalid("That is not a boot id.")
+    return Process(
+        session(data.get("session")),
+        number(data.get("generation"), 0, 2**53, "A generation"),
+        number(data.get("pid"), 2, 2**22, "A pid"),
+        number(data.get("start_time"), 0, 2**63, "A start time"),
+        boot,
+        number(data.get("uid"), 0, 2**32 - 2, "A uid"),
+    )
+
+
+_SPEC = frozenset(AppSpec.__dataclass_fields__)
+
+
+def spec(value: Any) -> AppSpec:
+    """An app to start, as far as it can be judged without looking at accounts and disks."""
+    data = _mapping(value, "An app", _SPEC)
+    argv = tuple(_text(part, "an argument") for part in _list(data.get("argv"), "The arguments", 1000))
+    environ = _environ(data.get("environ"))
+    if not argv:
+        raise Invalid("There is no program to start.")
+    absolute(argv[0], "The program")
+    size = sum(len(part) for part in argv) + sum(len(key) + len(text) for key, text in environ.items())
+    if size > _LARGEST_EXEC:
+        raise Invalid("Arguments and environment are too long.")
+    return AppSpec(
+        session=session(data.get("session")),
+        generation=number(data.get("generation"), 0, 2**53, "A generation"),
+        user=user(data.get("user")),
+        owner=user(data.get("owner")),
+        project=project_name(data.get("project")),
+        argv=argv,
+        environ=environ,
+        cwd=absolute(data.get("cwd"), "The working directory"),
+        socket=absolute(data["socket"], "The socket") if data.get("socket") else "",
+        limits=_limits(data.get("limits") or {}),
+    )
+
+
+def app_socket(path: str, policy: Policy, session_id: str) -> None:
+    """A socket lies directly in a run directory of its own session."""
+    folder, _, name = path.rpartition("/")
+    parent, _, short = folder.rpartition("/")
+    if parent != policy.run_dir.rstrip("/") or not short.startswith(session_id[:12] + "-") or not name:
+        raise Invalid("An app's socket lies in the run directory that was made for its session.")
+
+
+def skeleton(value: Any, policy: Policy) -> str:
+    """A directory that new projects may be copied from."""
+    path = absolute(value, "The skeleton")
+    if path not in {os.path.normpath(known) for known in policy.skeletons}:
+        raise Invalid("That directory is not one of the skeletons that this node may copy projects from.")
+    return path
+
+
+def environment_source(value: Any, policy: Policy) -> list[str]:
+    """A root environment, as the parts of its path below envs_dir."""
+    path = absolute(value, "The environment's source")
+    top = policy.envs_dir.rstrip("/")
+    if path == top or not is_below(path, top):
+        raise Invalid("Environments are cloned from root environments only.")
+    return path[len(top) + 1 :].split("/")
+
+
+def policy(value: Any) -> Policy:
+    """The launcher's own rules. They come from our own parent; checked so that a mistake is told, not obeyed."""
+    data = _mapping(value, "A policy", frozenset(Policy.__dataclass_fields__))
+    try:
+        made = Policy(**{**data, "skeletons": tuple(data.get("skeletons") or ())})
+    except TypeError as error:
+        raise Invalid(f"The launcher's policy is incomplete: {error}.") from None
+    if made.mode not in ("managed", "existing", "single"):
+        raise Invalid("accounts.mode must be managed, existing or single.")
+    places: dict[str, str] = {
+        "compute.project_root": made.project_root,
+        "run_dir": made.run_dir,
+        "envs_dir": made.envs_dir,
+        "state_dir": made.state_dir,
+        "log_dir": made.log_dir,
+    }
+    for option, path in places.items():
+        absolute(path, option)
+    number(made.service_uid, 0, 2**32 - 2, "The service account's uid")
+    number(made.service_gid, 0, 2**32 - 2, "The service account's gid")
+    number(made.first_uid, 1000, 2**31, "accounts.first_uid")
+    return made
+
+
+def _environ(value: Any) -> dict[str, str]:
+    data = _mapping(value if value is not None else {}, "The environment")
+    for key in data:
+        if not _KEY.fullmatch(key):
+            raise Invalid("A name in the environment has letters, digits and _ only.")
+    return {key: _text(text, "a value in the environment") for key, text in data.items()}
+
+
+def _limits(value: Any) -> dict[str, int]:
+    data = _mapping(value, "Limits", frozenset(LIMITS))
+    return {key: number(most, 1, 2**53, f"The limit {key}") for key, most in data.items()}
+
+
+def _text(value: Any, what: str) -> str:
+    if not isinstance(value, str):
+        raise Invalid(f"Expected {what} as text.")
+    if "\0" in value:
+        raise Invalid(f"There is a NUL character in {what}.")
+    try:
+        value.encode()
+    except UnicodeEncodeError:  # lone surrogates, which JSON can carry
+        raise Invalid(f"There are characters in {what} that can't be written as UTF-8.") from None
+    return value
+
+
+def _list(value: Any, what: str, most: int) -> list[Any]:
+    if not isinstance(value, list) or len(value) > most:
+        raise Invalid(f"{what} must be a list of at most {most}.")
+    return value
+
+
+def _mapping(value: Any, what: str, keys: set[str] | frozenset[str] | None = None) -> dict[str, Any]:
+    if not isinstance(value, Mapping) or (keys is not None and not set(value) <= keys):
+        raise Invalid(f"{what} is not well formed.")
+    return dict(value)

@@ -1,0 +1,205 @@
+"""Project files: the launcher's verbs on project directories. Each runs in a child of the launcher."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import asdict
+from typing import Any
+
+from aen.acl.permissions import Grants, grants_group
+from aen.acl.tree import NoAcl, Task, Walk
+from aen.environments.clone import Clone, Plan, Untrusted
+from aen.errors import AenError, Conflict, Invalid, NotFound
+from aen.launchers import Account, Policy, ProjectRef, preparation, trees
+from aen.launchers.accounts import Accounts
+from aen.launchers.loop import Report
+
+Message = dict[str, Any]
+
+
+class ProjectFiles:
+    """The verbs that touch project files. Each runs in a child of its own."""
+
+    def __init__(self, policy: Policy, accounts: Accounts) -> None:
+        self._policy = policy
+        self._accounts = accounts
+        self._single = policy.mode == "single"
+
+    def prepare(self, project: ProjectRef, skeleton: str) -> bool:
+        """Copy the skeleton beside, give it the team's rights, rename it into place. False: it was there."""
+        owner = self._accounts.find(project.owner)
+        with trees.opened(self._policy.project_root) as root:
+            trees.make_directory(project.owner, root, 0o711)
+            with self._folder(root, project) as folder:
+                if trees.exists(project.name, folder):
+                    with trees.opened(folder, project.name) as fd:
+                        self._belongs(fd, project, owner)
+                    return False
+                with trees.built(root) as (stage, name, fd):
+                    self._copy(skeleton, fd, owner)
+                    self._give(fd, owner)
+                    self._walk(fd, project, owner)
+                    os.rename(name, project.name, src_dir_fd=stage, dst_dir_fd=folder)
+        return True
+
+    def publish(self, project: ProjectRef, name: str, source: list[str]) -> bool:
+        """Clone a root environment beside, give it the team's rights, rename it to `envs/<name>`. False: it was there."""
+        owner = self._accounts.find(project.owner)
+        with trees.opened(self._policy.project_root) as root, self._project(root, project, owner) as fd:
+            self._make_envs(fd, owner)
+            with trees.opened(fd, "envs") as envs:
+                if trees.exists(name, envs):
+                    return False
+                with trees.built(root) as (stage, built, made):
+                    self._clone(made, source, f"{self._path(project)}/envs/{name}", owner)
+                    self._give(made, owner)
+                    self._walk(made, project, owner)
+                    os.rename(built, name, src_dir_fd=stage, dst_dir_fd=envs)
+        return True
+
+    def apply(self, project: ProjectRef, top_only: bool, progress: Report | None) -> Message:
+        """The walk."""
+        owner = self._accounts.find(project.owner)
+        with trees.opened(self._policy.project_root) as root, self._project(root, project, owner) as fd:
+            return self._walk(fd, project, owner, top_only=top_only, progress=progress)
+
+    def rename(self, project: ProjectRef, new_name: str) -> None:
+        """Move the directory, which only root can in the owner's folder."""
+        owner = self._accounts.find(project.owner)
+        with (
+            trees.opened(self._policy.project_root) as root,
+            self._project(root, project, owner),
+            self._folder(root, project) as folder,
+        ):
+            if trees.exists(new_name, folder):
+                raise Conflict(f"There is a directory {project.owner}/{new_name} already.")
+            os.rename(project.name, new_name, src_dir_fd=folder, dst_dir_fd=folder)
+
+    def delete(self, project: ProjectRef) -> None:
+        """Out of everybody's reach at once, then removed. Fine when it is gone."""
+        with trees.opened(self._policy.project_root) as root:
+            try:
+                with self._folder(root, project) as folder, trees.opened(folder, project.name) as fd:
+                    self._may_delete(fd, project)
+                    with trees.staging(root) as stage:
+                        name = f"gone-{os.urandom(8).hex()}"
+                        os.rename(project.name, name, src_dir_fd=folder, dst_dir_fd=stage)
+            except FileNotFoundError:
+                return
+            with trees.staging(root) as stage:
+                trees.remove(name, stage)
+
+    def place(self, project: ProjectRef) -> str:
+        """The project's directory as processes see it (for finding those that hold it)."""
+        return os.path.realpath(self._path(project))
+
+    # ── how ─────────────────────────────────────────────────────────────────────────────────────────
+
+    def _path(self, project: ProjectRef) -> str:
+        return f"{self._policy.project_root}/{project.owner}/{project.name}"
+
+    def _ids(self, owner: Account) -> tuple[int, int] | None:
+        return None if self._single else (owner.uid, owner.gid)
+
+    def _give(self, fd: int, owner: Account) -> None:
+        if not self._single:
+            os.fchown(fd, owner.uid, owner.gid)
+
+    @contextmanager
+    def _folder(self, root: int, project: ProjectRef) -> Iterator[int]:
+        """The owner's folder: ours, so that its owner can't exchange a project's directory."""
+        with trees.opened(root, project.owner) as fd:
+            if os.fstat(fd).st_uid != os.geteuid():
+                raise Conflict(f"The folder {project.owner} in the project root is not AEN's own: move it away.")
+            yield fd
+
+    @contextmanager
+    def _project(self, root: int, project: ProjectRef, owner: Account) -> Iterator[int]:
+        """The project's directory, if it is its owner's."""
+        with self._folder(root, project) as folder, trees.opened(folder, project.name) as fd:
+            self._belongs(fd, project, owner)
+            yield fd
+
+    def _belongs(self, fd: int, project: ProjectRef, owner: Account) -> None:
+        uid = os.fstat(fd).st_uid
+        if uid != owner.uid:
+            raise Conflict(
+                f"The directory of {project.owner}/{project.name} belongs to uid {uid}, not to {project.owner} "
+                f"(uid {owner.uid}): it is left from an earlier account. An administrator has to move it away."
+            )
+
+    def _may_delete(self, fd: int, project: ProjectRef) -> None:
+        try:
+            owner = self._accounts.find(project.owner)
+        except NotFound:
+            return  # no account any more: what it left can go
+        self._belongs(fd, project, owner)
+
+    def _copy(self, skeleton: str, target: int, owner: Account) -> None:
+        try:
+            with trees.opened(skeleton) as source:
+                trees.copy(source, target, self._ids(owner))
+        except FileNotFoundError:
+            raise NotFound(f"The skeleton {skeleton} is not there.") from None
+
+    def _make_envs(self, project: int, owner: Account) -> None:
+        """`envs` may be anything by now; a symlink is refused when it is opened."""
+        try:
+            os.mkdir("envs", 0o700, dir_fd=project)
+        except FileExistsError:
+            return
+        with trees.opened(project, "envs") as fd:
+            if os.fstat(fd).st_uid == os.geteuid():
+                self._give(fd, owner)
+
+    def _clone(self, target: int, source: list[str], prefix: str, owner: Account) -> None:
+        old = "/".join((self._policy.envs_dir.rstrip("/"), *source))
+        trusted = frozenset({0, self._policy.service_uid, os.geteuid()})
+        plan = Plan(old, prefix, self._ids(owner), trusted, link_writable=not self._single)
+        try:
+            with trees.opened(self._policy.envs_dir, *source) as fd:
+                Clone(plan).run(fd, target)
+        except FileNotFoundError:
+            raise NotFound(f"There is no root environment {old}.") from None
+        except Untrusted as error:
+            raise Conflict(f"The root environment can't be used. {error}") from None
+
+    def _walk(
+        self, fd: int, project: ProjectRef, owner: Account, *, top_only: bool = False, progress: Report | None = None
+    ) -> Message:
+        task, missing = self._task(project, owner)
+        try:
+            report = Walk(task, progress).run(fd, top_only=top_only)
+        except NoAcl:
+            raise Invalid(preparation.no_acl(self._policy.project_root)) from None
+        report.notes += missing
+        return asdict(report)
+
+    def _task(self, project: ProjectRef, owner: Account) -> tuple[Task, list[str]]:
+        """What the walk is to do, and why some people of the team get nothing yet."""
+        missing: list[str] = []
+        people: dict[int, bool] = {}
+        for user, role in project.team.items():
+            try:
+                people[self._accounts.find(user).uid] = role != "viewer"
+            except AenError as error:
+                missing.append(error.message)
+        people.pop(owner.uid, None)
+        before = {self._accounts.uid_before(user) for user in project.former}
+        former = frozenset(uid for uid in before if uid is not None) - {owner.uid, *people}
+        grants = Grants(owner.uid, owner.gid, people, grants_group(self._policy.acl_group, owner.private_group))
+        untouched = frozenset() if self._single else frozenset({0, self._policy.service_uid})
+        return Task(grants, untouched, not self._single, former, linked_stay=self._single), missing
+
+
+def told(work: Callable[[], Any]) -> Any:
+    """An error of the file system as a sentence for people."""
+    try:
+        return work()
+    except FileNotFoundError:
+        raise NotFound("The project has no directory on this node yet.") from None
+    except OSError as error:
+        place = f" ({os.fsdecode(error.filename)})" if error.filename else ""
+        raise Conflict(f"The project's directory can't be worked on{place}: {error.strerror}.") from error
