@@ -122,8 +122,8 @@ def _no_new_privileges() -> None:
 
 
 def _plain_environment() -> dict[str, str]:
-    """The launcher inherits nothing but where programs are and how text is encoded."""
-    return {"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "LANG": "C.UTF-8"}
+    """The launcher inherits nothing but where its home is (for a uid without an account)."""
+    return {"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "LANG": "C.UTF-8", "HOME": os.environ.get("HOME", "/")}
 
 
 def _read(sock: socket.socket, size: int) -> bytes:

@@ -102,7 +102,7 @@ class Accounts:
     def find(self, user: str) -> Account:
         """The account of `user` as it is. Raises NotFound, ForeignAccount, Conflict or Invalid; makes nothing."""
         if self._policy.mode == "single":
-            return _account(pwd.getpwuid(os.geteuid()))
+            return _running_account()
         entry = _entry(user)
         if entry is None:
             raise NotFound(f"{user} has no Linux account on this node yet.")
@@ -201,6 +201,15 @@ def _account(entry: pwd.struct_passwd) -> Account:
         shell=entry.pw_shell or "/bin/sh",
         private_group=_is_private(entry),
     )
+
+
+def _running_account() -> Account:
+    """Who we are. A container may run us under a uid that has no account: then our home is what HOME says."""
+    uid = os.geteuid()
+    try:
+        return _account(pwd.getpwuid(uid))
+    except KeyError:
+        return Account(f"uid{uid}", uid, os.getegid(), os.environ.get("HOME", "/"), "/bin/sh", False)
 
 
 def _is_private(entry: pwd.struct_passwd) -> bool:
