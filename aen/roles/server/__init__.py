@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import socket
 import ssl
@@ -23,15 +22,13 @@ from aen.roles.server.middleware import behind_proxies, who_asks
 from aen.roles.server.permissions import ACTOR
 from aen.roles.server.secret import secret_of
 from aen.roles.server.urls import add_routes
-from aen.store import open_store
+from aen.store.open import open_store
 from aen.tickets import Signer
 from aen.web import logins
 from aen.web.site import SITE, site
 
 log = structlog.get_logger(__name__)
 
-#: Set when the server drains: streams end, so that nothing holds the process up.
-DRAINING: web.AppKey[asyncio.Event] = web.AppKey("draining", asyncio.Event)
 _DRAIN_SECONDS = 5.0
 
 
@@ -43,7 +40,6 @@ class Server(Role):
 
     def __init__(self, context: Context) -> None:
         super().__init__(context)
-        self._draining = asyncio.Event()
         self._runner: web.AppRunner | None = None
 
     async def open(self) -> None:
@@ -54,14 +50,14 @@ class Server(Role):
         self.domain = Domain(config, store, self.context.bus, signer, self.context.roles)
         admin = await self.enter(_sync(admin_socket.bound(admin_socket.path_of(config))))
         await self.domain.open(self)
-        app = make_site(self.domain, secret, self._draining)
+        app = make_site(self.domain, secret)
         self._runner = await self.enter(_running(app))
         await self._listen(self._runner, config, admin)
         self._say_where(config)
 
     async def drain(self) -> None:
         """Accept no more and end the streams; requests under way are finished when the role stops."""
-        self._draining.set()
+        self.domain.events.drain()
         if self._runner is not None:
             for listening in list(self._runner.sites):
                 await listening.stop()
@@ -94,14 +90,13 @@ class Server(Role):
             sys.stdout.flush()
 
 
-def make_site(domain: Domain, secret: str, draining: asyncio.Event) -> web.Application:
+def make_site(domain: Domain, secret: str) -> web.Application:
     """The application with every URL of the table."""
     config = domain.config
     secure = config.server.url.startswith("https:")
     app = site(secure=secure)
     app.middlewares.insert(0, behind_proxies(config))
     app[DOMAIN] = domain
-    app[DRAINING] = draining
     app[admin_socket.ADMIN_SOCKET] = str(admin_socket.path_of(config))
     app[admin_socket.ADMIN_UIDS] = admin_socket.allowed_uids(config)
     logins.install(app, secret=secret, secure=secure, days=config.server.login.days)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 from pydantic import Field
 
@@ -120,8 +120,8 @@ class Accounts(SignUp):
         """Change a person: themselves their profile, administrators also `admin` and `locked` (never their own)."""
         self.check_self(actor, name)
         before = await self.get(actor, name)
-        given = patch.model_dump(exclude_none=True)
-        rights = {key: given.pop(key) for key in ("admin", "locked") if key in given}
+        given: dict[str, Any] = patch.model_dump(exclude_none=True)
+        rights: dict[str, bool] = {key: given.pop(key) for key in ("admin", "locked") if key in given}
         rights = {key: value for key, value in rights.items() if value != getattr(before, key)}
         if rights:
             self._check_rights(actor, name, rights)
@@ -131,7 +131,7 @@ class Accounts(SignUp):
             return await self._change_rights(actor, name, rights)
         return before
 
-    async def _change_profile(self, actor: Actor, before: User, given: dict[str, str]) -> User:
+    async def _change_profile(self, actor: Actor, before: User, given: dict[str, Any]) -> User:
         old = before.email
         if "email" in given:
             given["email"] = email_address(given["email"])

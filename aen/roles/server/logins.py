@@ -116,6 +116,12 @@ class Logins(People):
         """Who a login cookie stands for; None when the login has ended, expired, or its user is locked or gone."""
         return await self._actor(login_id, LoginKind.BROWSER)
 
+    async def actor_now(self, actor: Actor) -> Actor | None:
+        """The same actor as they are now; None when their login has ended since."""
+        if actor.login is None:
+            return actor if actor.local else None
+        return await self._actor(actor.login.id, actor.login.kind)
+
     async def actor_of_token(self, token: str) -> Actor | None:
         """Who an API token (`aen_…`) stands for, or None."""
         if len(token) > 100 or not token.startswith("aen_"):
@@ -256,7 +262,7 @@ class Logins(People):
         if person is None:
             raise NotFound(f"There is no user {user[:40]!r}.")
         token = "aen_" + "".join(secrets.choice(_ALPHABET) for _ in range(40))
-        more = {"token_hash": token_hash(token), "title": title or "API token", "scope": list(scope)}
+        more: dict[str, Any] = {"token_hash": token_hash(token), "title": title or "API token", "scope": list(scope)}
         login = await self._add_login(person, LoginKind.TOKEN, days, **more)
         await self.domain.activity.record(actor, "token.created", login.title, who=user, security=True)
         return login, token
