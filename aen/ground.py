@@ -32,10 +32,15 @@ class Ground:
     """Configuration with every blank filled, what was bound, the launcher, the lock."""
 
     config: Config
+    machine: Machine  # as it was when the process still had its privileges
     roles: tuple[str, ...]
     bound: dict[str, socket.socket]
     handle: LauncherHandle | None
     lock: places.Lock
+
+    def again(self, loaded: Loaded) -> Config:
+        """Another configuration, completed for the same machine, roles and ports."""
+        return resolve(loaded.config, roles=self.roles, machine=self.machine, ports=listeners.ports(self.bound))
 
     def release(self) -> None:
         """Let go of what the roles did not take over."""
@@ -58,6 +63,8 @@ def lay(loaded: Loaded, roles: tuple[str, ...], *, headless: bool = False) -> Gr
         uid, gid = ensure_service_account(config.service_account) if machine.root else (os.geteuid(), os.getegid())
         places.make(places.wanted(config, () if headless else roles, uid, gid))
         lock.take(uid, gid)
+        if headless:  # the server needs a listener; this one only root and AEN's account can reach
+            bound = listeners.bind_private(config.run_dir / "command.sock", uid, gid)
         config = resolve(loaded.config, roles=roles, machine=machine, ports=listeners.ports(bound))
         if "compute" in roles and not headless:
             handle = spawn_launcher(_policy(config, machine, uid, gid))
@@ -71,7 +78,19 @@ def lay(loaded: Loaded, roles: tuple[str, ...], *, headless: bool = False) -> Gr
         raise
     if "compute" in roles and not machine.root:
         log.warning("evaluation mode: apps run as one account and are not isolated from each other", uid=uid)
-    return Ground(config, roles, bound, handle, lock)
+    return Ground(config, machine, roles, bound, handle, lock)
+
+
+def prepare(loaded: Loaded) -> list[str]:
+    """Make the service account and every directory, as the first start would; says what there is, line by line."""
+    machine = Machine.here()
+    roles = ("server", "compute", "gateway")
+    config = resolve(loaded.config, roles=roles, machine=machine)
+    uid, gid = ensure_service_account(config.service_account) if machine.root else (os.geteuid(), os.getegid())
+    wanted = places.wanted(config, roles, uid, gid)
+    places.make(wanted)
+    account = [f"service account: {config.service_account} (uid {uid})"] if machine.root else []
+    return [*account, *(f"{place.option}: {place.path}" for place in wanted)]
 
 
 def preload(roles: tuple[str, ...], config: Config) -> None:

@@ -43,6 +43,19 @@ def bind(listens: Mapping[str, tuple[str, str]]) -> dict[str, socket.socket]:
     return bound
 
 
+def bind_private(path: Path, uid: int, gid: int) -> dict[str, socket.socket]:
+    """A server listener that nobody but `uid` can reach: for a command that stands in for a server."""
+    path.unlink(missing_ok=True)
+    sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    before = os.umask(0o177)
+    try:
+        sock.bind(str(path))
+        os.chown(path, uid, gid)
+    finally:
+        os.umask(before)
+    return {"server": sock}
+
+
 def close(bound: Mapping[str, socket.socket]) -> None:
     """Close them all."""
     for sock in bound.values():

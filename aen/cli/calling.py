@@ -1,0 +1,146 @@
+"""Calling the server: over its admin socket; with no server running, one is run without listeners for the call."""
+
+from __future__ import annotations
+
+import contextlib
+import http.client
+import json
+import os
+import socket
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any, TypeVar
+from urllib.parse import quote, urlencode
+
+from aen.cli import Files, files
+from aen.errors import AenError, Denied, Unavailable, from_wire
+
+T = TypeVar("T")
+
+SOCKET = "admin.sock"
+_SECONDS = 60.0  # for one answer
+
+
+class Api:
+    """The server's JSON API over the admin socket. Raises the AenErrors that the server answers with."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+
+    def get(self, *parts: str, **query: str | int) -> Any:
+        return self._ask("GET", parts, query)
+
+    def post(self, *parts: str, body: object = None) -> Any:
+        return self._ask("POST", parts, body=body)
+
+    def put(self, *parts: str, body: object = None) -> Any:
+        return self._ask("PUT", parts, body=body)
+
+    def patch(self, *parts: str, body: object = None) -> Any:
+        return self._ask("PATCH", parts, body=body)
+
+    def delete(self, *parts: str, **query: str | int) -> Any:
+        return self._ask("DELETE", parts, query)
+
+    def all(self, *parts: str, **query: str | int) -> Iterator[dict[str, Any]]:
+        """Every item of a paged list."""
+        cursor = ""
+        while True:
+            page = self.get(*parts, **query, **({"cursor": cursor} if cursor else {}))
+            yield from page["items"]
+            cursor = page.get("next") or ""
+            if not cursor:
+                return
+
+    def _ask(
+        self, method: str, parts: tuple[str, ...], query: dict[str, str | int] | None = None, body: object = None
+    ) -> Any:
+        path = "/api/v1/" + "/".join(quote(part, safe="") for part in parts)
+        connection = _Connection(self._path)
+        try:
+            connection.request(
+                method,
+                path + (f"?{urlencode(query)}" if query else ""),
+                body=None if body is None else json.dumps(body).encode(),
+                headers={"Content-Type": "application/json", "Accept": "application/json"},
+            )
+            answer = connection.getresponse()
+            return _read(answer.status, answer.read())
+        except (OSError, http.client.HTTPException) as error:
+            raise Unavailable(f"The server at {self._path} did not answer ({error}). See its log.") from error
+        finally:
+            connection.close()
+
+
+def call(config: Files, work: Callable[[Api], T]) -> T:
+    """Do `work` with the running server, or with one that is run for it under the lock of the data directory."""
+    from aen.config.load import load
+    from aen.config.machine import Machine
+    from aen.config.resolve import resolve
+
+    loaded = load(files(config), os.environ)
+    resolved = resolve(loaded.config, roles=("server",), machine=Machine.here())
+    path = resolved.run_dir / SOCKET
+    if _answers(path):
+        return work(Api(path))
+    return _alone(loaded, work)
+
+
+def _answers(path: Path) -> bool:
+    """Whether a server listens on the admin socket."""
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
+        try:
+            probe.connect(str(path))
+        except PermissionError:
+            raise Denied(
+                f"Only root and AEN's own account may speak to the server at {path}. Try again with sudo."
+            ) from None
+        except OSError:
+            return False
+        return True
+
+
+def _alone(loaded: Any, work: Callable[[Api], T]) -> T:
+    import asyncio
+
+    from aen import ground, log
+    from aen.node import Node
+
+    log.configure("warning", loaded.config.log.format)
+    laid = ground.lay(loaded, ("server",), headless=True)
+
+    async def run() -> T:
+        node = Node(laid)
+        with contextlib.redirect_stdout(sys.stderr):  # what a server says at its start is not this command's answer
+            await node.__aenter__()
+        async with contextlib.AsyncExitStack() as stack:
+            stack.push_async_exit(node)
+            return await asyncio.to_thread(work, Api(laid.config.run_dir / SOCKET))
+
+    return asyncio.run(run())
+
+
+def _read(status: int, body: bytes) -> Any:
+    try:
+        data = json.loads(body) if body else None
+    except ValueError:
+        raise Unavailable(f"The server answered {status} and no JSON. See its log.") from None
+    if status < 400:
+        return data
+    if isinstance(data, dict) and isinstance(data.get("error"), dict):
+        raise from_wire(data["error"])
+    raise AenError(f"The server answered {status}.")
+
+
+class _Connection(http.client.HTTPConnection):
+    """HTTP over a unix socket."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__("localhost", timeout=_SECONDS)
+        self._socket_path = path
+
+    def connect(self) -> None:
+        self.sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        self.sock.settimeout(_SECONDS)
+        self.sock.connect(str(self._socket_path))

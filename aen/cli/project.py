@@ -1,0 +1,79 @@
+"""`aen project`: list, show, start, stop."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+import typer
+
+from aen.cli import Files, Json, app
+from aen.errors import Invalid
+
+group = typer.Typer(help="Projects: list, show, start, stop.", no_args_is_help=True)
+app.add_typer(group, name="project")
+
+Slug = Annotated[str, typer.Argument(help="owner/name", metavar="OWNER/NAME")]
+
+
+@group.command("list")
+def list_projects(as_json: Json = False, config: Files = None) -> None:
+    """List every project."""
+    from aen.cli.calling import call
+    from aen.cli.output import show
+
+    rows = call(config, lambda api: list(api.all("projects", scope="all", limit=200)))
+    for row in rows:
+        row.setdefault("slug", f"{row.get('owner')}/{row.get('name')}")
+    columns = ("slug", "state", "visibility", "datacenter", "summary")
+    show(rows, columns, as_json=as_json, nothing="There are no projects yet.")
+
+
+@group.command()
+def show(slug: Slug, as_json: Json = False, config: Files = None) -> None:
+    """Show one project and its team."""
+    from aen.cli.calling import call
+    from aen.cli.output import cell
+
+    owner, name = _split(slug)
+    found: dict[str, Any] = call(config, lambda api: api.get("projects", owner, name))
+    if as_json:
+        import json
+
+        print(json.dumps(found, indent=2, ensure_ascii=False))
+        return
+    for key, value in found.items():
+        print(f"{key + ':':14} {cell(_members(value) if key == 'team' else value)}")
+
+
+@group.command()
+def start(slug: Slug, config: Files = None) -> None:
+    """Start a project; its apps start when somebody opens them."""
+    _tell(slug, "start", config)
+
+
+@group.command()
+def stop(slug: Slug, config: Files = None) -> None:
+    """Stop a project and every app in it."""
+    _tell(slug, "stop", config)
+
+
+def _tell(slug: str, verb: str, config: Files) -> None:
+    from aen.cli.calling import call
+
+    owner, name = _split(slug)
+    found = call(config, lambda api: api.post("projects", owner, name, verb))
+    state = found.get("state", "") if isinstance(found, dict) else ""
+    print(f"{slug}: {state or verb}")
+
+
+def _members(team: Any) -> Any:
+    if not isinstance(team, list):
+        return team
+    return [f"{member.get('user')} ({member.get('role')})" if isinstance(member, dict) else member for member in team]
+
+
+def _split(slug: str) -> tuple[str, str]:
+    owner, slash, name = slug.partition("/")
+    if not slash or not owner or not name or "/" in name:
+        raise Invalid(f"{slug!r} doesn't name a project: write OWNER/NAME, as alice/genome.")
+    return owner, name

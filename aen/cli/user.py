@@ -1,0 +1,106 @@
+"""`aen user`: people and their logins."""
+
+from __future__ import annotations
+
+import sys
+from typing import Annotated
+
+import typer
+
+from aen.cli import Files, Json, app, files
+from aen.errors import Denied, Invalid
+
+group = typer.Typer(help="People: add, list, token, passwd, remove, link.", no_args_is_help=True)
+app.add_typer(group, name="user")
+
+Name = Annotated[str, typer.Argument(help="The person's name.")]
+PasswordStdin = Annotated[bool, typer.Option("--password-stdin", help="Read the password from standard input.")]
+
+
+@group.command()
+def add(
+    name: Name,
+    admin: Annotated[bool, typer.Option("--admin", help="Make them an administrator.")] = False,
+    full_name: Annotated[str, typer.Option("--full-name", help="What others see.")] = "",
+    email: Annotated[str, typer.Option("--email", help="Where they can be reached.")] = "",
+    password_stdin: PasswordStdin = False,
+    config: Files = None,
+) -> None:
+    """Add a person."""
+    from aen.cli.calling import call
+
+    body: dict[str, object] = {"name": name, "password": _password(password_stdin), "admin": admin}
+    body |= {key: value for key, value in (("full_name", full_name), ("email", email)) if value}
+    call(config, lambda api: api.post("users", body=body))
+    print(f"Added {name}{' as an administrator' if admin else ''}.")
+
+
+@group.command("list")
+def list_users(as_json: Json = False, config: Files = None) -> None:
+    """List everybody."""
+    from aen.cli.calling import call
+    from aen.cli.output import show
+
+    rows = call(config, lambda api: list(api.all("users", limit=200)))
+    show(rows, ("name", "full_name", "admin", "locked", "last_login"), as_json=as_json, nothing="There is nobody yet.")
+
+
+@group.command()
+def token(
+    name: Name,
+    title: Annotated[str, typer.Option("--title", help="What the token is for.")] = "made by `aen user token`",
+    days: Annotated[float, typer.Option("--days", help="It ends so many days from now.")] = 90,
+    config: Files = None,
+) -> None:
+    """Make an API token for a person and print it, alone on the last line."""
+    from aen.cli.calling import call
+
+    made = call(config, lambda api: api.post("users", name, "tokens", body={"title": title, "days": days}))
+    print(made["token"])
+
+
+@group.command()
+def passwd(name: Name, password_stdin: PasswordStdin = False, config: Files = None) -> None:
+    """Give a person a new password; they are signed out everywhere."""
+    from aen.cli.calling import call
+
+    body = {"new": _password(password_stdin)}
+    call(config, lambda api: api.put("users", name, "password", body=body))
+    print(f"{name} has a new password.")
+
+
+@group.command()
+def remove(name: Name, config: Files = None) -> None:
+    """Remove a person. Their Linux account and files stay."""
+    from aen.cli.calling import call
+
+    call(config, lambda api: api.delete("users", name))
+    print(f"Removed {name}.")
+
+
+@group.command()
+def link(name: Name, config: Files = None) -> None:
+    """Let AEN use this node's Linux account NAME although AEN did not make it. Root only."""
+    import os
+
+    from aen.config.load import load
+    from aen.config.machine import Machine
+    from aen.config.resolve import resolve
+    from aen.launchers import accounts
+    from aen.places import launcher_dir
+
+    if os.geteuid() != 0:
+        raise Denied("Only root may link Linux accounts. Try again with sudo.")
+    loaded = load(files(config), os.environ)
+    resolved = resolve(loaded.config, roles=("compute",), machine=Machine.here())
+    made = accounts.link(str(launcher_dir(resolved, root=True)), name, resolved.accounts.first_uid)
+    print(f"AEN may use the account {name} (uid {made.uid}) on this node.")
+
+
+def _password(from_stdin: bool) -> str:
+    if from_stdin:
+        return sys.stdin.readline().rstrip("\r\n")
+    if not sys.stdin.isatty():
+        raise Invalid("Give the password on standard input with --password-stdin.")
+    password: str = typer.prompt("Password", hide_input=True, confirmation_prompt=True)
+    return password
