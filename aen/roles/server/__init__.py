@@ -73,9 +73,8 @@ class Server(Role):
     async def _listen(self, runner: web.AppRunner, config: Config, admin: socket.socket) -> None:
         await web.SockSite(runner, admin).start()
         listener = self.context.listeners.get("server")
-        if listener is None:
-            raise Invalid("The server was given no listener: check server.listen.")
-        await web.SockSite(runner, listener, ssl_context=_tls(config)).start()
+        if listener is not None:  # else only for a command of the machine's administrator
+            await web.SockSite(runner, listener, ssl_context=_tls(config)).start()
         redirect = self.context.listeners.get("server.redirect")
         if redirect is not None:
             leading = await self.enter(_running(_redirecting(config.server.url)))
@@ -84,7 +83,7 @@ class Server(Role):
     def _say_where(self, config: Config) -> None:
         log.info("server is up", url=config.server.url)
         code = self.domain.accounts.setup_code
-        if code:
+        if code and "server" in self.context.listeners:
             text = f"\n  AEN is not set up yet. Open {config.server.url}/setup and enter this code:\n\n      {code}\n\n"
             sys.stdout.write(text)
             sys.stdout.flush()
