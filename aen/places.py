@@ -103,7 +103,7 @@ def _take_over(place: Place, owner: int) -> None:
 def closed_parent(path: Path) -> Path | None:
     """The first directory above `path` that other accounts can't pass through; None when all can be passed."""
     for parent in reversed(path.resolve().parents):
-        if not parent.stat().st_mode & 0o001:
+        if parent.exists() and not parent.stat().st_mode & 0o001:
             return parent
     return None
 

@@ -1,0 +1,242 @@
+"""Examinations: what `aen doctor` looks at. Each looks at one thing, by doing where that is possible, and leaves nothing behind."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+import socket
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from aen import listeners, places
+from aen.config import Config
+from aen.config.machine import Machine
+from aen.errors import AenError
+
+_FREE_BYTES = 5 * 1024**3  # environments take about 1 GB each where they can't share
+_FREE_INODES = 100_000
+
+
+@dataclass(frozen=True)
+class Patient:
+    """What is examined."""
+
+    config: Config
+    machine: Machine
+    files: tuple[Path, ...]
+
+
+@dataclass(frozen=True)
+class Finding:
+    """`state` is ok, warning or problem; `message` says what is, and what to do if that isn't well."""
+
+    what: str
+    state: str
+    message: str
+
+
+def _ok(what: str, message: str) -> Finding:
+    return Finding(what, "ok", message)
+
+
+def _warning(what: str, message: str) -> Finding:
+    return Finding(what, "warning", message)
+
+
+def _problem(what: str, message: str) -> Finding:
+    return Finding(what, "problem", message)
+
+
+def python(patient: Patient) -> Iterator[Finding]:
+    """The interpreter that environments are made with."""
+    version = ".".join(str(part) for part in sys.version_info[:3])
+    path = Path(sys.executable).resolve()
+    closed = places.closed_parent(path)
+    if patient.machine.root and (closed is not None or not path.stat().st_mode & 0o001):
+        where = closed or path
+        yield _problem("Python", f"{path} can't be executed by other accounts (see {where}): use the system's Python.")
+    else:
+        yield _ok("Python", f"{version} at {path}")
+
+
+def programs(patient: Patient) -> Iterator[Finding]:
+    """Programs that AEN calls."""
+    for name, why in (("git", "projects keep versions with it"), ("bash", "terminals run it")):
+        found = shutil.which(name)
+        yield _ok(name, found) if found else _problem(name, f"is missing ({why}): install it")
+    if patient.config.accounts.mode == "managed":
+        found = shutil.which("useradd", path="/usr/sbin:/sbin:/usr/bin:/bin")
+        yield _ok("useradd", found) if found else _problem("useradd", "is missing: AEN makes people's accounts with it")
+
+
+def service_account(patient: Patient) -> Iterator[Finding]:
+    """The account that AEN runs as."""
+    import pwd
+
+    name = patient.config.service_account
+    if not patient.machine.root:
+        yield _warning("accounts", "evaluation mode: apps run as you and are not isolated from each other")
+        return
+    try:
+        entry = pwd.getpwnam(name)
+    except KeyError:
+        yield _warning("service account", f"{name} is missing: the first start, or `aen init`, makes it")
+        return
+    if entry.pw_uid == 0:
+        yield _problem("service account", f"{name} is root: set service_account to an account of its own")
+    else:
+        yield _ok("service account", f"{name} (uid {entry.pw_uid})")
+
+
+def directories(patient: Patient) -> Iterator[Finding]:
+    """Room in the directories, and POSIX ACLs by setting one."""
+    config = patient.config
+    for option, path in (
+        ("data_dir", config.data_dir),
+        ("envs_dir", config.envs_dir),
+        ("compute.project_root", config.compute.project_root),
+    ):
+        there = _nearest(path)
+        yield _room(option, path, there)
+        closed = places.closed_parent(path) if patient.machine.root and option != "data_dir" else None
+        if closed is not None:
+            yield _problem(option, f"{path} lies below {closed}, which other accounts can't enter")
+    yield _acl(_nearest(config.compute.project_root))
+    roots = (_nearest(config.envs_dir), _nearest(config.compute.project_root))
+    if roots[0].stat().st_dev != roots[1].stat().st_dev:
+        yield _warning("envs_dir", "is on another file system than the projects: new projects copy their environment")
+
+
+def _room(option: str, path: Path, there: Path) -> Finding:
+    found = os.statvfs(there)
+    free = found.f_bavail * found.f_frsize
+    text = f"{path}: {free / 1024**3:.1f} GiB free"
+    if found.f_files and found.f_favail < _FREE_INODES:
+        return _problem(option, f"{path}: only {found.f_favail} files can still be made on this file system")
+    return _ok(option, text) if free > _FREE_BYTES else _warning(option, f"{text}: that is little")
+
+
+def _acl(there: Path) -> Finding:
+    what = "POSIX ACLs"
+    if not os.access(there, os.W_OK):
+        return _warning(what, f"not tried: {there} is not yours to write in (run as the account that starts AEN)")
+    from aen.acl.posix import supports_acl
+
+    if supports_acl(str(there)):
+        return _ok(what, f"work below {there}")
+    return _problem(what, f"do not work below {there}: mount that file system with ACLs, or choose another")
+
+
+def ports(patient: Patient) -> Iterator[Finding]:
+    """Whether the ports are free, or ours."""
+    roles = ("server", "compute", "gateway")
+    running = _running(patient.config.run_dir)
+    for _, (option, address) in listeners.wanted(patient.config, roles).items():
+        if running:
+            yield _ok(option, f"{address} (AEN is running)")
+            continue
+        try:
+            listeners.close(listeners.bind({"x": (option, address)}))
+        except AenError as error:
+            yield _problem(option, error.message.removeprefix(f"{option}: "))
+        else:
+            yield _ok(option, f"{address} is free")
+
+
+def addresses(patient: Patient) -> Iterator[Finding]:
+    """Whether the addresses that people use lead somewhere, and what they mean for isolation."""
+    config = patient.config
+    for option, url in (("server.url", config.server.url), ("gateway.url", config.gateway.url)):
+        host = urlsplit(url.replace("{project}", "aen-doctor--probe")).hostname or ""
+        try:
+            socket.getaddrinfo(host, None)
+        except OSError:
+            wild = " (a wildcard DNS record is needed for {project})" if "{project}" in url else ""
+            yield _problem(option, f"{host} does not resolve on this machine{wild}")
+        else:
+            yield _ok(option, url)
+    if "{project}" not in config.gateway.url:
+        yield _warning(
+            "gateway.url",
+            "all projects share one browser origin: code in one project's app can act in another that the same person "
+            "has open. With https://{project}.apps.example.org, best below a domain apart from the server's, each has its own",
+        )
+    if config.server.url.startswith("http:") and not _is_local(config.server.url):
+        yield _warning(
+            "server.url", "is not HTTPS: passwords cross the network readable. Set server.tls, or a front proxy"
+        )
+
+
+def secrets(patient: Patient) -> Iterator[Finding]:
+    """Files that only their owner may read."""
+    config = patient.config
+    found = [config.data_dir / "signing-key.pem", config.data_dir / "secret-key", config.data_dir / "setup-code"]
+    found += [path for path in (config.server.tls.key, config.gateway.tls.key) if path is not None]
+    if config.server.secret_key.get_secret_value():
+        found += patient.files
+    open_files = []
+    for path in found:
+        with contextlib.suppress(OSError):
+            if path.stat().st_mode & 0o044:
+                open_files.append(str(path))
+    if open_files:
+        yield _problem("secrets", f"others can read {', '.join(open_files)}: chmod 600")
+    else:
+        yield _ok("secrets", "no secret file is open to others")
+
+
+def kernel(patient: Patient) -> Iterator[Finding]:
+    """Settings of the kernel that AEN's safety leans on."""
+    for name, wanted, why in (
+        ("protected_hardlinks", "1", "people could link other people's files into their projects"),
+        ("protected_symlinks", "1", "people could lay links in shared directories"),
+    ):
+        with contextlib.suppress(OSError):
+            value = Path("/proc/sys/fs", name).read_text().strip()
+            if value >= wanted:
+                yield _ok(f"fs.{name}", value)
+            else:
+                yield _problem(f"fs.{name}", f"is {value}: {why}. Set it to 1 with sysctl")
+    control = Path("/sys/fs/cgroup/cgroup.controllers")
+    if control.exists():
+        yield _ok("cgroup v2", "limits of apps are kept by the kernel")
+    else:
+        yield _warning("cgroup v2", "is not there: limits of apps are kept by rlimits only")
+    with contextlib.suppress(OSError):
+        mode = Path("/sys/fs/selinux/enforce").read_text().strip()
+        yield _ok("SELinux", "enforcing; AEN works with it" if mode == "1" else "permissive")
+
+
+EXAMINATIONS: tuple[Callable[[Patient], Iterator[Finding]], ...] = (
+    python,
+    programs,
+    service_account,
+    directories,
+    ports,
+    addresses,
+    secrets,
+    kernel,
+)
+
+
+def _nearest(path: Path) -> Path:
+    """`path`, or the directory in which it would be made."""
+    while not path.exists():
+        path = path.parent
+    return path
+
+
+def _running(run_dir: Path) -> bool:
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe, contextlib.suppress(OSError):
+        probe.connect(str(run_dir / "admin.sock"))
+        return True
+    return False
+
+
+def _is_local(url: str) -> bool:
+    host = urlsplit(url).hostname or ""
+    return host == "localhost" or host.endswith(".localhost") or host.startswith("127.") or host == "::1"
