@@ -2,50 +2,200 @@
 
 from __future__ import annotations
 
+import asyncio
+from collections import Counter
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from aen.model.node import DataCenter, NodeRecord
+import structlog
 
+from aen import names
+from aen.errors import Conflict, NotFound, Unavailable
+from aen.messages import NodeReported
+from aen.model import now
+from aen.model.node import DataCenter, NodeRecord
+from aen.roles.server.background import held
+from aen.roles.server.changes import every, put
 from aen.roles.server.domain import Part
 from aen.service import Service
 
 if TYPE_CHECKING:
+    from aen.roles.server.domain import Domain
+
+log = structlog.get_logger(__name__)
+
+HEARD_SECONDS = 10.0  # without a heartbeat for longer, a node gets nothing new
+_STORE_EVERY = 30_000  # ms between writes of a node that only breathes
+_TELL_EVERY = 10_000  # ms between events of a node that only breathes
+_TELLING = ("roles", "datacenter", "version", "isolated", "ready", "message", "started")
 
 
 class Nodes(Part):
     """The nodes as heartbeats tell of them. Kept in memory, stored now and then."""
 
+    def __init__(self, domain: Domain) -> None:
+        super().__init__(domain)
+        self._nodes: dict[str, NodeRecord] = {}
+        self._centers: dict[str, DataCenter] = {}
+        self._placed: Counter[str] = Counter()  # chosen since the node's last heartbeat, which does not show it yet
+        self._stored: dict[str, int] = {}
+        self._told: dict[str, int] = {}
+        self._unsaved: set[str] = set()
+
     async def begin(self, service: Service) -> None:
         """See Part."""
+        async for doc in every(self.store, "nodes"):
+            record = NodeRecord.model_validate(doc)
+            self._nodes[record.id] = record
+        async for doc in every(self.store, "datacenters"):
+            center = DataCenter.model_validate(doc)
+            self._centers[center.id] = center
+        gateway = self.domain.config.gateway
+        if "gateway" in self.domain.roles and gateway.url:
+            await self.ensure_datacenter(gateway.datacenter, gateway.url)
+        await service.enter(held(self.bus.subscribe(NodeReported, self._heard)))
+        service.spawn(self._save_for_life(), "nodes")
 
     def list(self) -> list[NodeRecord]:
         """All nodes ever heard of, by data center and name."""
-        raise NotImplementedError
+        return sorted(self._nodes.values(), key=lambda node: (node.datacenter, node.id))
 
     def get(self, name: str) -> NodeRecord | None:
         """The node, or None."""
-        raise NotImplementedError
+        return self._nodes.get(name)
 
-    def up(self, name: str, seconds: float = 10) -> bool:
+    def up(self, name: str, seconds: float = HEARD_SECONDS) -> bool:
         """Whether the node was heard of in the last `seconds`."""
-        raise NotImplementedError
+        return self.silence(name) <= seconds
+
+    def silence(self, name: str) -> float:
+        """For how many seconds nothing was heard of the node; infinite when it is unknown."""
+        node = self._nodes.get(name)
+        return (now() - node.last_seen) / 1000 if node else float("inf")
 
     def isolated(self) -> bool:
         """Whether every compute node runs apps as each person's own account (False: evaluation mode)."""
-        raise NotImplementedError
+        return all(node.isolated for node in self._nodes.values() if "compute" in node.roles)
 
     async def forget(self, name: str) -> None:
-        """Drop the record of a node that is gone. Conflict while it is heard of."""
-        raise NotImplementedError
+        """Drop the record of a node that is gone. NotFound, or Conflict while it is heard of."""
+        if name not in self._nodes:
+            raise NotFound(f"There is no node named {name!r}.")
+        if self.up(name):
+            raise Conflict(f"{name} is running: stop it first.")
+        del self._nodes[name]
+        await self.store.delete("nodes", name)
+        self.domain.events.publish("nodes", "node-removed", {"id": name})
 
-    def datacenters(self) -> list[DataCenter]:
+    def datacenters(self) -> tuple[DataCenter, ...]:
         """All data centers, by name."""
-        raise NotImplementedError
+        return tuple(sorted(self._centers.values(), key=lambda center: center.id))
+
+    def datacenter(self, name: str) -> DataCenter | None:
+        """The data center, or None."""
+        return self._centers.get(name)
 
     async def ensure_datacenter(self, name: str, gateway_url: str) -> DataCenter:
         """The data center, made or its address brought up to date."""
-        raise NotImplementedError
+        known = self._centers.get(names.node(name))
+        url = gateway_url.rstrip("/")
+        if known is not None and known.gateway_url == url:
+            return known
+        center = known.model_copy(update={"gateway_url": url}) if known else DataCenter(id=name, gateway_url=url)
+        self._centers[name] = center = await put(self.store, "datacenters", center)
+        log.info("data center", datacenter=name, gateway=url)
+        return center
 
     def choose(self, datacenter: str) -> str:
         """The compute node where a new project goes: the least busy that is ready. Unavailable with what to do."""
-        raise NotImplementedError
+        there = [node for node in self._nodes.values() if "compute" in node.roles and node.datacenter == datacenter]
+        heard = [node for node in there if self.up(node.id)]
+        ready = [node for node in heard if node.ready]
+        if not ready:
+            raise self._nobody(datacenter, there, heard)
+        best = max(ready, key=self._room)
+        self._placed[best.id] += 1
+        return best.id
+
+    def need(self, name: str) -> None:
+        """Raise Unavailable, with what to do, unless the node can take work now."""
+        node = self._nodes.get(name)
+        if node is None or not self.up(name):
+            raise Unavailable(
+                f"The project's files are on the compute node {name}, which has not been heard of "
+                f"{_ago(self.silence(name))}. Ask an administrator to start it again.",
+                retry_after=10,
+            )
+        if not node.ready:
+            raise _building(node)
+
+    def _room(self, node: NodeRecord) -> tuple[float, str]:
+        busy = 1 + node.sessions + self._placed[node.id]
+        return (max(node.load.memory_free, 1) / busy, node.id)
+
+    def _nobody(self, datacenter: str, there: Sequence[NodeRecord], heard: Sequence[NodeRecord]) -> Unavailable:
+        if heard:
+            return _building(max(heard, key=lambda node: node.progress))
+        if there:
+            known = ", ".join(sorted(node.id for node in there))
+            return Unavailable(
+                f"No compute node of data center {datacenter} can be heard at the moment (known: {known}). "
+                "Ask an administrator to start one.",
+                retry_after=10,
+            )
+        return Unavailable(
+            f"Data center {datacenter} has no compute node yet. Ask an administrator to start one: "
+            "`aen serve --role compute`.",
+            retry_after=10,
+        )
+
+    async def _heard(self, event: NodeReported) -> None:
+        before = self._nodes.get(event.node)
+        record = NodeRecord(
+            id=event.node,
+            sessions=len(event.sessions),
+            **event.model_dump(include={*NodeRecord.model_fields} - {"id", "rev", "sessions", "last_seen"}),
+        )
+        self._nodes[event.node] = record
+        self._placed.pop(event.node, None)
+        changed = before is None or any(getattr(before, key) != getattr(record, key) for key in _TELLING)
+        if changed or record.last_seen - self._stored.get(event.node, 0) > _STORE_EVERY:
+            self._unsaved.add(event.node)
+        moving = changed or (before is not None and before.progress != record.progress)
+        if moving or record.last_seen - self._told.get(event.node, 0) > _TELL_EVERY:
+            self._told[event.node] = record.last_seen
+            self.domain.events.publish("nodes", "node", record.model_dump(mode="json"))
+        if event.gateway_url:
+            await self.ensure_datacenter(event.datacenter, event.gateway_url)
+
+    async def _save_for_life(self) -> None:
+        while True:
+            await asyncio.sleep(1)
+            for name in list(self._unsaved):
+                self._unsaved.discard(name)
+                record = self._nodes.get(name)
+                if record is not None:
+                    await self._save(record)
+
+    async def _save(self, record: NodeRecord) -> None:
+        try:
+            await put(self.store, "nodes", record)
+            self._stored[record.id] = record.last_seen
+        except Conflict:
+            self._unsaved.add(record.id)
+
+
+def _building(node: NodeRecord) -> Unavailable:
+    done = f"{node.progress:.0%}".replace("%", " %")
+    what = node.message or "preparing what the first start needs"
+    return Unavailable(
+        f"{node.id} is still getting ready ({done}: {what}). This happens once and takes some minutes; "
+        "try again when it is done.",
+        retry_after=5,
+    )
+
+
+def _ago(seconds: float) -> str:
+    if seconds == float("inf"):
+        return "since this server started"
+    return f"for {seconds:.0f} s" if seconds < 120 else f"for {seconds / 60:.0f} min"

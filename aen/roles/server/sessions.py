@@ -1,55 +1,251 @@
-"""Sessions: what the server decides of them: opening, stopping, looking; reports.py compares them with what is real."""
+"""Sessions: what the server decides of them: opening, stopping, looking. Nodes are asked in dispatch.py and heard in reports.py."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from aen.model.session import Session
+from aen import names
+from aen.apps import App, AppServer, catalog, servers
+from aen.errors import Conflict, Denied, NotFound
+from aen.messages import ReadSessionLog, SessionLog
+from aen.model import now
+from aen.model.project import Project
+from aen.model.session import LIVE, Phase, Session
+from aen.roles.server.changes import every
+from aen.roles.server.dispatch import Dispatch
 from aen.roles.server.domain import Part
+from aen.roles.server.permissions import Actor, Permission, allows, check
+from aen.roles.server.reports import SILENT_SECONDS, Reports
+from aen.roles.server.routes import RouteTable
 from aen.service import Service
+from aen.store import Duplicate, Query, Stale
 
 if TYPE_CHECKING:
-    from aen.roles.server.permissions import Actor
+    from aen.roles.server.domain import Domain
+
+_NONE = "There is no such session, or you may not see it."
+_TRIES = 50
 
 
 class Sessions(Part):
     """The sessions. All verbs check permission; what the actor may not see is NotFound."""
 
+    def __init__(self, domain: Domain) -> None:
+        super().__init__(domain)
+        self.dispatch = Dispatch(domain)
+        self.reports = Reports(domain)
+        self.routes = RouteTable(domain)
+        self.apps: dict[str, App] = catalog(domain.config)
+        self.servers: dict[str, AppServer] = servers(domain.config)
+
     async def begin(self, service: Service) -> None:
         """See Part."""
+        await self.reports.begin(service)
+
+    # ── opening and stopping ────────────────────────────────────────────────────────────────────────
 
     async def open(self, actor: Actor, owner: str, name: str, app: str) -> Session:
         """Open an app: the live session of its app server, or a new one, QUEUED. Starts the project as well."""
-        raise NotImplementedError
+        project = await self.domain.projects.allowed(actor, owner, name, Permission.RUN)
+        if actor.user is None:
+            raise Denied("Apps run as a person: sign in as one to open them.")
+        entry = self.apps.get(app)
+        if entry is None:
+            raise NotFound(f"There is no app {app[:40]!r}. There are: {', '.join(self.apps)}.")
+        user = "*" if self.servers[entry.server].shared else actor.user.id
+        id = names.session_id(project.id, user, entry.server)
+        live = await self._live(id, entry)
+        if live is not None:
+            return live
+        project = await self.domain.projects.life.claim(project.id)
+        session, fresh = await self._next(id, project, entry, user, actor.user.id)
+        if not fresh:
+            return session
+        self.tell(session)
+        await self.domain.activity.record(actor, "session.opened", project.slug, project=project.id, detail=entry.title)
+        return await self.dispatch.launch(session)
 
-    async def get(self, actor: Actor, id: str) -> Session:
-        """The session: one's own, those of projects one is on, all for administrators; else NotFound."""
-        raise NotImplementedError
+    async def _live(self, id: str, entry: App) -> Session | None:
+        """The live session of this id, which now shows `entry`; None when there is none."""
+        doc = await self.store.get("sessions", id)
+        if doc is None or doc["phase"] not in LIVE:
+            return None
+        session = Session.model_validate(doc)
+        if session.phase is Phase.STOPPING:
+            raise Conflict(f"{entry.title} is still stopping. Try again in a moment.", retry_after=2)
 
-    async def of_project(self, actor: Actor, owner: str, name: str) -> list[Session]:
-        """The sessions of a project, newest first; live ones and the last ended one of each app server."""
-        raise NotImplementedError
+        def edit(session: Session) -> None:
+            session.app = entry.name
 
-    async def of_user(self, actor: Actor, user: str) -> list[Session]:
-        """A person's sessions, newest first. One's own, or an administrator's look."""
-        raise NotImplementedError
+        return await self.dispatch.edit(session, edit)
 
-    async def all(self, actor: Actor, phase: str = "", limit: int = 100, cursor: str = "") -> tuple[list[Session], str]:
-        """All sessions (administrators), newest first, and the next cursor. `phase`: only those in it."""
-        raise NotImplementedError
+    async def _next(self, id: str, project: Project, entry: App, user: str, started_by: str) -> tuple[Session, bool]:
+        """A new generation; or (False) the live one that somebody else made at the same time."""
+        for _ in range(_TRIES):
+            stored = await self.store.get("sessions", id)
+            if stored is not None and stored["phase"] in LIVE:
+                return Session.model_validate(stored), False
+            session = Session(
+                id=id,
+                rev=stored["rev"] if stored else 0,
+                generation=max(
+                    now(), stored["generation"] + 1 if stored else 1
+                ),  # newer than any, whatever was restored
+                project=project.id,
+                slug=project.slug,
+                owner=project.owner,
+                name=project.name,
+                app_server=entry.server,
+                app=entry.name,
+                user=user,
+                started_by=started_by,
+                datacenter=project.datacenter,
+                node=project.node,
+            )
+            write = self.store.replace if stored else self.store.insert
+            try:
+                return Session.model_validate(await write("sessions", session.model_dump(mode="json"))), True
+            except (Duplicate, Stale):
+                continue
+        raise Conflict("Many people are opening this at the same time. Try again in a moment.", retry_after=1)
 
     async def stop(self, actor: Actor, id: str, reason: str = "") -> Session:
-        """Stop one's own session; anybody's for maintainers of the project and administrators."""
-        raise NotImplementedError
+        """Stop one's own session; anybody's for maintainers of the project and administrators. Answered as STOPPING."""
+        session = await self.get(actor, id)
+        project = await self.domain.projects.by_id(session.project)
+        own = actor.user is not None and session.user == actor.user.id
+        # A shared session is everybody's who may run apps.
+        needed = Permission.CONTROL if own or session.user == "*" else Permission.TEAM
+        check(actor, needed, project)
+        if session.phase not in LIVE:
+            return session
+        why = reason or f"stopped by {actor.name}"
 
-    async def log(self, actor: Actor, id: str, lines: int = 200) -> str:
-        """The end of the app server's log, asked of its node (own sessions, maintainers, administrators)."""
-        raise NotImplementedError
+        def edit(session: Session) -> None:
+            if session.phase in LIVE:
+                session.move(Phase.STOPPING, why)
+
+        session = await self.dispatch.edit(session, edit)
+        self.routes.drop(session.id, session.generation, session.datacenter)
+        self.dispatch.end_soon(session, why)
+        who = actor.name if session.user == "*" else session.user
+        await self.domain.activity.record(
+            actor, "session.stopped", session.slug, project=session.project, who=who, detail=session.app
+        )
+        return session
 
     async def end_user(self, user: str, reason: str) -> int:
         """Stop all of a person's sessions (locked, removed); returns how many. For the server itself."""
-        raise NotImplementedError
+        query = Query(equal=(("user", user),), sort="created")
+        live = [
+            Session.model_validate(doc) async for doc in every(self.store, "sessions", query) if doc["phase"] in LIVE
+        ]
+        for session in live:
+            self.routes.drop(session.id, session.generation, session.datacenter)
+            self.dispatch.end_soon(session, reason)
+        return len(live)
+
+    # ── looking ─────────────────────────────────────────────────────────────────────────────────────
+
+    async def get(self, actor: Actor, id: str) -> Session:
+        """The session: one's own, those of projects one is on, all for administrators; else NotFound."""
+        check(actor, Permission.SIGNED_IN)
+        doc = await self.store.get("sessions", id)
+        if doc is None:
+            raise NotFound(_NONE)
+        session = Session.model_validate(doc)
+        project = await self.domain.projects.by_id(session.project)
+        if not _sees(actor, session, project):
+            raise NotFound(_NONE)
+        return self._shown(actor, session, project)
+
+    async def of_project(self, actor: Actor, owner: str, name: str) -> list[Session]:
+        """The sessions of a project, newest first: for its team and administrators (others see none)."""
+        project = await self.domain.projects.get(actor, owner, name)
+        query = Query(equal=(("project", project.id),), sort="created", descending=True)
+        found = [Session.model_validate(doc) async for doc in every(self.store, "sessions", query)]
+        return [self._shown(actor, session, project) for session in found if _sees(actor, session, project)]
+
+    async def of_user(self, actor: Actor, user: str) -> list[Session]:
+        """A person's sessions, newest first. One's own, or an administrator's look."""
+        check(actor, Permission.SIGNED_IN if actor.name == user else Permission.ADMIN)
+        query = Query(equal=(("user", user),), sort="created", descending=True, limit=200)
+        return [Session.model_validate(doc) for doc in (await self.store.find("sessions", query)).items]
+
+    async def all(self, actor: Actor, phase: str = "", limit: int = 100, cursor: str = "") -> tuple[list[Session], str]:
+        """All sessions (administrators), newest first, and the next cursor. `phase`: only those in it."""
+        check(actor, Permission.ADMIN)
+        page = await self.store.find(
+            "sessions",
+            Query(equal=(("phase", phase),), limit=limit, cursor=cursor)
+            if phase
+            else Query(sort="created", descending=True, limit=limit, cursor=cursor),
+        )
+        return [Session.model_validate(doc) for doc in page.items], page.next
+
+    async def log(self, actor: Actor, id: str, lines: int = 200) -> str:
+        """The end of the app server's log, asked of its node (own sessions, maintainers, administrators)."""
+        session = await self.get(actor, id)
+        project = await self.domain.projects.by_id(session.project)
+        if not (actor.name == session.user or allows(actor, Permission.TEAM, project)):
+            raise Denied("Only the person whose session it is, maintainers and administrators read its log.")
+        command = ReadSessionLog(session=id, lines=max(1, min(lines, 2000)))
+        answer: SessionLog = await self.bus.request(names.address("compute", session.node), command)
+        return answer.text
+
+    async def live_of(self, project_id: str) -> Sequence[Session]:
+        """The live sessions of a project, for the server itself."""
+        query = Query(equal=(("project", project_id),), sort="created")
+        found = every(self.store, "sessions", query)
+        return [Session.model_validate(doc) async for doc in found if doc["phase"] in LIVE]
 
     def view(self, session: Session) -> dict[str, Any]:
         """The API's JSON: id, app, app_server, project, user, phase, reason, steps, url, open_url, activity, …"""
-        raise NotImplementedError
+        report = self.reports.latest(session)
+        seen = report if report is not None and report.activity > session.activity else session
+        url = self.url(session)
+        entry = self.apps.get(session.app)
+        silence = self.domain.nodes.silence(session.node)
+        in_sight = session.phase not in LIVE or silence <= SILENT_SECONDS
+        shown = {"id", "app", "app_server", "user", "phase", "reason", "steps", "log_tail", "since", "created", "node"}
+        return {
+            **session.model_dump(mode="json", include=shown),
+            "title": entry.title if entry else session.app,
+            "project": session.slug,
+            "url": url,
+            "open_url": url + (entry.landing if entry else "") if url else "",
+            "activity": seen.activity,
+            "activity_source": seen.activity_source,
+            "in_sight": in_sight,
+            "reason": session.reason if in_sight else f"{session.node} has not been heard of for a while",
+        }
+
+    def url(self, session: Session) -> str:
+        """The app server's base address at its gateway, ending in `/`; empty while the data center is unknown."""
+        center = self.domain.nodes.datacenter(session.datacenter)
+        if center is None:
+            return ""
+        origin = center.gateway_url.replace("{project}", names.host_label(session.owner, session.name))
+        return f"{origin}/{session.owner}/{session.name}/{session.app_server}/"
+
+    def tell(self, session: Session) -> None:
+        """Publish the session: all of it on its own topic, what the team may know on the project's."""
+        view = self.view(session)
+        self.domain.events.publish(f"session:{session.id}", "session", view)
+        known = {key: value for key, value in view.items() if key not in ("log_tail", "reason", "node")}
+        self.domain.events.publish(f"project:{session.project}", "session", known)
+        if session.user != "*":
+            self.domain.events.publish(f"user:{session.user}", "session", known)
+
+    def _shown(self, actor: Actor, session: Session, project: Project | None) -> Session:
+        """The session as the actor may see it: other people's logs are theirs, their maintainers' and administrators'."""
+        if actor.name == session.user or session.user == "*" or allows(actor, Permission.TEAM, project):
+            return session
+        return session.model_copy(update={"log_tail": ""})
+
+
+def _sees(actor: Actor, session: Session, project: Project | None) -> bool:
+    if actor.admin or (actor.user is not None and session.user == actor.user.id):
+        return True
+    return project is not None and actor.user is not None and project.role_of(actor.user.id) is not None

@@ -2,16 +2,27 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import asyncio
 
-from aen.model.project import Project, Role
+from aen import names
+from aen.errors import Conflict, Denied, Invalid, NotFound
+from aen.messages import ApplyPermissions
+from aen.model import now
+from aen.model.job import Job
+from aen.model.project import Member, Project, ProjectState, Role
+from aen.model.route import RevocationKind
+from aen.roles.server.background import ask
+from aen.roles.server.changes import every
 from aen.roles.server.domain import Part
+from aen.roles.server.moves import PERMISSIONS
+from aen.roles.server.permissions import Actor, Permission
+from aen.roles.server.wording import search_text
 from aen.service import Service
-
-if TYPE_CHECKING:
-    from aen.roles.server.permissions import Actor
+from aen.store import Duplicate, Query
 
 MOST = 200  # people in one team
+RUNNERS = frozenset({Role.MEMBER, Role.MAINTAINER, Role.OWNER})  # who may have sessions
+_WALK_SECONDS = 60.0
 
 
 class Team(Part):
@@ -19,19 +30,173 @@ class Team(Part):
 
     async def begin(self, service: Service) -> None:
         """See Part."""
+        self.domain.jobs.handle("project.permissions", self._apply)
 
     async def set(self, actor: Actor, owner: str, name: str, user: str, role: Role | str = Role.MEMBER) -> Project:
         """Add a person, or change their role (viewer, member, maintainer). Invalid for owner: that is `transfer`."""
-        raise NotImplementedError
+        project = await self.domain.projects.allowed(actor, owner, name, Permission.TEAM)
+        wanted = _role(role)
+        person = await self.domain.accounts.find(user)
+        if person is None:
+            raise NotFound(f"There is no user {user[:40]!r}. Ask an administrator to invite them.")
+        before: Role | None = None
+
+        def edit(project: Project) -> None:
+            nonlocal before
+            before = project.role_of(user)
+            if before is wanted:
+                return
+            if before is Role.OWNER:
+                raise Conflict(f"{user} owns {project.slug}: transfer the project to change that.")
+            _put(project, user, wanted)
+            _changed(project)
+
+        project = await self.domain.projects.edit(project.id, edit)
+        if before is wanted:
+            return project
+        if before is not None and wanted not in RUNNERS:
+            await self._end_access(project, user, f"{user} is only a viewer of the project now")
+        act = "team.added" if before is None else "team.role"
+        await self.domain.activity.record(
+            actor, act, project.slug, project=project.id, who=user, detail=wanted, security=True
+        )
+        return await self._spread(project, actor.name)
 
     async def remove(self, actor: Actor, owner: str, name: str, user: str) -> Project:
         """Take a person off the team; a member may leave. Ends their sessions here. Conflict for the owner."""
-        raise NotImplementedError
+        leaving = actor.user is not None and actor.user.id == user
+        permission = Permission.VIEW if leaving else Permission.TEAM
+        project = await self.domain.projects.allowed(actor, owner, name, permission)
+        if leaving and actor.scope and "write" not in actor.scope:
+            raise Denied("This API token may not do that: it needs the scope 'write'. Make another one.")
+        project = await self._take_off(project, user)
+        await self.domain.activity.record(
+            actor, "team.removed", project.slug, project=project.id, who=user, security=True
+        )
+        return await self._spread(project, actor.name)
 
     async def transfer(self, actor: Actor, owner: str, name: str, user: str) -> Project:
-        """Make a team member the owner; the old one stays as maintainer. Conflict unless stopped and the name is free there."""
-        raise NotImplementedError
+        """Make a team member the owner; the old one stays as maintainer. Conflict unless it was never started and the name is free."""
+        project = await self.domain.projects.allowed(actor, owner, name, Permission.OWN)
+
+        def edit(project: Project) -> None:
+            if project.node or project.state is not ProjectState.STOPPED or project.renaming:
+                raise Conflict(
+                    f"{project.slug} has been started: its files belong to {project.owner}. "
+                    "Only a project that was never started can be given to another owner."
+                )
+            if project.role_of(user) is None:
+                raise Conflict(f"{user} is not in the team. Add them first.")
+            _put(project, project.owner, Role.MAINTAINER)
+            _put(project, user, Role.OWNER)
+            project.owner, project.slug = user, names.slug(user, project.name)
+            project.search, project.updated = search_text(project), now()
+
+        if await self.domain.accounts.find(user) is None:
+            raise NotFound(f"There is no user {user[:40]!r}.")
+        try:
+            project = await self.domain.projects.edit(project.id, edit)
+        except Duplicate as error:
+            raise Conflict(f"{user} already has a project named {name}. Rename one of them first.") from error
+        await self.domain.activity.record(
+            actor, "project.transferred", project.slug, project=project.id, who=user, security=True
+        )
+        return project
 
     async def forget(self, user: str) -> None:
         """A person is being removed from AEN: take them off every team. Conflict while they own a project."""
-        raise NotImplementedError
+        query = Query(equal=(("members", user),), sort="updated")
+        projects = [Project.model_validate(doc) async for doc in every(self.store, "projects", query)]
+        owned = [project.slug for project in projects if project.owner == user]
+        if owned:
+            raise Conflict(f"{user} owns {', '.join(owned[:10])}. Delete these or give them to somebody else first.")
+        for project in projects:
+            await self._spread(await self._take_off(project, user), "")
+
+    # ── what follows from a change ──────────────────────────────────────────────────────────────────
+
+    async def _take_off(self, project: Project, user: str) -> Project:
+        def edit(project: Project) -> None:
+            role = project.role_of(user)
+            if role is None:
+                raise NotFound(f"{user} is not in the team of {project.slug}.")
+            if role is Role.OWNER:
+                raise Conflict(f"{user} owns {project.slug} and can't leave it. Make somebody else the owner first.")
+            project.team = [member for member in project.team if member.user != user]
+            project.members = [member.user for member in project.team]
+            if project.node:
+                project.former = [*(name for name in project.former if name != user), user]
+            _changed(project)
+
+        project = await self.domain.projects.edit(project.id, edit)
+        self.domain.events.publish(f"user:{user}", "project-left", {"project": project.slug, "id": project.id})
+        await self._end_access(project, user, f"{user} left the team")
+        return project
+
+    async def _end_access(self, project: Project, user: str, reason: str) -> None:
+        """Close the door first (routes, then open connections), then end what runs behind it; a silent node must not delay the door."""
+        self.domain.sessions.routes.refresh(project)
+        sessions = [one for one in await self.domain.sessions.live_of(project.id) if one.user == user]
+        for session in sessions:
+            self.domain.sessions.routes.drop(session.id, session.generation, session.datacenter)
+        await self.domain.revocations.add(RevocationKind.MEMBER, f"{project.id} {user}")
+        for session in sessions:
+            self.domain.sessions.dispatch.end_soon(session, reason)
+
+    async def _spread(self, project: Project, created_by: str) -> Project:
+        """Routes know the new team at once; the files follow by a job, if there are any."""
+        self.domain.sessions.routes.refresh(project)
+        if PERMISSIONS in project.pending:
+            await self.domain.projects.moves.ensure_job(project, PERMISSIONS, created_by)
+        return project
+
+    async def _apply(self, job: Job) -> None:
+        """The job: former members' sessions end, the node applies the team as it is now, then nothing is due any more."""
+        project = await self.domain.projects.by_id(str(job.payload["project"]))
+        if project is None or PERMISSIONS not in project.pending or project.state is ProjectState.DELETING:
+            return
+        if job.payload.get("recovered"):  # the change was cut off before it had closed the door
+            for user in project.former:
+                await self._end_access(project, user, f"{user} left the team")
+        ending = [one for one in await self.domain.sessions.live_of(project.id) if one.user in project.former]
+        await asyncio.gather(*(self.domain.sessions.dispatch.end(one, "left the team") for one in ending))
+        if project.node:
+            command = ApplyPermissions(project=self.domain.projects.spec(project))
+            await ask(self.bus, names.address("compute", project.node), command, _WALK_SECONDS)
+        applied = project
+
+        def settle(project: Project) -> None:
+            project.former = [user for user in project.former if user not in applied.former]
+            if project.team == applied.team and not project.former:
+                project.pending = [kind for kind in project.pending if kind != PERMISSIONS]
+
+        await self.domain.projects.edit(project.id, settle)
+
+
+def _role(role: Role | str) -> Role:
+    try:
+        wanted = Role(role)
+    except ValueError:
+        raise Invalid(f"There is no role {str(role)[:40]!r}: use viewer, member or maintainer.") from None
+    if wanted is Role.OWNER:
+        raise Invalid("A project has one owner: transfer the project to make somebody else the owner.")
+    return wanted
+
+
+def _put(project: Project, user: str, role: Role) -> None:
+    known = next((member for member in project.team if member.user == user), None)
+    if known is None and len(project.team) >= MOST:
+        raise Conflict(f"{project.slug} has {MOST} people in its team: that is the most. Remove somebody first.")
+    member = Member(user=user, role=role) if known is None else known.model_copy(update={"role": role})
+    others = [one for one in project.team if one.user != user]
+    at = project.team.index(known) if known is not None else len(others)
+    project.team = [*others[:at], member, *others[at:]]
+    project.members = [one.user for one in project.team]
+    project.former = [name for name in project.former if name != user]
+
+
+def _changed(project: Project) -> None:
+    """The files must follow, if there are any."""
+    project.updated = now()
+    if project.node and PERMISSIONS not in project.pending:
+        project.pending = [*project.pending, PERMISSIONS]

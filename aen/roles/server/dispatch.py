@@ -1,0 +1,144 @@
+"""Dispatch: what the server asks of compute nodes for a session: launch it, end it. A lost answer is repaired by reports.py."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+
+import structlog
+
+from aen import names
+from aen.errors import AenError, NotFound, TimedOut, Unavailable
+from aen.messages import SessionReport, StartSession, StopSession
+from aen.model.project import Project, ProjectState
+from aen.model.session import LIVE, Phase, Session
+from aen.roles.server.background import ask
+from aen.roles.server.changes import change
+from aen.roles.server.domain import Part
+from aen.roles.server.team import RUNNERS
+
+log = structlog.get_logger(__name__)
+
+_STARTABLE = (ProjectState.STARTING, ProjectState.RUNNING)
+
+
+class Dispatch(Part):
+    """Wishes to nodes. The record is changed first: what the node does not hear now, the sweep says again."""
+
+    async def launch(self, session: Session) -> Session:
+        """Ask the session's node to start it (or to say how it is doing). Returns the session as it is then."""
+        project = await self.domain.projects.by_id(session.project)
+        refusal = _refusal(session, project)
+        if project is None or refusal:
+            return await self.ended(session, Phase.STOPPED, refusal)
+        command = StartSession(
+            session=session.id,
+            generation=session.generation,
+            project=self.domain.projects.spec(project),
+            user=project.owner if session.user == "*" else session.user,
+            app=session.app,
+            app_server=session.app_server,
+            shared=session.user == "*",
+        )
+        try:
+            report: SessionReport = await ask(self.bus, names.address("compute", session.node), command)
+        except TimedOut:
+            log.warning("no answer to the start of a session; it is asked again", session=session.id, node=session.node)
+            return session
+        except AenError as error:
+            return await self.ended(session, Phase.PROBLEM, error.message)
+        return await self.domain.sessions.reports.apply(session.node, report) or session
+
+    async def end(self, session: Session, reason: str, *, force: bool = False) -> Session:
+        """End a session; answered when its node has done so, or can't be heard (it stays STOPPING then).
+
+        `force`: the record is STOPPED at once, whatever the node says; it is told in the background.
+        """
+
+        def edit(session: Session) -> None:
+            if session.phase in LIVE:
+                session.move(Phase.STOPPED if force else Phase.STOPPING, reason)
+
+        session = await self.edit(session, edit)
+        self.domain.sessions.routes.drop(session.id, session.generation, session.datacenter)
+        if force:
+            self.domain.projects.background.spawn(f"end:{session.id}", self._stop(session, reason))
+            return session
+        try:
+            await self._stop(session, reason)
+        except (Unavailable, TimedOut) as error:
+            log.warning("a session could not be ended yet", session=session.id, node=session.node, reason=error.message)
+            return session
+        return await self.ended(session, Phase.STOPPED, session.reason or reason)
+
+    def end_soon(self, session: Session, reason: str) -> None:
+        """End a session in the background."""
+
+        async def work() -> None:
+            await self.end(session, reason)
+
+        self.domain.projects.background.spawn(f"end:{session.id}", work())
+
+    async def stop_at(self, node: str, report: SessionReport, reason: str) -> None:
+        """Stop what runs at a node and is not wanted there."""
+        command = StopSession(session=report.session, generation=report.generation, reason=reason)
+        await self.bus.request(names.address("compute", node), command, self._patience())
+
+    async def ended(self, session: Session, phase: Phase, reason: str, log_tail: str = "") -> Session:
+        """The session has come to an end of its own or ours: STOPPED, PROBLEM or LOST."""
+        before = session.phase
+
+        def edit(session: Session) -> None:
+            nonlocal before
+            before = session.phase
+            if session.phase in LIVE or (session.phase is Phase.LOST and phase is not Phase.LOST):
+                session.move(phase, reason)
+                session.log_tail = log_tail or session.log_tail
+
+        session = await self.edit(session, edit)
+        final = session.phase is not Phase.LOST
+        self.domain.sessions.routes.drop(session.id, session.generation, session.datacenter, final=final)
+        if session.phase is not before:
+            await self.domain.projects.life.session_changed(session)
+        return session
+
+    async def edit(self, session: Session, edit: Callable[[Session], None]) -> Session:
+        """Change this generation of a session by compare and set and tell those who look; a newer one stays as it is."""
+        rev = -1
+
+        def guarded(stored: Session) -> None:
+            nonlocal rev
+            rev = stored.rev
+            if stored.generation == session.generation:
+                edit(stored)
+
+        try:
+            changed = await change(self.store, "sessions", Session, session.id, guarded)
+        except NotFound:
+            return session
+        if changed.rev != rev:
+            self.domain.sessions.tell(changed)
+        return changed if changed.generation == session.generation else session
+
+    async def _stop(self, session: Session, reason: str) -> None:
+        command = StopSession(session=session.id, generation=session.generation, reason=reason)
+        for attempt in (1, 2):
+            try:
+                await self.bus.request(names.address("compute", session.node), command, self._patience())
+                return
+            except TimedOut:
+                if attempt == 2:
+                    raise
+                await asyncio.sleep(0)
+
+    def _patience(self) -> float:
+        return self.domain.config.compute.stop_seconds + 10
+
+
+def _refusal(session: Session, project: Project | None) -> str:
+    """Why the session must not start after all: the project may have been stopped, or the person removed, meanwhile."""
+    if project is None or project.state not in _STARTABLE:
+        return "the project was stopped"
+    if session.user != "*" and project.role_of(session.user) not in RUNNERS:
+        return f"{session.user} is not in the project's team any more"
+    return ""

@@ -1,0 +1,241 @@
+"""Moves of a project: renaming and deleting, and the outbox: what a project's record says is yet to be done elsewhere is done."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING
+
+import structlog
+
+from aen import names
+from aen.errors import AenError, Conflict, Invalid, NotFound, TimedOut
+from aen.messages import DeleteProject, RenameProject
+from aen.model import now
+from aen.model.job import Job, JobState
+from aen.model.project import Project, ProjectState
+from aen.model.session import Session
+from aen.model.user import User
+from aen.roles.server.background import ask
+from aen.roles.server.changes import change, every
+from aen.roles.server.domain import Part
+from aen.roles.server.permissions import Actor, Permission
+from aen.roles.server.wording import search_text
+from aen.service import Service
+from aen.store import Duplicate, Query
+
+if TYPE_CHECKING:
+    from aen.roles.server.domain import Domain
+
+log = structlog.get_logger(__name__)
+
+S = ProjectState
+DELETE, PERMISSIONS, RENAME = "delete", "permissions", "rename"  # what stands in `Project.pending`
+_SWEEP_SECONDS = 3.0
+_AGAIN_MS = 10_000  # a failed job about permissions is added again after so long
+_LONG_SECONDS = 600.0  # removing a big tree takes its time
+
+
+class Moves(Part):
+    """Renaming and deleting; both survive a crash at any point, because the project's record says what is due."""
+
+    def __init__(self, domain: Domain) -> None:
+        super().__init__(domain)
+        self._renaming: set[str] = set()  # ids of projects whose rename goes on in this process
+
+    async def begin(self, service: Service) -> None:
+        """See Part."""
+        self.domain.jobs.handle("project.delete", self._delete)
+        service.spawn(self._sweep_for_life(), "moves")
+
+    # ── renaming ────────────────────────────────────────────────────────────────────────────────────
+
+    async def rename(self, actor: Actor, owner: str, name: str, new_name: str) -> Project:
+        """See `Projects.rename`. The name is reserved in the record, the node moves the directory, then the address changes."""
+        project = await self.domain.projects.allowed(actor, owner, name, Permission.OWN)
+        if names.project(new_name) == project.name:
+            return project
+        await self._check_free(owner, new_name)
+        if await self.domain.sessions.live_of(project.id):
+            raise Conflict(f"{project.slug} has running sessions. Stop the project before you rename it.")
+
+        def reserve(project: Project) -> None:
+            if project.renaming:
+                raise Conflict(f"{project.slug} is being renamed already. Try again in a moment.", retry_after=2)
+            if project.state not in (S.STOPPED, S.PROBLEM):
+                raise Conflict(f"{project.slug} is {project.state.lower()}. Stop it before you rename it.")
+            project.renaming = new_name
+            project.pending = [*project.pending, RENAME]
+
+        self._renaming.add(project.id)
+        try:
+            project = await self.domain.projects.edit(project.id, reserve)
+            renamed = await self._finish_rename(project, resumed=False)
+        finally:
+            self._renaming.discard(project.id)
+        detail = f"from {name} to {new_name}"
+        await self.domain.activity.record(actor, "project.renamed", renamed.slug, project=project.id, detail=detail)
+        return renamed
+
+    async def _check_free(self, owner: str, name: str) -> None:
+        if await self.store.count("projects", (("slug", names.slug(owner, name)),)):
+            raise Conflict(f"{owner} already has a project named {name}. Choose another name.")
+
+    async def _finish_rename(self, project: Project, *, resumed: bool) -> Project:
+        old, new = project.name, project.renaming
+        await self._move_directory(project, new, resumed=resumed)
+        try:
+            renamed = await self.domain.projects.edit(project.id, lambda project: _settle(project, new))
+        except Duplicate as error:  # somebody made a project of that name meanwhile
+            back = project.model_copy(update={"name": new})
+            await self._move_directory(back, old, resumed=True)
+            await self.domain.projects.edit(project.id, lambda project: _settle(project, project.name))
+            raise Conflict(f"{project.owner} already has a project named {new}. Choose another name.") from error
+        await self._tell_sessions(renamed)
+        return renamed
+
+    async def _move_directory(self, project: Project, new_name: str, *, resumed: bool) -> None:
+        if not project.node:
+            return
+        command = RenameProject(project=self.domain.projects.spec(project), new_name=new_name)
+        try:
+            await ask(self.bus, names.address("compute", project.node), command, 30)
+        except NotFound:
+            return  # it has no directory yet, or (resumed) has been moved already
+        except TimedOut:
+            raise  # unknown: the record keeps saying that it is due, and the sweep asks again
+        except AenError:
+            if not resumed:  # it was not done: the project keeps its name
+                await self.domain.projects.edit(project.id, lambda project: _settle(project, project.name))
+            raise
+
+    async def _tell_sessions(self, project: Project) -> None:
+        def edit(session: Session) -> None:
+            session.slug, session.owner, session.name = project.slug, project.owner, project.name
+
+        async for doc in every(self.store, "sessions", Query(equal=(("project", project.id),), sort="created")):
+            await change(self.store, "sessions", Session, doc["id"], edit)
+
+    # ── deleting ────────────────────────────────────────────────────────────────────────────────────
+
+    async def delete(self, actor: Actor, owner: str, name: str, typed: str) -> Job:
+        """See `Projects.delete`."""
+        project = await self.domain.projects.allowed(actor, owner, name, Permission.OWN)
+        if typed not in (project.name, project.slug):
+            raise Invalid(f"To delete the project for good, type its name: {project.name}.")
+
+        def mark(project: Project) -> None:
+            if project.renaming:
+                raise Conflict(f"{project.slug} is being renamed. Try again in a moment.", retry_after=2)
+            if project.state is not S.DELETING:
+                project.move(S.DELETING, f"deleted by {actor.name}")
+            project.pending = [*(kind for kind in project.pending if kind != DELETE), DELETE]
+
+        already = project.state is S.DELETING
+        project = await self.domain.projects.edit(project.id, mark)
+        if not already:
+            await self.domain.activity.record(
+                actor, "project.deleted", project.slug, project=project.id, who=owner, security=True
+            )
+        return await self.ensure_job(project, DELETE, actor.name)
+
+    async def _delete(self, job: Job) -> None:
+        """The job: sessions, then files, then records, the project's own last. Every step may be done twice."""
+        project = await self.domain.projects.by_id(str(job.payload["project"]))
+        if project is None or project.state is not S.DELETING:
+            return
+        for session in await self.domain.sessions.live_of(project.id):
+            await self.domain.sessions.dispatch.end(session, "the project is being deleted")
+        if project.node:
+            command = DeleteProject(project=self.domain.projects.spec(project))
+            await ask(self.bus, names.address("compute", project.node), command, _LONG_SECONDS)
+        await self._forget_stars(project)
+        async for doc in every(self.store, "sessions", Query(equal=(("project", project.id),), sort="created")):
+            self.domain.sessions.routes.drop(doc["id"], int(doc["generation"]), doc["datacenter"])
+            await self.store.delete("sessions", doc["id"])
+        await self.store.delete("projects", project.id)
+        data = {"project": project.slug, "id": project.id}
+        self.domain.events.publish(f"project:{project.id}", "project-deleted", data)
+        for user in project.members:
+            self.domain.events.publish(f"user:{user}", "project-deleted", data)
+        log.info("project deleted", project=project.slug)
+
+    async def _forget_stars(self, project: Project) -> None:
+        def unmark(user: User) -> None:
+            user.starred = [id for id in user.starred if id != project.id]
+
+        async for doc in every(self.store, "users", Query(equal=(("starred", project.id),))):
+            await self.domain.accounts.change_user(doc["id"], unmark)
+
+    # ── the outbox ──────────────────────────────────────────────────────────────────────────────────
+
+    async def ensure_job(self, project: Project, kind: str, created_by: str = "", recovered: bool = False) -> Job:
+        """The job that does what is pending: the one under way, or a new one."""
+        last = await self._last_job(project, kind)
+        if last is not None and last.active and last.state is JobState.QUEUED:
+            return last
+        if last is not None and last.active and kind == DELETE:
+            return last
+        payload = {"project": project.id, "recovered": recovered}
+        return await self.domain.jobs.add(f"project.{kind}", project.slug, payload, created_by)
+
+    async def _last_job(self, project: Project, kind: str) -> Job | None:
+        query = Query(equal=(("subject", project.slug),), sort="created", descending=True, limit=20)
+        for doc in (await self.store.find("jobs", query)).items:
+            if doc["kind"] == f"project.{kind}" and doc["payload"].get("project") == project.id:
+                return Job.model_validate(doc)
+        return None
+
+    async def _sweep_for_life(self) -> None:
+        while True:
+            await asyncio.sleep(_SWEEP_SECONDS)
+            try:
+                await self.sweep()
+            except AenError as error:
+                log.warning("sweep of pending work failed; it is tried again", reason=error.message)
+
+    async def sweep(self) -> None:
+        """See that all that is pending has somebody who does it."""
+        for kind in (DELETE, PERMISSIONS, RENAME):
+            async for doc in every(self.store, "projects", Query(equal=(("pending", kind),))):
+                project = Project.model_validate(doc)
+                try:
+                    await self._take_up(project, kind)
+                except AenError as error:
+                    log.warning("pending work goes on later", project=project.slug, work=kind, reason=error.message)
+
+    async def _take_up(self, project: Project, kind: str) -> None:
+        if kind == RENAME:
+            await self._resume_rename(project)
+            return
+        last = await self._last_job(project, kind)
+        if last is None or last.state is JobState.DONE:
+            await self.ensure_job(project, kind, recovered=True)
+        elif not last.active and kind == DELETE:
+            await self._give_up_delete(project, last)
+        elif not last.active and now() - last.updated > _AGAIN_MS:
+            await self.ensure_job(project, kind)
+
+    async def _resume_rename(self, project: Project) -> None:
+        if project.id in self._renaming or not project.renaming:
+            return
+        log.info("a rename that was interrupted goes on", project=project.slug, new_name=project.renaming)
+        await self._finish_rename(project, resumed=True)
+
+    async def _give_up_delete(self, project: Project, job: Job) -> None:
+        """The job failed for good or was cancelled: the project is a PROBLEM that can be deleted again, or reset."""
+        how = "was cancelled" if job.state is JobState.CANCELLED else f"failed: {job.message}"
+
+        def edit(project: Project) -> None:
+            project.pending = [kind for kind in project.pending if kind != DELETE]
+            if project.state is S.DELETING:
+                project.move(S.PROBLEM, f"Deleting the project {how}. Delete it again, or reset it to keep it.")
+
+        if job.created >= project.since:
+            await self.domain.projects.edit(project.id, edit)
+
+
+def _settle(project: Project, name: str) -> None:
+    """The end of a rename: the record has its (new or old) name, and nothing is due."""
+    project.name, project.slug, project.renaming = name, names.slug(project.owner, name), ""
+    project.pending = [kind for kind in project.pending if kind != RENAME]
+    project.search, project.updated = search_text(project), now()

@@ -1,0 +1,153 @@
+"""Routes: which sessions gateways can lead people to. Kept in memory, made again from heartbeats after a restart."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import time
+from typing import TYPE_CHECKING
+
+import structlog
+
+from aen.errors import Unavailable
+from aen.messages import ReadRoutes, RouteAdded, RouteRemoved, Routes, SessionReport
+from aen.model.project import Project
+from aen.model.route import Route
+from aen.model.session import Session
+from aen.roles.server.domain import Part
+from aen.roles.server.team import RUNNERS
+
+if TYPE_CHECKING:
+    from aen.roles.server.domain import Domain
+
+log = structlog.get_logger(__name__)
+
+_PAGE_BYTES = 384 * 1024  # of routes in one answer; the bus carries 512 KiB
+_WARM_SECONDS = 20.0  # so long after a start the nodes may take to tell what they have
+
+
+class RouteTable(Part):
+    """The routes of all data centers. A route holds a secret: it goes to gateways only, never into a log or the API."""
+
+    def __init__(self, domain: Domain) -> None:
+        super().__init__(domain)
+        self._routes: dict[str, tuple[str, Route]] = {}  # session → data center, route
+        self._ended: dict[str, int] = {}  # session → generation that must not come back
+        self._revs: dict[str, int] = {}  # project → newest revision seen: an older team must not come back
+        self._versions: dict[str, str] = {}
+        self._awaited: set[str] = set()  # nodes that have yet to say what they have, since this server started
+        self._warm_until = 0.0
+        self._events: set[asyncio.Task[None]] = set()
+
+    def wait_for(self, nodes: set[str]) -> None:
+        """This server has just started: these nodes have sessions, and their routes are known once they are heard."""
+        self._awaited = set(nodes)
+        self._warm_until = time.monotonic() + _WARM_SECONDS
+
+    def heard(self, node: str) -> None:
+        """The node has told all it has."""
+        self._awaited.discard(node)
+
+    def get(self, session: str) -> Route | None:
+        """The route to a session, or None."""
+        found = self._routes.get(session)
+        return found[1] if found else None
+
+    def put(self, session: Session, report: SessionReport, project: Project) -> None:
+        """The session runs at its upstream: lead people there."""
+        if report.generation <= self._ended.get(session.id, 0) or project.rev < self._revs.get(project.id, 0):
+            return
+        self._revs[project.id] = project.rev
+        users = _users(session.user, project)
+        if not users:
+            return
+        route = Route(
+            session=session.id,
+            generation=report.generation,
+            owner=project.owner,
+            project=project.name,
+            project_id=project.id,
+            app_server=session.app_server,
+            user=session.user,
+            users=users,
+            node=session.node,
+            upstream=report.upstream,
+            uid=report.uid,
+            secret=report.secret,
+        )
+        self._set(session.datacenter, route)
+
+    def drop(self, session: str, generation: int, datacenter: str, *, final: bool = True) -> None:
+        """Lead nobody to this generation any more; `final`: nor later (a lost session may be found again)."""
+        if final:
+            self._ended[session] = max(generation, self._ended.get(session, 0))
+        found = self._routes.get(session)
+        if found is None or found[1].generation > generation:
+            return
+        del self._routes[session]
+        self._versions.pop(datacenter, None)
+        self._publish(RouteRemoved(datacenter=datacenter, session=session, generation=generation))
+
+    def refresh(self, project: Project) -> None:
+        """The team changed: who may go through follows."""
+        if project.rev < self._revs.get(project.id, 0):
+            return
+        self._revs[project.id] = project.rev
+        for datacenter, route in [entry for entry in self._routes.values() if entry[1].project_id == project.id]:
+            users = _users(route.user, project)
+            if users:
+                self._set(datacenter, route.model_copy(update={"users": users}))
+            else:
+                self.drop(route.session, route.generation, datacenter)
+
+    async def read(self, command: ReadRoutes) -> Routes:
+        """The answer to a gateway. Unavailable while this server does not yet know all of them: it keeps what it has."""
+        if self._awaited and time.monotonic() < self._warm_until:
+            raise Unavailable("The server has just started and is waiting for its compute nodes.", retry_after=2)
+        mine = sorted(
+            (route for datacenter, route in self._routes.values() if datacenter == command.datacenter),
+            key=lambda route: route.session,
+        )
+        version = self._versions.get(command.datacenter) or _version(mine)
+        self._versions[command.datacenter] = version
+        if command.have == version and not command.after:
+            return Routes(version=version, unchanged=True)
+        page: list[Route] = []
+        size = 0
+        rest = [route for route in mine if route.session > command.after]
+        for route in rest:
+            size += len(route.model_dump_json()) + 1
+            if page and size > _PAGE_BYTES:
+                break
+            page.append(route)
+        return Routes(version=version, routes=page, more=len(page) < len(rest))
+
+    def _set(self, datacenter: str, route: Route) -> None:
+        if self._routes.get(route.session) == (datacenter, route):
+            return
+        self._routes[route.session] = (datacenter, route)
+        self._versions.pop(datacenter, None)
+        self._publish(RouteAdded(datacenter=datacenter, route=route))
+
+    def _publish(self, event: RouteAdded | RouteRemoved) -> None:
+        # Tasks start in the order in which they are made, so that the events keep theirs.
+        task = asyncio.create_task(self.bus.publish(event), name="route event")
+        self._events.add(task)
+        task.add_done_callback(self._published)
+
+    def _published(self, task: asyncio.Task[None]) -> None:
+        self._events.discard(task)
+        if not task.cancelled() and task.exception() is not None:
+            log.warning("a route event was not sent; gateways find out by asking", reason=str(task.exception()))
+
+
+def _users(user: str, project: Project) -> list[str]:
+    runners = [member.user for member in project.team if member.role in RUNNERS]
+    return runners if user == "*" else [name for name in runners if name == user]
+
+
+def _version(routes: list[Route]) -> str:
+    digest = hashlib.sha256()
+    for route in routes:
+        digest.update(route.model_dump_json().encode())
+    return digest.hexdigest()[:32]
