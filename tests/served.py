@@ -166,6 +166,7 @@ async def served(folder: Path, *, set_up: bool = True, **server: Any) -> AsyncIt
     listener = socket.create_server(("127.0.0.1", 0))
     config = configured(folder, listener.getsockname()[1], **server)
     async with contextlib.AsyncExitStack() as stack:
+        stack.enter_context(listener)
         bus = await stack.enter_async_context(LocalBus())
         context = Context(config, ("server", "gateway"), bus, None, {"server": listener})
         role = Server(context)

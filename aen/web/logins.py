@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import warnings
 
 import aiohttp_session
 from aiohttp import web
@@ -21,6 +22,8 @@ def cookie_name(secure: bool) -> str:
 
 def install(app: web.Application, *, secret: str, secure: bool, days: float) -> None:
     """Make `login_of`, `remember` and `forget` work in `app`. `secret`: `server.secret_key`, 32 characters or more."""
+    # aiohttp-session keeps its state under string keys, which aiohttp 3.14 warns of; it is right all the same.
+    warnings.filterwarnings("ignore", "It is recommended to use web.RequestKey", module="aiohttp_session")
     storage = EncryptedCookieStorage(
         _fernet(secret),
         cookie_name=cookie_name(secure),

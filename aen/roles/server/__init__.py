@@ -24,7 +24,7 @@ from aen.roles.server.secret import secret_of
 from aen.roles.server.urls import add_routes
 from aen.store.open import open_store
 from aen.tickets import Signer
-from aen.web import logins
+from aen.web.logins import install as keep_logins
 from aen.web.site import SITE, site
 
 log = structlog.get_logger(__name__)
@@ -98,7 +98,7 @@ def make_site(domain: Domain, secret: str) -> web.Application:
     app[DOMAIN] = domain
     app[admin_socket.ADMIN_SOCKET] = str(admin_socket.path_of(config))
     app[admin_socket.ADMIN_UIDS] = admin_socket.allowed_uids(config)
-    logins.install(app, secret=secret, secure=secure, days=config.server.login.days)
+    keep_logins(app, secret=secret, secure=secure, days=config.server.login.days)
     app.middlewares.append(who_asks)
     here = app[SITE]
     here.sign_in = "/login"

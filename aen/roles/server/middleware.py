@@ -88,6 +88,8 @@ async def who_asks(request: web.Request, handler: Handler) -> web.StreamResponse
     elsewhere = _other_host(request, domain.config)
     if elsewhere is not None:
         return elsewhere
+    if actor is None and request.path.startswith("/api/"):
+        return await handler(request)  # nobody changes anything by the API: NotSignedIn is the better answer
     expected = actor.login.csrf if actor is not None and actor.login is not None else ""
     await csrf.guard(request, origin=origin_of(domain.config), expected=expected)
     return await handler(request)
