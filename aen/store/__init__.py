@@ -168,6 +168,8 @@ SCHEMA: tuple[Collection, ...] = (
         (
             Index("by_active", ("active", "created")),
             Index("by_subject", ("subject", "created")),
+            Index("by_creator", ("created_by", "created")),
+            Index("by_state", ("state", "created")),
             Index("by_created", ("created",)),
         ),
     ),
