@@ -14,6 +14,23 @@ from aen.web.acts import ACTS
 from aen.web.markdown import render_markdown
 
 _UNITS = (("year", 31_536_000), ("month", 2_592_000), ("day", 86_400), ("hour", 3600), ("minute", 60), ("second", 1))
+_BROWSERS = (
+    ("Edg/", "Edge"),
+    ("Firefox/", "Firefox"),
+    ("OPR/", "Opera"),
+    ("Chrome/", "Chrome"),
+    ("Safari/", "Safari"),
+    ("curl/", "curl"),
+)
+_SYSTEMS = (
+    ("Android", "Android"),
+    ("iPhone", "iPhone"),
+    ("iPad", "iPad"),
+    ("Windows", "Windows"),
+    ("Mac OS X", "macOS"),
+    ("CrOS", "ChromeOS"),
+    ("Linux", "Linux"),
+)
 _STEPS = {
     "account": "Account",
     "directory": "Project directory",
@@ -96,6 +113,13 @@ def act(name: str) -> str:
     return ACTS.get(name, name.replace(".", " ").replace("_", " "))
 
 
+def browser(agent: str) -> str:
+    """A browser's name for people, from its User-Agent."""
+    name = next((name for mark, name in _BROWSERS if mark in agent), "")
+    system = next((name for mark, name in _SYSTEMS if mark in agent), "")
+    return f"{name} on {system}" if name and system else name or agent[:60] or "Unknown browser"
+
+
 FILTERS: dict[str, Callable[..., Any]] = {
     "ago": ago,
     "when": when,
@@ -108,4 +132,5 @@ FILTERS: dict[str, Callable[..., Any]] = {
     "initials": initials,
     "step": step,
     "act": act,
+    "browser": browser,
 }

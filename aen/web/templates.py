@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -14,7 +15,7 @@ from aen.web.filters import FILTERS
 from aen.web.static import Assets
 
 #: What base.html needs and a site's frame may replace.
-_FRAME: dict[str, Any] = {
+DEFAULTS: dict[str, Any] = {
     "me": None,
     "csrf": "",
     "banner": None,
@@ -30,20 +31,22 @@ class Templates:
     """All templates, read once. `render(name, context)`; a name that is not in the context is an error."""
 
     def __init__(self, assets: Assets) -> None:
+        self._assets = assets
         sources = {path: body.decode() for path, body in read_all("templates").items()}
         self._env = Environment(
             loader=DictLoader(sources), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
         )
-        self._env.globals.update(static=assets.url, icon=lambda name, size=16: icon(assets, name, size), **_FRAME)
+        self._icons = frozenset(re.findall(r'id="([a-z-]+)"', read_all("static")["icons.svg"].decode()))
+        self._env.globals.update(static=assets.url, icon=self._icon, **DEFAULTS)
         self._env.filters.update(FILTERS)
 
     def render(self, name: str, context: Mapping[str, Any]) -> str:
         """The template's HTML."""
         return self._env.get_template(name).render(context)
 
-
-def icon(assets: Assets, name: str, pixels: int = 16) -> Markup:
-    """An icon of the sprite; it says nothing to screen readers, so give its button a name."""
-    return Markup(
-        '<svg class="icon" width="{0}" height="{0}" aria-hidden="true" focusable="false"><use href="{1}#{2}"/></svg>'
-    ).format(pixels, assets.url("icons.svg"), name)
+    def _icon(self, name: str, pixels: int = 16) -> Markup:
+        """An icon of the sprite (an unknown one: `app`). It says nothing to screen readers: give its button a name."""
+        known = name if name in self._icons else "app"
+        return Markup(
+            '<svg class="icon" width="{0}" height="{0}" aria-hidden="true" focusable="false"><use href="{1}#{2}"/></svg>'
+        ).format(pixels, self._assets.url("icons.svg"), known)

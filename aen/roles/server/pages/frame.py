@@ -1,0 +1,67 @@
+"""Frame: what every page needs besides its own context: who is signed in, the banners, the notice of what was done."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from aiohttp import web
+
+from aen.roles.server.domain import DOMAIN, Domain
+from aen.roles.server.permissions import ACTOR
+from aen.web.templates import DEFAULTS
+
+#: What a page says after a form was sent and the browser was led on: `?done=<key>`. Constant text: nothing is reflected.
+NOTICES = {
+    "saved": "Saved.",
+    "password": "Your password is changed. All other logins and your API tokens have ended.",
+    "login-ended": "That login has ended.",
+    "token-ended": "The token is withdrawn: scripts that use it stop working now.",
+    "signed-out": "You are signed out.",
+    "signed-out-everywhere": "You are signed out everywhere.",
+    "member-set": "The team is changed; files and open pages follow within seconds.",
+    "member-removed": "Removed from the team. Their sessions here have ended.",
+    "renamed": "The project has its new name.",
+    "transferred": "The project has a new owner.",
+    "deleting": "The project is being deleted.",
+    "left": "You have left the project.",
+    "session-stopped": "The session is being stopped.",
+    "user-created": "The account is made.",
+    "user-saved": "The account is changed.",
+    "user-locked": "The account is locked: logins and open pages of that person end within seconds.",
+    "user-unlocked": "The account is unlocked.",
+    "user-removed": "The account is removed.",
+    "invitation-withdrawn": "The invitation is withdrawn.",
+    "node-forgotten": "The node's record is dropped.",
+    "job-cancelled": "The job is being cancelled.",
+}
+
+
+def frame(request: web.Request) -> Mapping[str, Any]:
+    """The context of base.html. Cheap: it reads memory only."""
+    actor = request.get(ACTOR)
+    user = actor.user if actor is not None else None
+    login = actor.login if actor is not None else None
+    return {
+        **DEFAULTS,
+        "me": user,
+        "csrf": login.csrf if login is not None else "",
+        "banner": banner(request.config_dict[DOMAIN]) if user is not None else None,
+        "theme": user.theme if user is not None else "system",
+        "notice": NOTICES.get(request.query.get("done", ""), ""),
+    }
+
+
+def banner(domain: Domain) -> dict[str, Any] | None:
+    """What everybody should know now: nodes that are still getting ready, apps that are not isolated."""
+    nodes = [node for node in domain.nodes.list() if "compute" in node.roles and domain.nodes.up(node.id)]
+    building = [node for node in nodes if not node.ready]
+    evaluation = not domain.nodes.isolated()
+    if not building and not evaluation:
+        return None
+    slowest = min(building, key=lambda node: node.progress, default=None)
+    return {
+        "evaluation": evaluation,
+        "building": f"{slowest.id} is getting ready for the first start: {slowest.message}" if slowest else "",
+        "progress": slowest.progress if slowest else 1.0,
+    }

@@ -1,0 +1,143 @@
+"""Project views: what a project's pages show of it: who may what, its sessions with why they live, what is starting."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+from urllib.parse import quote
+
+from aiohttp import web
+
+from aen.apps import App, catalog
+from aen.model.project import Project, Role
+from aen.model.session import LIVE, Phase, Session, StepState
+from aen.roles.server.domain import Domain
+from aen.roles.server.permissions import ACTOR, Actor, Permission, allows
+from aen.web.filters import ago_text, step
+
+_MAY = {
+    "run": Permission.RUN,
+    "control": Permission.CONTROL,
+    "edit": Permission.EDIT,
+    "team": Permission.TEAM,
+    "own": Permission.OWN,
+}
+_ENDED = {Phase.STOPPED: "It was stopped.", Phase.PROBLEM: "It ended by itself.", Phase.LOST: "Its node is not heard."}
+
+
+def address(project: Project) -> str:
+    """The path of a project's page."""
+    return f"/{quote(project.owner, safe='')}/{quote(project.name, safe='')}"
+
+
+def context(request: web.Request, project: Project) -> dict[str, Any]:
+    """What all of a project's pages need."""
+    actor = request[ACTOR]
+    return {
+        "project": project,
+        "may": {name: allows(actor, permission, project) for name, permission in _MAY.items()},
+        "starred": actor.user is not None and project.id in actor.user.starred,
+        "run_reason": _run_reason(actor, project),
+    }
+
+
+def _run_reason(actor: Actor, project: Project) -> str:
+    """Why somebody may not open apps here, and what to do."""
+    role = project.role_of(actor.name)
+    if role is Role.VIEWER:
+        return f"You are a viewer: you may look. Ask {project.owner} to make you a member to open apps."
+    if role is None:
+        return f"Only the team opens apps here. Ask {project.owner} to add you."
+    return ""
+
+
+def apps(domain: Domain) -> dict[str, App]:
+    """What people can start, by name."""
+    known: dict[str, App] = dict(catalog(domain.config))
+    return known
+
+
+def app_rows(domain: Domain, actor: Actor, sessions: Sequence[Session]) -> list[dict[str, Any]]:
+    """The apps, each with the phase of the actor's own (or the shared) session of its app server."""
+    mine = {session.app_server: session.phase for session in reversed(sessions) if session.user in (actor.name, "*")}
+    return [
+        {
+            "name": app.name,
+            "title": app.title,
+            "description": app.description,
+            "icon": app.icon,
+            "phase": mine.get(app.server, ""),
+        }
+        for app in apps(domain).values()
+    ]
+
+
+def session_rows(
+    domain: Domain, actor: Actor, sessions: Sequence[Session], project: Project | None = None
+) -> list[dict[str, Any]]:
+    """Sessions as lists show them: live ones, and those that ended badly."""
+    known = apps(domain)
+    return [
+        _row(domain, actor, session, known, project)
+        for session in sessions
+        if session.phase in LIVE or session.phase in (Phase.PROBLEM, Phase.LOST)
+    ]
+
+
+def _row(
+    domain: Domain, actor: Actor, session: Session, known: dict[str, App], project: Project | None
+) -> dict[str, Any]:
+    app = known.get(session.app)
+    mine = session.user in (actor.name, "*")
+    controls = project is not None and allows(actor, Permission.CONTROL, project)
+    may_stop = (mine and controls) or (project is not None and allows(actor, Permission.TEAM, project))
+    return {
+        **session.model_dump(),
+        "phase": str(session.phase),
+        "title": app.title if app else session.app,
+        "icon": app.icon if app else "app",
+        "mine": mine,
+        "may_stop": may_stop and session.phase in LIVE and session.phase is not Phase.STOPPING,
+        "open_url": domain.sessions.view(session).get("open_url", ""),
+        "why": why(session),
+    }
+
+
+def why(session: Session) -> str:
+    """What a session is doing, or why it is alive, or why it ended; in one sentence."""
+    if session.phase is Phase.RUNNING:
+        seen = f"last activity {ago_text(session.activity)}" if session.activity else "no activity seen yet"
+        source = f" ({session.activity_source})" if session.activity_source else ""
+        return f"Running since {ago_text(session.since)}: {seen}{source}. It goes on until somebody stops it."
+    if session.phase is Phase.STARTING:
+        running = next((each.name for each in session.steps if each.state is StepState.RUNNING), "")
+        return f"Starting: {step(running).lower()}." if running else "Starting."
+    if session.phase is Phase.QUEUED:
+        return "Waiting for a free place on the node."
+    if session.phase is Phase.STOPPING:
+        return "Stopping."
+    return session.reason or _ENDED.get(session.phase, "")
+
+
+def starting(domain: Domain, actor: Actor, project: Project, sessions: Sequence[Session]) -> dict[str, Any] | None:
+    """What is starting now, with its steps: the actor's own session first, then anybody's, then the project itself."""
+    under_way = [session for session in sessions if session.phase in (Phase.QUEUED, Phase.STARTING)]
+    under_way.sort(key=lambda session: session.user not in (actor.name, "*"))
+    if under_way:
+        session = under_way[0]
+        app = apps(domain).get(session.app)
+        whose = "" if session.user in (actor.name, "*") else f" for {session.user}"
+        return {
+            "title": f"Starting {app.title if app else session.app}{whose}",
+            "note": "Its tab opens as soon as it answers.",
+            "steps": session.steps,
+            "since": session.since,
+        }
+    if project.state == "STARTING":
+        return {
+            "title": "Starting the project",
+            "note": "Its folder, environment and permissions are being prepared.",
+            "steps": domain.projects.life.steps(project.id),
+            "since": project.since,
+        }
+    return None

@@ -1,0 +1,140 @@
+"""Pages, settings: one's own profile, password, logins, API tokens and security log."""
+
+from __future__ import annotations
+
+from aiohttp import web
+
+from aen.errors import Invalid
+from aen.model.user import LoginKind
+from aen.roles.server.accounts import UserPatch
+from aen.roles.server.domain import DOMAIN
+from aen.roles.server.pages.browser_login import sign_in
+from aen.roles.server.pages.forms import Form, again, asked_text, page_links, person, read, see_other
+from aen.roles.server.permissions import ACTOR, Permission
+from aen.roles.server.urls import Url
+from aen.web import logins as cookies
+from aen.web.markdown import render_markdown
+from aen.web.site import render
+
+_PROFILE = ("full_name", "email", "company", "location", "url")
+_LENGTHS = {"email": 254, "url": 500}
+
+
+async def profile_page(
+    request: web.Request, problem: str = "", status: int = 200, form: Form | None = None
+) -> web.StreamResponse:
+    user = person(request)
+    if form is not None:
+        user = user.model_copy(update={name: form.raw(name, 2000)[:500] for name in _PROFILE})
+    return render(request, "account/profile.html", {"user": user, "problem": problem}, status=status)
+
+
+@again(profile_page)
+async def profile(request: web.Request, form: Form) -> web.StreamResponse:
+    given = {name: form.text(name, _LENGTHS.get(name, 200)) for name in _PROFILE}
+    if given["url"] and not given["url"].startswith(("http://", "https://")):
+        raise Invalid("The web site's address must begin with http:// or https://.")
+    accounts = request.config_dict[DOMAIN].accounts
+    await accounts.update(request[ACTOR], person(request).id, UserPatch.model_validate(given))
+    return see_other("/account", "saved")
+
+
+async def theme(request: web.Request) -> web.StreamResponse:
+    form = await read(request)
+    wanted = form.text("theme", 20)
+    if wanted not in ("system", "light", "dark"):
+        raise Invalid("A theme is system, light or dark.")
+    patch = UserPatch.model_validate({"theme": wanted})
+    await request.config_dict[DOMAIN].accounts.update(request[ACTOR], person(request).id, patch)
+    return see_other("/account", "saved")
+
+
+async def password_page(
+    request: web.Request, problem: str = "", status: int = 200, form: Form | None = None
+) -> web.StreamResponse:
+    person(request)
+    return render(request, "account/password.html", {"problem": problem}, status=status)
+
+
+@again(password_page)
+async def password(request: web.Request, form: Form) -> web.StreamResponse:
+    user, new = person(request), form.raw("new")
+    await request.config_dict[DOMAIN].accounts.set_password(request[ACTOR], user.id, new, form.raw("old"))
+    await sign_in(request, user.id, new)
+    return see_other("/account/password", "password")
+
+
+async def logins_page(request: web.Request) -> web.StreamResponse:
+    user, actor = person(request), request[ACTOR]
+    found = await request.config_dict[DOMAIN].accounts.logins(actor, user.id)
+    shown = [login for login in found if login.kind is LoginKind.BROWSER]
+    return render(request, "account/logins.html", {"logins": shown, "current": actor.login.id if actor.login else ""})
+
+
+async def end_login(request: web.Request) -> web.StreamResponse:
+    form = await read(request)
+    await request.config_dict[DOMAIN].accounts.end_login(request[ACTOR], form.text("id", 64))
+    return see_other("/account/logins", "login-ended")
+
+
+async def end_all_logins(request: web.Request) -> web.StreamResponse:
+    await request.config_dict[DOMAIN].accounts.sign_out_everywhere(request[ACTOR], person(request).id)
+    await cookies.forget(request)
+    return see_other("/login", "signed-out-everywhere")
+
+
+async def tokens_page(
+    request: web.Request, problem: str = "", status: int = 200, form: Form | None = None, made: str = ""
+) -> web.StreamResponse:
+    found = await request.config_dict[DOMAIN].accounts.logins(request[ACTOR], person(request).id)
+    shown = [login for login in found if login.kind is LoginKind.TOKEN]
+    context = {"tokens": shown, "problem": problem, "made": made}
+    return render(request, "account/tokens.html", context, status=status)
+
+
+@again(tokens_page)
+async def make_token(request: web.Request, form: Form) -> web.StreamResponse:
+    """The token is shown in this very answer and nowhere else: it never stands in an address."""
+    user = person(request)
+    _, token = await request.config_dict[DOMAIN].accounts.new_token(
+        request[ACTOR], user.id, form.text("title", 100), form.number("days", 90), form.text("scope", 100).split()
+    )
+    return await tokens_page(request, made=token)
+
+
+async def end_token(request: web.Request) -> web.StreamResponse:
+    form = await read(request)
+    await request.config_dict[DOMAIN].accounts.end_login(request[ACTOR], form.text("id", 64))
+    return see_other("/account/tokens", "token-ended")
+
+
+async def security_page(request: web.Request) -> web.StreamResponse:
+    user = person(request)
+    entries, cursor = await request.config_dict[DOMAIN].activity.of_user(
+        request[ACTOR], user.id, 50, asked_text(request, "cursor", 500)
+    )
+    return render(request, "account/security.html", {"entries": entries, **page_links(request, cursor)})
+
+
+async def markdown(request: web.Request) -> web.StreamResponse:
+    """A preview of what somebody is writing."""
+    form = await read(request)
+    return web.Response(text=render_markdown(form.raw("text")), content_type="text/html")
+
+
+P = Permission
+URLS = [
+    Url("GET", "/account", profile_page, P.SIGNED_IN),
+    Url("POST", "/account", profile, P.ACCOUNT),
+    Url("POST", "/account/theme", theme, P.ACCOUNT),
+    Url("GET", "/account/password", password_page, P.SIGNED_IN),
+    Url("POST", "/account/password", password, P.ACCOUNT),
+    Url("GET", "/account/logins", logins_page, P.SIGNED_IN),
+    Url("POST", "/account/logins/end", end_login, P.ACCOUNT),
+    Url("POST", "/account/logins/end-all", end_all_logins, P.ACCOUNT),
+    Url("GET", "/account/tokens", tokens_page, P.SIGNED_IN),
+    Url("POST", "/account/tokens", make_token, P.ACCOUNT),
+    Url("POST", "/account/tokens/end", end_token, P.ACCOUNT),
+    Url("GET", "/account/security", security_page, P.SIGNED_IN),
+    Url("POST", "/account/markdown", markdown, P.SIGNED_IN),
+]
