@@ -39,6 +39,7 @@ class Life(Part):
     def __init__(self, domain: Domain) -> None:
         super().__init__(domain)
         self._heard: dict[str, float] = {}  # project id → when its preparation was last heard of (monotonic)
+        self._steps: dict[str, list[Step]] = {}  # project id → the steps of its preparation, while it is under way
 
     async def begin(self, service: Service) -> None:
         """See Part."""
@@ -113,6 +114,10 @@ class Life(Part):
         elif placed:
             await self._placed(session.project)
 
+    def steps(self, id: str) -> list[Step]:
+        """The steps of a preparation that is under way, as far as heard; for the project's page."""
+        return self._steps.get(id, [])
+
     async def arrived(self, id: str) -> None:
         """The project is prepared: RUNNING, if that is what it was getting at."""
 
@@ -153,6 +158,9 @@ class Life(Part):
         if project is None or project.node != event.node:
             return
         self._heard[project.id] = time.monotonic()
+        self._steps[project.id] = event.steps
+        if event.state is not S.STARTING:
+            self._steps.pop(project.id)
         steps = [step.model_dump(mode="json") for step in event.steps]
         data = {"project": project.slug, "state": event.state, "steps": steps, "reason": event.reason}
         self.domain.events.publish(f"project:{project.id}", "steps", data)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 from urllib.parse import quote
+from weakref import WeakKeyDictionary
 
 from aiohttp import web
 
@@ -22,6 +23,7 @@ _MAY = {
     "team": Permission.TEAM,
     "own": Permission.OWN,
 }
+_apps: WeakKeyDictionary[Domain, dict[str, App]] = WeakKeyDictionary()  # looking for plug-ins reads the disk
 _ENDED = {Phase.STOPPED: "It was stopped.", Phase.PROBLEM: "It ended by itself.", Phase.LOST: "Its node is not heard."}
 
 
@@ -53,8 +55,9 @@ def _run_reason(actor: Actor, project: Project) -> str:
 
 def apps(domain: Domain) -> dict[str, App]:
     """What people can start, by name."""
-    known: dict[str, App] = dict(catalog(domain.config))
-    return known
+    if domain not in _apps:
+        _apps[domain] = catalog(domain.config)
+    return _apps[domain]
 
 
 def app_rows(domain: Domain, actor: Actor, sessions: Sequence[Session]) -> list[dict[str, Any]]:
