@@ -11,7 +11,7 @@ import shutil
 import subprocess
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -171,25 +171,39 @@ def _refuse_system(entry: pwd.struct_passwd, service_uid: int) -> None:
 
 
 def _useradd(user: str, uid: int) -> None:
+    """Make the account and its private group, both under one number: a group's number that came again would inherit too."""
     home = Path("/home", user)
     if os.path.lexists(home):
         raise Conflict(
             f"{home} is there already, from an earlier account: move it away, then {user} can have an account."
         )
-    program = shutil.which("useradd", path=_SYSTEM_PATH)
+    _run("groupadd", "--gid", str(uid), user)
+    options = ["--uid", str(uid), "--gid", str(uid), "--create-home", "--home-dir", str(home)]
+    options += ["--shell", "/bin/bash", "--key", "HOME_MODE=0700", "--comment", "made by AEN"]
+    try:
+        _run("useradd", *options, user)
+    except Conflict:
+        with suppress(Conflict):
+            _run("groupdel", user)
+        raise
+    os.chmod(home, 0o700)
+
+
+def _run(name: str, *arguments: str) -> None:
+    """Run one of the system's account programs. Raises Conflict with its own words."""
+    program = shutil.which(name, path=_SYSTEM_PATH)
     if program is None:
-        raise Conflict("There is no useradd on this node: use accounts.mode existing.")
-    command = [program, "--uid", str(uid), "--user-group", "--create-home", "--home-dir", str(home)]
-    command += ["--shell", "/bin/bash", "--key", "HOME_MODE=0700", "--comment", "made by AEN", user]
+        raise Conflict(f"There is no {name} on this node: use accounts.mode existing.")
     until = time.monotonic() + _LOCK_SECONDS
     while True:
-        done = subprocess.run(command, capture_output=True, text=True, check=False, env={"PATH": _SYSTEM_PATH})
+        done = subprocess.run(
+            [program, *arguments], capture_output=True, text=True, check=False, env={"PATH": _SYSTEM_PATH}
+        )
         if done.returncode == 0:
-            break
+            return
         if "lock" not in done.stderr or time.monotonic() > until:
-            raise Conflict(f"The account {user} could not be made: {done.stderr.strip()[:300]}")
+            raise Conflict(f"{name} failed for {arguments[-1]}: {done.stderr.strip()[:300]}")
         time.sleep(0.1)  # somebody else is changing /etc/passwd
-    os.chmod(home, 0o700)
 
 
 def _account(entry: pwd.struct_passwd) -> Account:

@@ -19,9 +19,9 @@ root = pytest.mark.skipif(ME != 0, reason="needs root: files of several people")
 OWNER, MEMBER, VIEWER, GONE, STRANGER, SERVICE = 61901, 61902, 61903, 61904, 61905, 61999
 
 
-def mine(people: dict[int, bool] | None = None, **more: bool) -> Task:
+def mine(people: dict[int, bool] | None = None, linked_stay: bool = False) -> Task:
     """A project of the running user."""
-    return Task(Grants(ME, GROUP, people or {}, group=True), untouched=frozenset(), may_chown=False, **more)
+    return Task(Grants(ME, GROUP, people or {}, group=True), untouched=frozenset(), may_chown=False, linked_stay=linked_stay)
 
 
 def theirs(people: dict[int, bool] | None = None, former: frozenset[int] = frozenset()) -> Task:
