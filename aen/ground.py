@@ -21,6 +21,7 @@ from aen.config.resolve import resolve
 from aen.errors import AenError, Invalid
 from aen.launchers import Policy
 from aen.privileges import LauncherHandle, drop, ensure_service_account, spawn_launcher
+from aen.roles import ROLES
 
 log = structlog.get_logger(__name__)
 
@@ -54,7 +55,10 @@ def lay(loaded: Loaded, roles: tuple[str, ...], *, headless: bool = False) -> Gr
     All or nothing: when something is missing, what was opened is closed again. Raises AenErrors.
     """
     machine = Machine.here()
-    config = resolve(loaded.config, roles=roles, machine=machine)
+    # A command's stand-in server is no node of a distributed installation: it needs no carrier between machines.
+    complete = tuple(ROLES) if headless else roles
+    config = resolve(loaded.config, roles=complete, machine=machine)
+    _check_carrier(config)
     lock = places.Lock(config.data_dir)
     lock.check()
     bound = {} if headless else listeners.bind(listeners.wanted(config, roles))
@@ -65,7 +69,7 @@ def lay(loaded: Loaded, roles: tuple[str, ...], *, headless: bool = False) -> Gr
         lock.take(uid, gid)
         if headless:  # the server needs a listener; this one only root and AEN's account can reach
             bound = listeners.bind_private(config.run_dir / "command.sock", uid, gid)
-        config = resolve(loaded.config, roles=roles, machine=machine, ports=listeners.ports(bound))
+        config = resolve(loaded.config, roles=complete, machine=machine, ports=listeners.ports(bound))
         if "compute" in roles and not headless:
             handle = spawn_launcher(_policy(config, machine, uid, gid))
         preload(roles, config)
@@ -84,7 +88,7 @@ def lay(loaded: Loaded, roles: tuple[str, ...], *, headless: bool = False) -> Gr
 def prepare(loaded: Loaded) -> list[str]:
     """Make the service account and every directory, as the first start would; says what there is, line by line."""
     machine = Machine.here()
-    roles = ("server", "compute", "gateway")
+    roles = tuple(ROLES)
     config = resolve(loaded.config, roles=roles, machine=machine)
     uid, gid = ensure_service_account(config.service_account) if machine.root else (os.geteuid(), os.getegid())
     wanted = places.wanted(config, roles, uid, gid)
@@ -106,6 +110,14 @@ def preload(roles: tuple[str, ...], config: Config) -> None:
     if "server" in roles:
         plugins.load("aen.stores", _ENGINES[config.store.url.partition(":")[0]])
     plugins.load("aen.buses", "local" if config.bus.mode == "local" else "nats")
+
+
+def _check_carrier(config: Config) -> None:
+    if config.bus.mode != "local" and "nats" not in plugins.names("aen.buses"):
+        raise Invalid(
+            "Roles on machines of their own need the NATS bus, which this version does not have yet: "
+            "run all of them in one process with `--role all`."
+        )
 
 
 def _import_if_installed(name: str) -> None:

@@ -200,7 +200,8 @@ def kernel(patient: Patient) -> Iterator[Finding]:
             if value >= wanted:
                 yield _ok(f"fs.{name}", value)
             else:
-                yield _problem(f"fs.{name}", f"is {value}: {why}. Set it to 1 with sysctl")
+                found = _problem if name == "protected_hardlinks" else _warning
+                yield found(f"fs.{name}", f"is {value}: {why}. Set it to 1 with sysctl")
     control = Path("/sys/fs/cgroup/cgroup.controllers")
     if control.exists():
         yield _ok("cgroup v2", "limits of apps are kept by the kernel")
