@@ -1,0 +1,51 @@
+"""What every test has: a running world, the logs of a world beside a failure, skips that say why."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Generator, Iterator
+
+import pytest
+
+from tests.world import World, remove_evaluation_account
+
+
+@pytest.fixture(scope="module")
+def world() -> Iterator[World]:
+    """AEN as root in managed mode (as an ordinary user: in evaluation mode), shared by the tests of one file."""
+    with World() as made:
+        yield made
+
+
+@pytest.fixture(scope="module")
+def evaluation() -> Iterator[World]:
+    """AEN in evaluation mode, run by an ordinary account; shared by the tests of one file."""
+    with World(ordinary=True) as made:
+        yield made
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Tests that need root are skipped, and say so, where there is none."""
+    if os.geteuid() == 0:
+        return
+    for item in items:
+        if item.get_closest_marker("root"):
+            item.add_marker(pytest.mark.skip(reason="needs root"))
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """Remove the account of evaluation worlds, once all workers have ended."""
+    if not hasattr(session.config, "workerinput") and os.geteuid() == 0:
+        remove_evaluation_account()
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(
+    item: pytest.Item, call: pytest.CallInfo[None]
+) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Show every log when something fails."""
+    report = yield
+    if report.failed:
+        for world in World.running:
+            report.sections += [(f"log {name}", text) for name, text in world.logs()]
+    return report
