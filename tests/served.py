@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import socket
+import tempfile
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -144,12 +145,12 @@ class Served:
         await self.role.context.bus.publish(report)
 
 
-def configured(folder: Path, port: int, **server: Any) -> Config:
+def configured(folder: Path, run_dir: Path, port: int, **server: Any) -> Config:
     """A configuration of a server on this port, with everything below `folder`."""
     config = Config.model_validate(
         {
             "data_dir": str(folder / "data"),
-            "run_dir": str(folder / "run"),
+            "run_dir": str(run_dir),
             "envs_dir": str(folder / "envs"),
             "accounts": {"mode": "managed"},
             "server": {"listen": f"127.0.0.1:{port}", "url": f"http://127.0.0.1:{port}", **server},
@@ -163,10 +164,10 @@ def configured(folder: Path, port: int, **server: Any) -> Config:
 @contextlib.asynccontextmanager
 async def served(folder: Path, *, set_up: bool = True, **server: Any) -> AsyncIterator[Served]:
     """A running server; with `set_up`, its administrator is `root1`."""
-    listener = socket.create_server(("127.0.0.1", 0))
-    config = configured(folder, listener.getsockname()[1], **server)
     async with contextlib.AsyncExitStack() as stack:
-        stack.enter_context(listener)
+        listener = stack.enter_context(socket.create_server(("127.0.0.1", 0)))
+        run_dir = stack.enter_context(tempfile.TemporaryDirectory(prefix="aen-", dir="/tmp"))  # sockets: a short path
+        config = configured(folder, Path(run_dir), listener.getsockname()[1], **server)
         bus = await stack.enter_async_context(LocalBus())
         context = Context(config, ("server", "gateway"), bus, None, {"server": listener})
         role = Server(context)

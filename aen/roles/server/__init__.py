@@ -6,7 +6,7 @@ import contextlib
 import socket
 import ssl
 import sys
-from collections.abc import AsyncIterator, Iterable, Mapping
+from collections.abc import AsyncIterator, Iterable
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +19,7 @@ from aen.roles import Context, Role
 from aen.roles.server import admin_socket
 from aen.roles.server.domain import DOMAIN, Domain
 from aen.roles.server.middleware import behind_proxies, who_asks
-from aen.roles.server.permissions import ACTOR
+from aen.roles.server.pages.frame import frame
 from aen.roles.server.secret import secret_of
 from aen.roles.server.urls import add_routes
 from aen.store.open import open_store
@@ -102,23 +102,10 @@ def make_site(domain: Domain, secret: str) -> web.Application:
     app.middlewares.append(who_asks)
     here = app[SITE]
     here.sign_in = "/login"
-    here.frame = _frame
+    here.frame = frame
     here.form_origins = lambda: _gateway_origins(domain)
     add_routes(app)
     return app
-
-
-def _frame(request: web.Request) -> Mapping[str, Any]:
-    """What every page needs besides its own context."""
-    actor = request.get(ACTOR)
-    user = actor.user if actor is not None else None
-    login = actor.login if actor is not None else None
-    return {
-        "me": user,
-        "csrf": login.csrf if login is not None else "",
-        "banner": None if request.config_dict[DOMAIN].nodes.isolated() else "not-isolated",
-        "theme": user.theme if user is not None else "system",
-    }
 
 
 def _gateway_origins(domain: Domain) -> Iterable[str]:

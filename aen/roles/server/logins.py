@@ -18,7 +18,7 @@ from aen.model import now
 from aen.model.route import RevocationKind, TokenLogin
 from aen.model.user import Login, LoginKind, User
 from aen.roles.server.limits import Attempts
-from aen.roles.server.people import Kept, People
+from aen.roles.server.people import Kept, People, plausible
 from aen.roles.server.permissions import Actor, Permission, check
 from aen.store import Query, Stale
 
@@ -51,7 +51,7 @@ class Logins(People):
         """A new browser login. NotSignedIn (never says which of the two was wrong), TooMany with retry_after, Denied (locked)."""
         account = name.strip().lower()[:64]
         self.attempts.check(account, address)
-        user = await self.find(account) if account.isascii() and account.isprintable() else None
+        user = await self.find(account)
         identity = await self._prove(account, password, user)
         user = await self.find(identity.user) if identity else None
         if identity is None or user is None:
@@ -165,7 +165,7 @@ class Logins(People):
     async def _login(self, id: str) -> Login | None:
         login = self._logins.get(id)
         if login is None:
-            doc = await self.store.get("logins", id) if id else None
+            doc = await self.store.get("logins", id) if plausible(id) else None
             if doc is None:
                 return None
             login = Login.model_validate(doc)
@@ -277,7 +277,7 @@ class Logins(People):
     async def end_login(self, actor: Actor, login_id: str) -> None:
         """End one login or withdraw one API token of one's own (administrators: of anybody). NotFound."""
         check(actor, Permission.ACCOUNT)
-        doc = await self.store.get("logins", login_id)
+        doc = await self.store.get("logins", login_id) if plausible(login_id) else None
         if doc is None or (doc["user"] != actor.name and not actor.admin):
             raise NotFound("There is no such login or API token; it may have ended already.")
         login = Login.model_validate(doc)

@@ -73,6 +73,8 @@ class People(Part):
 
     async def find(self, name: str) -> User | None:
         """The user of that name, unasked for permission: for the other parts of the domain."""
+        if not plausible(name):
+            return None
         kept = self._users.get(name)
         if kept is not None:
             return kept
@@ -156,6 +158,11 @@ class People(Part):
         holder = await self.store.get("users", name)
         if holder is None or holder.get("email") != email:
             await self.release_email(email, name)
+
+
+def plausible(id: str) -> bool:
+    """Whether anything of ours can have this id or name: what else comes from outside is not looked up."""
+    return 0 < len(id) <= 100 and id.isascii() and id.isprintable()
 
 
 def search_text(user: User) -> str:

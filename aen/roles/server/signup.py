@@ -16,7 +16,7 @@ from aen.logins.local import check_policy, hashed
 from aen.model import now
 from aen.model.user import Invitation, User
 from aen.roles.server.logins import DAY, Logins
-from aen.roles.server.people import Profile, email_address
+from aen.roles.server.people import Profile, email_address, plausible
 from aen.roles.server.permissions import Actor, Permission, check
 from aen.store import Duplicate, Query, Stale
 
@@ -139,7 +139,7 @@ class SignUp(Logins):
     async def withdraw_invitation(self, actor: Actor, id: str) -> None:
         """Take an invitation back, for administrators. NotFound when it was used or has expired."""
         check(actor, Permission.ADMIN)
-        if not await self.store.delete("invitations", id):
+        if not plausible(id) or not await self.store.delete("invitations", id):
             raise NotFound("There is no such invitation; it may have been used.")
         await self.domain.activity.record(actor, "invitation.withdrawn", security=True)
 

@@ -178,7 +178,7 @@ async def invite(request: web.Request) -> web.StreamResponse:
     code = await domain.accounts.invite(actor, **new.model_dump())
     invitation = await domain.accounts.invitation(code)
     assert invitation is not None  # made a moment ago
-    return answer(invitation_view(invitation, code, f"{domain.config.server.url}/invite/{code}"), 201)
+    return answer(invitation_view(invitation, code, f"{domain.config.server.url}/signup?code={code}"), 201)
 
 
 async def withdraw_invitation(request: web.Request) -> web.StreamResponse:

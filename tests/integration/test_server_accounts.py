@@ -1,0 +1,394 @@
+"""Accounts on a real server: sign-in, limits, passwords, tokens, administrators, invitations, e-mail, removal."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from aen.errors import Conflict, Denied, Invalid, NotFound, NotSignedIn, TooMany
+from aen.model.route import RevocationKind
+from aen.roles.server.accounts import NewUser, Profile, UserPatch
+from aen.roles.server.logins import token_hash
+from tests.served import PASSWORD, ROOT, Served, served
+
+
+@pytest.fixture
+async def server(tmp_path: Path) -> AsyncIterator[Served]:
+    async with served(tmp_path) as running:
+        yield running
+
+
+async def revoked(server: Served) -> list[tuple[RevocationKind, str]]:
+    _, entries = await server.domain.revocations.after(0)
+    return [(entry.kind, entry.subject) for entry in entries]
+
+
+async def test_sign_in_takes_the_name_in_any_case_and_ends_with_sign_out(server: Served) -> None:
+    await server.person("alice")
+    accounts = server.domain.accounts
+    login = await accounts.sign_in(" ALICE ", PASSWORD, "10.0.0.1", "Firefox")
+    actor = await accounts.actor_of_login(login.id)
+    assert actor is not None
+    assert actor.name == "alice"
+    await accounts.sign_out(login.id)
+    await accounts.sign_out(login.id)
+    assert await accounts.actor_of_login(login.id) is None
+    assert (RevocationKind.LOGIN, login.id) in await revoked(server)
+
+
+@pytest.mark.parametrize(
+    "name", ["alice", "nobody-of-that-name", "", "a" * 100_000, "alice\x00", "älice", "*", "(local)"]
+)
+async def test_a_wrong_name_and_a_wrong_password_look_the_same(server: Served, name: str) -> None:
+    await server.person("alice")
+    with pytest.raises(NotSignedIn) as refused:
+        await server.domain.accounts.sign_in(name, "wrong password", "10.0.0.1", "")
+    assert refused.value.message == "The name or the password is wrong. Check both and try again."
+
+
+@pytest.mark.parametrize("password", ["", "x" * 1_048_576, "ä" * 600, "\ud800" * 20, "nul\x00nul\x00nul"])
+async def test_odd_passwords_are_refused(server: Served, password: str) -> None:
+    await server.person("alice")
+    with pytest.raises(NotSignedIn):
+        await server.domain.accounts.sign_in("alice", password, "10.0.0.1", "")
+    with pytest.raises(Invalid):
+        await server.domain.accounts.set_password(ROOT, "alice", password)
+
+
+async def test_a_person_without_a_password_cannot_sign_in_with_an_empty_one(server: Served) -> None:
+    await server.domain.accounts.create(ROOT, NewUser(name="olga"))
+    with pytest.raises(NotSignedIn):
+        await server.domain.accounts.sign_in("olga", "", "10.0.0.1", "")
+
+
+async def test_attempts_are_limited_for_an_account_whoever_tries(server: Served) -> None:
+    await server.person("alice")
+    accounts = server.domain.accounts
+    for attempt in range(10):
+        with pytest.raises(NotSignedIn):
+            await accounts.sign_in("alice", "wrong password", f"10.0.0.{attempt}", "")
+    with pytest.raises(TooMany) as limited:
+        await accounts.sign_in("alice", PASSWORD, "10.0.1.1", "")
+    assert limited.value.retry_after
+    assert limited.value.retry_after > 0
+
+
+async def test_attempts_are_limited_for_an_address_whatever_the_name(server: Served) -> None:
+    accounts = server.domain.accounts
+    for attempt in range(10):
+        with pytest.raises(NotSignedIn):
+            await accounts.sign_in(f"name{attempt}", "wrong password", "10.0.0.1", "")
+    with pytest.raises(TooMany):
+        await accounts.sign_in("root1", PASSWORD, "10.0.0.1", "")
+    assert await accounts.sign_in("root1", PASSWORD, "10.0.0.2", "")
+
+
+async def test_nobody_can_lock_a_person_out_from_elsewhere(server: Served) -> None:
+    await server.person("alice")
+    accounts = server.domain.accounts
+    await accounts.sign_in("alice", PASSWORD, "10.0.0.1", "")
+    for attempt in range(10):
+        with pytest.raises(NotSignedIn):
+            await accounts.sign_in("alice", "wrong password", f"10.9.0.{attempt}", "")
+    assert await accounts.sign_in("alice", PASSWORD, "10.0.0.1", "")
+
+
+async def test_failed_sign_ins_stand_in_the_security_log_in_short(server: Served) -> None:
+    with pytest.raises(NotSignedIn):
+        await server.domain.accounts.sign_in("x\n" * 50_000, "wrong password", "10.0.0.1", "")
+    entries, _ = await server.domain.activity.security(ROOT)
+    failed = next(entry for entry in entries if entry.act == "login.failed")
+    assert len(failed.who) <= 201
+    assert "\n" not in failed.who
+
+
+async def test_a_new_password_ends_logins_and_tokens(server: Served) -> None:
+    await server.person("alice")
+    accounts = server.domain.accounts
+    alice = await server.actor("alice")
+    login = await accounts.sign_in("alice", PASSWORD, "10.0.0.1", "")
+    _, token = await accounts.new_token(alice, "alice")
+    with pytest.raises(Denied, match="old password"):
+        await accounts.set_password(alice, "alice", "another password", "wrong")
+    await accounts.set_password(alice, "alice", "another password", PASSWORD)
+    assert await accounts.actor_of_login(login.id) is None
+    assert await accounts.actor_of_token(token) is None
+    assert (RevocationKind.USER, "alice") in await revoked(server)
+    with pytest.raises(NotSignedIn):
+        await accounts.sign_in("alice", PASSWORD, "10.0.0.1", "")
+    assert await accounts.sign_in("alice", "another password", "10.0.0.1", "")
+
+
+async def test_sign_out_everywhere_leaves_tokens(server: Served) -> None:
+    await server.person("alice")
+    accounts = server.domain.accounts
+    alice = await server.actor("alice")
+    logins = [await accounts.sign_in("alice", PASSWORD, "10.0.0.1", "") for _ in range(3)]
+    _, token = await accounts.new_token(alice, "alice")
+    await accounts.sign_out_everywhere(alice, "alice")
+    assert [await accounts.actor_of_login(login.id) for login in logins] == [None, None, None]
+    assert await accounts.actor_of_token(token) is not None
+
+
+async def test_tokens(server: Served) -> None:
+    await server.person("alice")
+    accounts = server.domain.accounts
+    alice = await server.actor("alice")
+    login, token = await accounts.new_token(alice, "alice", "CI", 1, ["read"])
+    assert token.startswith("aen_")
+    assert len(token) == 44
+    stored = await server.domain.store.get("logins", login.id)
+    assert stored is not None
+    assert token not in str(stored)
+    told = await accounts.check_token(token_hash(token))
+    assert (told.user, told.scope, told.login) == ("alice", ["read"], login.id)
+    for wrong in ("", "aen_", token + "x", token[:-1], token.upper(), "aen_" + "x" * 40, "aen_" + "x" * 100_000):
+        assert await accounts.actor_of_token(wrong) is None
+    with pytest.raises(NotSignedIn):
+        await accounts.check_token("0" * 64)
+    assert await accounts.actor_of_login(login.id) is None, "a token's id is no browser login"
+    await accounts.end_login(alice, login.id)
+    assert await accounts.actor_of_token(token) is None
+    assert (RevocationKind.LOGIN, login.id) in await revoked(server)
+
+
+async def test_a_narrow_token_makes_no_wider_one(server: Served) -> None:
+    await server.person("alice")
+    accounts = server.domain.accounts
+    _, token = await accounts.new_token(ROOT, "alice", scope=["read", "write"])
+    narrow = await accounts.actor_of_token(token)
+    assert narrow is not None
+    with pytest.raises(Denied):
+        await accounts.new_token(narrow, "alice")
+    with pytest.raises(Denied):
+        await accounts.new_token(narrow, "alice", scope=["write", "run"])
+    assert await accounts.new_token(narrow, "alice", scope=["read"])
+
+
+async def test_others_logins_are_not_found(server: Served) -> None:
+    await server.person("alice")
+    await server.person("bob")
+    accounts = server.domain.accounts
+    bob = await server.actor("bob")
+    login = await accounts.sign_in("alice", PASSWORD, "10.0.0.1", "")
+    for attempt in (
+        accounts.end_login(bob, login.id),
+        accounts.logins(bob, "alice"),
+        accounts.get(bob, "alice"),
+        accounts.set_password(bob, "alice", "another password", PASSWORD),
+        accounts.new_token(bob, "alice"),
+        accounts.sign_out_everywhere(bob, "alice"),
+        accounts.update(bob, "alice", UserPatch(full_name="x")),
+    ):
+        with pytest.raises(NotFound):
+            await attempt
+
+
+async def test_locking_ends_everything_at_once(server: Served) -> None:
+    await server.person("alice")
+    accounts = server.domain.accounts
+    login = await accounts.sign_in("alice", PASSWORD, "10.0.0.1", "")
+    _, token = await accounts.new_token(ROOT, "alice")
+    await accounts.lock(ROOT, "alice")
+    assert await accounts.actor_of_login(login.id) is None
+    assert await accounts.actor_of_token(token) is None
+    with pytest.raises(Denied, match="locked"):
+        await accounts.sign_in("alice", PASSWORD, "10.0.0.1", "")
+    with pytest.raises(NotSignedIn):
+        await accounts.sign_in("alice", "wrong password", "10.0.0.1", "")
+    await accounts.unlock(ROOT, "alice")
+    assert await accounts.sign_in("alice", PASSWORD, "10.0.0.1", "")
+
+
+async def test_the_last_administrator_stays(server: Served) -> None:
+    accounts = server.domain.accounts
+    for patch in (UserPatch(admin=False), UserPatch(locked=True)):
+        with pytest.raises(Conflict, match="last administrator"):
+            await accounts.update(ROOT, "root1", patch)
+    with pytest.raises(Conflict, match="last administrator"):
+        await accounts.remove(ROOT, "root1")
+    await server.person("ada", admin=True)
+    await accounts.update(ROOT, "root1", UserPatch(admin=False))
+    with pytest.raises(Conflict, match="last administrator"):
+        await accounts.lock(ROOT, "ada")
+
+
+async def test_two_administrators_at_once_do_not_both_go(server: Served) -> None:
+    await server.person("ada", admin=True)
+    accounts = server.domain.accounts
+    removed = await asyncio.gather(
+        accounts.update(ROOT, "root1", UserPatch(admin=False)),
+        accounts.update(ROOT, "ada", UserPatch(admin=False)),
+        return_exceptions=True,
+    )
+    assert sorted(isinstance(one, Conflict) for one in removed) == [False, True]
+
+
+async def test_nobody_raises_themselves(server: Served) -> None:
+    await server.person("alice")
+    accounts = server.domain.accounts
+    alice = await server.actor("alice")
+    with pytest.raises(Denied):
+        await accounts.update(alice, "alice", UserPatch(admin=True))
+    with pytest.raises(Denied):
+        await accounts.create(alice, NewUser(name="mallory", admin=True))
+    with pytest.raises(Denied):
+        await accounts.invite(alice, admin=True)
+    root1 = await server.actor("root1")
+    for patch in (UserPatch(admin=False), UserPatch(locked=True)):
+        with pytest.raises(Denied, match="own rights"):
+            await accounts.update(root1, "root1", patch)
+    with pytest.raises(Denied):
+        await accounts.remove(root1, "root1")
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "root",
+        "aen",
+        "wakari",
+        ".",
+        "..",
+        "-rf",
+        "a/b",
+        "a b",
+        "'",
+        "$(x)",
+        "`x`",
+        "a\n",
+        "😀",
+        "\u202eevil",
+        "",
+        "a" * 300,
+        "a-",
+        "Admin",
+        "ɑdmin",
+        "1234",
+        "(local)",
+    ],
+)
+async def test_names_that_nobody_can_have(server: Served, name: str) -> None:
+    with pytest.raises(Invalid):
+        await server.domain.accounts.create(ROOT, NewUser(name=name, password=PASSWORD))
+
+
+async def test_the_service_account_is_refused(tmp_path: Path) -> None:
+    async with served(tmp_path) as server:
+        config = server.domain.config
+        server.domain.config = config.model_copy(update={"service_account": "svc"})
+        with pytest.raises(Invalid, match="AEN itself runs as"):
+            await server.domain.accounts.create(ROOT, NewUser(name="svc", password=PASSWORD))
+
+
+async def test_an_email_address_belongs_to_one(server: Served) -> None:
+    accounts = server.domain.accounts
+    await accounts.create(ROOT, NewUser(name="alice", email="Alice@Example.org"))
+    with pytest.raises(Conflict, match="e-mail"):
+        await accounts.create(ROOT, NewUser(name="bob", email="alice@example.ORG"))
+    assert await accounts.find("bob") is None
+    await accounts.create(ROOT, NewUser(name="bob", email="bob@example.org"))
+    with pytest.raises(Conflict):
+        await accounts.update(ROOT, "bob", UserPatch(email="alice@example.org"))
+    await accounts.update(ROOT, "alice", UserPatch(email="alice@work.example.org"))
+    await accounts.update(ROOT, "bob", UserPatch(email="alice@example.org"))
+    for wrong in ("a@b@c", "a", "@", "a@", "a b@c", "a\n@c"):
+        with pytest.raises(Invalid):
+            await accounts.update(ROOT, "bob", UserPatch(email=wrong))
+    with pytest.raises(Conflict, match="taken"):
+        await accounts.create(ROOT, NewUser(name="bob", email="third@example.org"))
+    await accounts.create(ROOT, NewUser(name="carol", email="third@example.org"))
+
+
+async def test_an_invitation_works_once(server: Served) -> None:
+    await server.node()
+    accounts = server.domain.accounts
+    with pytest.raises(Denied, match="by invitation"):
+        await accounts.sign_up("alice", PASSWORD)
+    code = await accounts.invite(ROOT, email="alice@example.org")
+    with pytest.raises(Invalid):
+        await accounts.sign_up("alice", "short", code)
+    with pytest.raises(Conflict):
+        await accounts.sign_up("root1", PASSWORD, code)
+    made = await asyncio.gather(
+        *(accounts.sign_up(name, PASSWORD, code) for name in ("alice", "bob", "carol")), return_exceptions=True
+    )
+    assert sorted(type(one).__name__ for one in made) == ["Denied", "Denied", "User"]
+    assert await accounts.invitation(code) is None
+    for wrong in ("x", "x" * 100_000, code[:-1]):
+        with pytest.raises(Denied):
+            await accounts.sign_up("dave", PASSWORD, wrong)
+
+
+async def test_an_invitation_leads_into_a_project(server: Served) -> None:
+    await server.person("olga")
+    await server.node()
+    olga = await server.script("olga")
+    assert (await olga.post("/api/v1/projects", {"name": "genome"})).status == 201
+    code = await server.domain.accounts.invite(ROOT, project="olga/genome", role="viewer")
+    await server.domain.accounts.sign_up("alice", PASSWORD, code)
+    alice = await server.script("alice")
+    assert (await alice.get("/api/v1/projects/olga/genome")).json["role"] == "viewer"
+
+
+async def test_registration_opens_and_closes(server: Served) -> None:
+    accounts = server.domain.accounts
+    assert not await accounts.registration_open()
+    await accounts.set_registration(ROOT, True)
+    assert (await accounts.sign_up("alice", PASSWORD, profile=Profile(full_name="Alice"))).admin is False
+    await accounts.set_registration(ROOT, False)
+    with pytest.raises(Denied):
+        await accounts.sign_up("bob", PASSWORD)
+
+
+async def test_the_set_up_code_makes_one_administrator(tmp_path: Path) -> None:
+    async with served(tmp_path, set_up=False) as server:
+        accounts = server.domain.accounts
+        file = Path(server.config.data_dir) / "setup-code"
+        assert file.read_text().strip() == accounts.setup_code
+        assert file.stat().st_mode & 0o777 == 0o600
+        with pytest.raises(Denied):
+            await accounts.set_up("wrong", "ada", PASSWORD)
+        code = accounts.setup_code
+        made = await asyncio.gather(
+            *(accounts.set_up(code, name, PASSWORD) for name in ("ada", "eve")), return_exceptions=True
+        )
+        assert sorted(type(one).__name__ for one in made) == ["Conflict", "User"]
+        assert not accounts.needs_setup()
+        assert not file.exists()
+    async with served(tmp_path, set_up=False) as again:
+        assert not again.domain.accounts.needs_setup()
+
+
+async def test_removing_a_person(server: Served) -> None:
+    await server.node()
+    accounts = server.domain.accounts
+    alice = await server.script("alice")
+    await server.person("olga")
+    olga = await server.script("olga")
+    await alice.post("/api/v1/projects", {"name": "mine"})
+    await olga.post("/api/v1/projects", {"name": "genome"})
+    await olga.ask("PUT", "/api/v1/projects/olga/genome/team/alice")
+    with pytest.raises(Conflict, match="alice/mine"):
+        await accounts.remove(ROOT, "alice")
+    assert (await alice.ask("DELETE", "/api/v1/projects/alice/mine")).status == 202
+    await server.domain.store.delete(
+        "projects", (await server.domain.store.find("projects", _owned("alice"))).items[0]["id"]
+    )
+    await accounts.remove(ROOT, "alice")
+    assert (await alice.get("/api/v1/me")).status == 401
+    assert [member["user"] for member in (await olga.get("/api/v1/projects/olga/genome/team")).json["items"]] == [
+        "olga"
+    ]
+    again = await accounts.create(ROOT, NewUser(name="alice", password=PASSWORD))
+    assert again.incarnation
+    assert (await alice.get("/api/v1/me")).status == 401, "a recreated name inherits nothing"
+
+
+def _owned(name: str) -> object:
+    from aen.store import Query
+
+    return Query((("owner", name),), sort="updated")
