@@ -3,6 +3,7 @@
 
 import { durationText } from "./times.js";
 
+const KINDS = ["project", "session", "steps", "team", "node", "node-removed", "job", "project-deleted", "project-left", "resync"];
 const root = document.querySelector("[data-events]");
 const seen = new Map(); // step name → when it was first seen running
 let pending = false;
@@ -60,7 +61,8 @@ const soon = () => { clearTimeout(timer); timer = setTimeout(refresh, 120); };
 
 const stream = new EventSource(root.dataset.events);
 stream.onmessage = soon;
-for (const kind of (root.dataset.kinds || "").split(" ").filter(Boolean)) stream.addEventListener(kind, soon);
+for (const kind of KINDS) stream.addEventListener(kind, soon);
+stream.addEventListener("ended", () => location.reload()); // signed out, or no longer on the team
 stream.onopen = soon;
 setInterval(tick, 200);
 // Events may be lost; while something is under way the page asks by itself as well.

@@ -1,0 +1,160 @@
+"""Pages, admin: how the installation is doing, its nodes, sessions, jobs, security log and settings; users at the end."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+from aiohttp import web
+
+from aen import __version__
+from aen.config import Config
+from aen.model.session import Phase
+from aen.roles.server.domain import DOMAIN, Domain
+from aen.roles.server.pages import admin_users
+from aen.roles.server.pages.forms import asked_text, page_links, read, see_other
+from aen.roles.server.permissions import ACTOR, Permission
+from aen.roles.server.urls import Url
+from aen.web.site import render
+
+_PAGE = 50
+
+
+async def overview(request: web.Request) -> web.StreamResponse:
+    domain, actor = request.config_dict[DOMAIN], request[ACTOR]
+    users, projects, running, jobs = await asyncio.gather(
+        domain.store.count("users"),
+        domain.store.count("projects"),
+        domain.store.count("sessions", (("phase", str(Phase.RUNNING)),)),
+        domain.store.count("jobs", (("active", True),)),
+    )
+    entries, _ = await domain.activity.security(actor, 8)
+    figures = [
+        ("Users", users, "/admin/users"),
+        ("Projects", projects, "/?show=all"),
+        ("Running sessions", running, "/admin/sessions?phase=RUNNING"),
+        ("Nodes heard", sum(domain.nodes.up(node.id) for node in domain.nodes.list()), "/admin/nodes"),
+        ("Jobs under way", jobs, "/admin/jobs"),
+    ]
+    shown = {"figures": figures, "worries": await worries(domain), "entries": entries}
+    return render(request, "admin/overview.html", shown)
+
+
+async def worries(domain: Domain) -> list[dict[str, str]]:
+    """What needs an administrator, each with what to do."""
+    found = []
+    for node in domain.nodes.list():
+        if not domain.nodes.up(node.id):
+            text = "Start it again, or forget it on the page of nodes if it is gone for good."
+            found.append({"title": f"The node {node.id} is not heard", "text": text, "href": "/admin/nodes"})
+        elif not node.ready:
+            text = f"{node.message or 'It prepares what the first start needs'} ({node.progress:.0%})"
+            found.append({"title": f"The node {node.id} is still getting ready", "text": text, "href": "/admin/nodes"})
+        elif node.load.disk_total and node.load.disk_free < 0.05 * node.load.disk_total:
+            text = "Projects can't be made or started when it is full: make room."
+            found.append({"title": f"The disk of {node.id} is almost full", "text": text, "href": "/admin/nodes"})
+    if not domain.nodes.list():
+        text = "Start a node with the compute role: `aen serve --role compute`."
+        found.append({"title": "No compute node has been heard yet", "text": text, "href": "/admin/nodes"})
+    troubled = await domain.store.count("projects", (("state", "PROBLEM"),))
+    if troubled:
+        text = "Their pages say why; Reset makes them startable again."
+        title = f"{troubled} project{'s have' if troubled > 1 else ' has'} a problem"
+        found.append({"title": title, "text": text, "href": "/?show=all"})
+    return found
+
+
+async def nodes(request: web.Request) -> web.StreamResponse:
+    domain = request.config_dict[DOMAIN]
+    known = {center.id: center for center in domain.nodes.datacenters()}
+    all_nodes = domain.nodes.list()
+    names = sorted({*known, *(node.datacenter for node in all_nodes)})
+    centers = [
+        {
+            "id": name,
+            "title": known[name].title if name in known else "",
+            "gateway_url": known[name].gateway_url if name in known else "no gateway heard yet",
+            "nodes": [(node, domain.nodes.up(node.id)) for node in all_nodes if node.datacenter == name],
+        }
+        for name in names
+    ]
+    return render(request, "admin/nodes.html", {"centers": centers})
+
+
+async def forget_node(request: web.Request) -> web.StreamResponse:
+    await request.config_dict[DOMAIN].nodes.forget(request.match_info["node"])
+    return see_other("/admin/nodes", "node-forgotten")
+
+
+async def sessions(request: web.Request) -> web.StreamResponse:
+    domain, phase = request.config_dict[DOMAIN], asked_text(request, "phase", 20)
+    phase = phase if phase in list(Phase) else ""
+    found, cursor = await domain.sessions.all(request[ACTOR], phase, _PAGE, asked_text(request, "cursor", 500))
+    shown = {"sessions": found, "phase": phase, **page_links(request, cursor)}
+    return render(request, "admin/sessions.html", shown)
+
+
+async def stop_session(request: web.Request) -> web.StreamResponse:
+    await request.config_dict[DOMAIN].sessions.stop(request[ACTOR], request.match_info["id"])
+    return see_other("/admin/sessions", "session-stopped")
+
+
+async def jobs(request: web.Request) -> web.StreamResponse:
+    found, cursor = await request.config_dict[DOMAIN].jobs.list(
+        request[ACTOR], limit=_PAGE, cursor=asked_text(request, "cursor", 500)
+    )
+    return render(request, "admin/jobs.html", {"jobs": found, **page_links(request, cursor)})
+
+
+async def cancel_job(request: web.Request) -> web.StreamResponse:
+    await request.config_dict[DOMAIN].jobs.cancel(request[ACTOR], request.match_info["id"])
+    return see_other("/admin/jobs", "job-cancelled")
+
+
+async def security(request: web.Request) -> web.StreamResponse:
+    entries, cursor = await request.config_dict[DOMAIN].activity.security(
+        request[ACTOR], _PAGE, asked_text(request, "cursor", 500)
+    )
+    return render(request, "admin/security.html", {"entries": entries, **page_links(request, cursor)})
+
+
+async def settings(request: web.Request) -> web.StreamResponse:
+    domain = request.config_dict[DOMAIN]
+    shown = {"registration": await domain.accounts.registration_open(), "facts": facts(domain.config)}
+    return render(request, "admin/settings.html", shown)
+
+
+def facts(config: Config) -> list[tuple[str, Any]]:
+    """What an administrator asks for first; never a secret."""
+    return [
+        ("Version", __version__),
+        ("server.url", config.server.url),
+        ("data_dir", config.data_dir),
+        ("store.url", config.store.url.split("@")[-1]),
+        ("bus.mode", config.bus.mode),
+        ("accounts.mode", config.accounts.mode),
+        ("server.login.days", config.server.login.days),
+        ("environments.backend", config.environments.backend),
+    ]
+
+
+async def registration(request: web.Request) -> web.StreamResponse:
+    wanted = (await read(request)).text("open", 5) == "1"
+    await request.config_dict[DOMAIN].accounts.set_registration(request[ACTOR], wanted)
+    return see_other("/admin/settings", "saved")
+
+
+A = Permission.ADMIN
+URLS = [
+    Url("GET", "/admin", overview, A),
+    *admin_users.URLS,
+    Url("GET", "/admin/nodes", nodes, A),
+    Url("POST", "/admin/nodes/{node}/forget", forget_node, A),
+    Url("GET", "/admin/sessions", sessions, A),
+    Url("POST", "/admin/sessions/{id}/stop", stop_session, A),
+    Url("GET", "/admin/jobs", jobs, A),
+    Url("POST", "/admin/jobs/{id}/cancel", cancel_job, A),
+    Url("GET", "/admin/security", security, A),
+    Url("GET", "/admin/settings", settings, A),
+    Url("POST", "/admin/settings/registration", registration, A),
+]
