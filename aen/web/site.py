@@ -86,7 +86,9 @@ def wants_json(request: web.Request) -> bool:
 
 def error_response(request: web.Request, error: AenError) -> web.StreamResponse:
     """`error` as JSON, as a way to the login page, or as a page."""
-    headers = {"Retry-After": str(max(1, round(error.retry_after)))} if error.retry_after else {}
+    headers = {"Cache-Control": "no-store"}
+    if error.retry_after:
+        headers["Retry-After"] = str(max(1, round(error.retry_after)))
     if wants_json(request):
         return web.json_response({"error": error.to_wire()}, status=error.status, headers=headers)
     here = request.config_dict[SITE]

@@ -228,5 +228,13 @@ URLS = [
     Url("POST", f"{PREFIX}/invitations", invite, P.ADMIN, NewInvitation, InvitationView, 201, summary="Invite"),
     Url("DELETE", f"{PREFIX}/invitations/{{id}}", withdraw_invitation, P.ADMIN, status=204, summary="Take back"),
     Url("GET", f"{PREFIX}/settings/registration", registration, P.ANYBODY, gives=Registration, summary="Registration"),
-    Url("PUT", f"{PREFIX}/settings/registration", set_registration, P.ADMIN, Registration, Registration),
+    Url(
+        "PUT",
+        f"{PREFIX}/settings/registration",
+        set_registration,
+        P.ADMIN,
+        Registration,
+        Registration,
+        summary="Open or close",
+    ),
 ]

@@ -21,7 +21,7 @@ from aen.roles.server.pages.api_views import (
     member_view,
     project_view,
 )
-from aen.roles.server.permissions import Permission
+from aen.roles.server.permissions import ACTOR, Permission
 from aen.roles.server.projects import NewProject, ProjectPatch
 from aen.roles.server.urls import Url
 
@@ -113,7 +113,9 @@ async def delete(request: web.Request) -> web.StreamResponse:
 async def star(request: web.Request) -> web.StreamResponse:
     domain, actor = asked(request)
     await body(request, Nothing)
-    return _shown(request, await domain.projects.star(actor, *_where(request), request.method == "PUT"))
+    starred = await domain.projects.star(actor, *_where(request), request.method == "PUT")
+    request[ACTOR] = await domain.accounts.actor_now(actor) or actor  # whose stars are other ones now
+    return _shown(request, starred)
 
 
 async def team(request: web.Request) -> web.StreamResponse:
