@@ -18,6 +18,7 @@ from aen.model.user import User
 from aen.roles.server.background import ask
 from aen.roles.server.changes import change, every
 from aen.roles.server.domain import Part
+from aen.roles.server.leases import Progress
 from aen.roles.server.permissions import Actor, Permission
 from aen.roles.server.wording import search_text
 from aen.service import Service
@@ -30,6 +31,10 @@ log = structlog.get_logger(__name__)
 
 S = ProjectState
 DELETE, PERMISSIONS, RENAME = "delete", "permissions", "rename"  # what stands in `Project.pending`
+_ATTEMPTS = {
+    DELETE: 12,
+    PERMISSIONS: 3,
+}  # a failed deletion is told; permissions are tried for ever, when the node is up
 _SWEEP_SECONDS = 3.0
 _AGAIN_MS = 10_000  # a failed job about permissions is added again after so long
 _LONG_SECONDS = 600.0  # removing a big tree takes its time
@@ -138,7 +143,7 @@ class Moves(Part):
             )
         return await self.ensure_job(project, DELETE, actor.name)
 
-    async def _delete(self, job: Job) -> None:
+    async def _delete(self, job: Job, _: Progress) -> None:
         """The job: sessions, then files, then records, the project's own last. Every step may be done twice."""
         project = await self.domain.projects.by_id(str(job.payload["project"]))
         if project is None or project.state is not S.DELETING:
@@ -176,7 +181,10 @@ class Moves(Part):
         if last is not None and last.active and kind == DELETE:
             return last
         payload = {"project": project.id, "recovered": recovered}
-        return await self.domain.jobs.add(f"project.{kind}", project.slug, payload, created_by)
+        attempts = _ATTEMPTS[kind]
+        return await self.domain.jobs.add(
+            f"project.{kind}", project.slug, payload, created_by, priority=1, max_attempts=attempts
+        )
 
     async def _last_job(self, project: Project, kind: str) -> Job | None:
         query = Query(equal=(("subject", project.slug),), sort="created", descending=True, limit=20)
@@ -212,7 +220,7 @@ class Moves(Part):
             await self.ensure_job(project, kind, recovered=True)
         elif not last.active and kind == DELETE:
             await self._give_up_delete(project, last)
-        elif not last.active and now() - last.updated > _AGAIN_MS:
+        elif not last.active and now() - last.updated > _AGAIN_MS and self.domain.nodes.up(project.node):
             await self.ensure_job(project, kind)
 
     async def _resume_rename(self, project: Project) -> None:

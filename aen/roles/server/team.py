@@ -14,6 +14,7 @@ from aen.model.route import RevocationKind
 from aen.roles.server.background import ask
 from aen.roles.server.changes import every
 from aen.roles.server.domain import Part
+from aen.roles.server.leases import Progress
 from aen.roles.server.moves import PERMISSIONS
 from aen.roles.server.permissions import Actor, Permission
 from aen.roles.server.wording import search_text
@@ -150,7 +151,7 @@ class Team(Part):
             await self.domain.projects.moves.ensure_job(project, PERMISSIONS, created_by)
         return project
 
-    async def _apply(self, job: Job) -> None:
+    async def _apply(self, job: Job, _: Progress) -> None:
         """The job: former members' sessions end, the node applies the team as it is now, then nothing is due any more."""
         project = await self.domain.projects.by_id(str(job.payload["project"]))
         if project is None or PERMISSIONS not in project.pending or project.state is ProjectState.DELETING:
