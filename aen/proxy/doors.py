@@ -1,0 +1,149 @@
+"""Doors: where a request may go: who asks, whether they may, and which app or page that leads to."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+from urllib.parse import quote
+
+from aen.errors import AenError
+from aen.proxy import By, Visitor
+from aen.proxy.headers import take_token
+from aen.proxy.routes import Entry
+from aen.proxy.sites import Site
+
+if TYPE_CHECKING:
+    from aen.proxy.downstream import Downstream, Request
+    from aen.proxy.plane import Plane
+    from aen.proxy.upstream import Pool
+
+_SAFE = frozenset(("GET", "HEAD", "OPTIONS"))
+_SIGN_IN = "Sign in first: with a browser at the gateway, or with an API token."
+
+
+class Door:
+    """Where a request goes: the connections to it, and the lines it gets besides. `entry` is None for our own pages."""
+
+    __slots__ = ("entry", "lines", "pool")
+
+    def __init__(self, pool: Pool, lines: bytes, entry: Entry | None = None) -> None:
+        self.pool, self.lines, self.entry = pool, lines, entry
+
+
+def open_door(plane: Plane, client: Downstream, request: Request) -> None:
+    """Lead the request on, or answer it. Everything is a look-up, but for an API token seen for the first time."""
+    fields = request.fields
+    site = plane.sites.find(fields.host, request.key)
+    if site is None:
+        client.reply(421, "There is no project at this host name.")
+        return
+    token = fields.token
+    if b"token=" in request.target:
+        request.target, in_query = take_token(request.target)
+        token = token or in_query
+    if token:
+        visitor = plane.admission.by_token(token)
+        if visitor is None:
+            plane.run(_ask(plane, client, request, site, token))
+            return
+    elif fields.twice:
+        client.clear_cookie(request)
+        return
+    else:
+        visitor = plane.admission.by_grant(fields.grant, site.origin) if fields.grant and not site.tokens_only else None
+    _lead(plane, client, request, site, visitor)
+
+
+async def _ask(plane: Plane, client: Downstream, request: Request, site: Site, token: bytes) -> None:
+    """Ask whose token this is; the client is not read meanwhile."""
+    client.hold(True)
+    try:
+        visitor = await plane.admission.ask(token, client.address)
+        status, why = 401, "This API token is not (or no longer) good."
+    except AenError as error:
+        visitor, status, why = None, error.status, error.message
+    finally:
+        client.hold(False)
+    if client.request is not request:
+        return  # gone meanwhile
+    if visitor is None:
+        retry = b"Retry-After: 5\r\n" if status in (429, 503, 504) else b""
+        client.reply(status, why, retry)
+    else:
+        _lead(plane, client, request, site, visitor)
+
+
+def _lead(plane: Plane, client: Downstream, request: Request, site: Site, visitor: Visitor | None) -> None:
+    request.visitor = visitor
+    fields = request.fields
+    page = fields.asks_page and not fields.websocket and request.method in ("GET", "HEAD")
+    if visitor is None and not page and (request.key or fields.websocket):
+        client.reply(401, _SIGN_IN)
+        return
+    if (fields.websocket or request.method not in _SAFE) and not _origin_fits(plane, request, site, visitor):
+        client.reply(403, "This request comes from a page of another site.")
+        return
+    entry = plane.routes.find(request.key, visitor.user) if visitor is not None and request.key else None
+    if entry is None or visitor is None:
+        client.go(request, Door(plane.pages, _page_lines(plane, request, site, visitor)))
+    elif page and visitor.renew_at and visitor.renew_at < plane.now_ms and request.method == "GET":
+        client.lead_to(b"/.aen/renew?next=" + quote(request.target.decode("ascii"), safe="/").encode())
+    else:
+        client.go(request, entry.door or _door(plane, entry))
+
+
+def _origin_fits(plane: Plane, request: Request, site: Site, visitor: Visitor | None) -> bool:
+    """Whether a request that can change something comes from where it may come from.
+
+    A script (API token) may say no Origin, or the one of the host it talks to: no browser sends its token unasked.
+    """
+    origin = request.fields.origin
+    by_token = visitor is not None and visitor.by is By.TOKEN
+    if origin is None:
+        return by_token or visitor is None
+    if origin == site.origin:
+        return True
+    return by_token and origin.lower() == f"{plane.sites.scheme}://".encode() + request.fields.host.lower()
+
+
+def _door(plane: Plane, entry: Entry) -> Door:
+    door = entry.door = Door(plane.pool(entry.route.upstream, entry.route.uid), entry.lines, entry)
+    return door
+
+
+def _page_lines(plane: Plane, request: Request, site: Site, visitor: Visitor | None) -> bytes:
+    """What our own pages are told. They believe it because of the secret, and since nobody else reaches their socket."""
+    lines = b"X-AEN-Page-Token: %b\r\nX-AEN-Origin: %b\r\n" % (plane.page_token, site.origin)
+    if request.fields.asks_page:
+        lines += b"X-AEN-Navigation: 1\r\n"
+    if visitor is not None:
+        lines += f"X-AEN-Login: {visitor.login}\r\n".encode("latin-1")
+    return lines
+
+
+def upstream_head(plane: Plane, client: Downstream, request: Request, door: Door) -> bytes:
+    """The head as the app gets it: written anew, one framing header, who asks told by us alone."""
+    fields = request.fields
+    visitor = request.visitor
+    page = door.entry is None
+    address = plane.address_of(client.address, fields.forwarded_for)
+    return b"%b %b HTTP/1.1\r\nHost: %b\r\n%b%b%b%b%b%b\r\n" % (
+        request.method.encode(),
+        request.target,
+        fields.host or plane.host,
+        fields.page_lines if page else fields.forwarded,
+        visitor.lines if visitor is not None else b"",
+        door.lines,
+        address,
+        plane.forwarded,
+        _framing(request, page=page),
+    )
+
+
+def _framing(request: Request, *, page: bool) -> bytes:
+    fields = request.fields
+    if fields.websocket and not page:
+        return b"Connection: Upgrade\r\nUpgrade: websocket\r\n"
+    if fields.length is None:
+        return b""
+    length = b"Transfer-Encoding: chunked\r\n" if fields.length < 0 else b"Content-Length: %d\r\n" % fields.length
+    return length + b"Expect: 100-continue\r\n" if fields.expect and not request.old else length

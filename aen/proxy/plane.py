@@ -1,0 +1,242 @@
+"""Plane: the data plane as a whole: what all connections share, its listeners, its clock, its end."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import socket
+import ssl
+import time
+from collections import Counter
+from collections.abc import Callable, Coroutine
+from typing import Any
+from urllib.parse import urlsplit
+
+import structlog
+
+from aen.model.route import Route
+from aen.proxy import Admission, Limits, Visitor
+from aen.proxy.downstream import Downstream, Request
+from aen.proxy.head import Memory
+from aen.proxy.headers import RequestReader, ResponseReader
+from aen.proxy.peers import Network, Stranger, client_address, trusted
+from aen.proxy.routes import RouteTable
+from aen.proxy.sites import Sites
+from aen.proxy.tunnel import GOING_AWAY
+from aen.proxy.upstream import Pool
+from aen.service import Service
+
+log = structlog.get_logger(__name__)
+_TICK_SECONDS = 0.5
+
+
+class Plane(Service):
+    """Everything between a client and an app. `pages` is the address and uid of the gateway's own pages.
+
+    `write_access` gets the lines of the access log, some at a time.
+    """
+
+    name = "proxy"
+
+    def __init__(
+        self,
+        admission: Admission,
+        routes: RouteTable,
+        sites: Sites,
+        *,
+        cookie: bytes,
+        pages: tuple[str, int],
+        page_token: str,
+        limits: Limits | None = None,
+        trusted_proxies: tuple[Network, ...] = (),
+        write_access: Callable[[list[str]], None] | None = None,
+    ) -> None:
+        super().__init__()
+        self.admission, self.routes, self.sites, self.cookie = admission, routes, sites, cookie
+        self.limits, self.page_token = limits or Limits(), page_token.encode()
+        self.requests = Memory(RequestReader(cookie, self.limits.headers))
+        self._answers = Memory(ResponseReader(trusted=False, shared=not sites.apart))
+        self.pages = Pool(*pages, Memory(ResponseReader(trusted=True), most=64))
+        self._pools: dict[tuple[str, int], Pool] = {}
+        self._trusted, self._write_access = trusted_proxies, write_access
+        self._lines: list[str] = []
+        self._servers: list[asyncio.Server] = []
+        self._tasks: set[asyncio.Task[None]] = set()
+        self.connections: set[Downstream] = set()
+        self.draining = False
+        self._empty: asyncio.Event | None = None  # while draining: set when the last connection is gone
+        self.counts: Counter[tuple[str, str]] = Counter()  # (what, which) → how often, since the start
+        self.now, self.now_ms = time.monotonic(), time.time_ns() // 1_000_000
+        self.host = urlsplit(sites.url.replace("{project}.", "")).netloc.encode()
+        self.forwarded = f"X-Forwarded-Proto: {sites.scheme}\r\nX-Forwarded-Host: {self.host.decode()}\r\n".encode()
+
+    async def open(self) -> None:
+        """Keep the clock; listening begins with `listen`."""
+        self._stack.push_async_callback(self._close)
+        self.spawn(self._tick(), "clock")
+
+    async def listen(self, bound: socket.socket, tls: ssl.SSLContext | None = None) -> None:
+        """Take connections from a bound socket."""
+        loop = asyncio.get_running_loop()
+        server = await loop.create_server(lambda: Downstream(self), sock=bound, ssl=tls, backlog=2048)
+        self._servers.append(server)
+
+    # ── for the connections ─────────────────────────────────────────────────────────────────────────
+
+    def pool(self, address: str, uid: int) -> Pool:
+        """The connections to an app."""
+        pool = self._pools.get((address, uid))
+        if pool is None:
+            pool = self._pools[(address, uid)] = Pool(address, uid, self._answers)
+        return pool
+
+    def run(self, work: Coroutine[Any, Any, None]) -> None:
+        """Run something that a connection waits for."""
+        task = asyncio.get_running_loop().create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    def connect(self, client: Downstream, request: Request, pool: Pool) -> None:
+        """Make a new connection to an app for a request."""
+        self.run(self._connect(client, request, pool))
+
+    async def _connect(self, client: Downstream, request: Request, pool: Pool) -> None:
+        try:
+            app = await pool.connect(self.limits.connect_seconds)
+        except Stranger as stranger:
+            self.counts["unreachable", "stranger"] += 1
+            log.error("somebody else listens where an app should be", why=str(stranger))
+            client.unreachable(request, 502, "The app's address is taken by somebody else. Stop and start the project.")
+        except TimeoutError:
+            self.counts["unreachable", "timeout"] += 1
+            client.unreachable(request, 504, "The app does not take connections. It may be overloaded.")
+        except OSError as error:
+            self.counts["unreachable", "refused"] += 1
+            log.info("app can't be reached", upstream=pool.address, why=str(error))
+            client.unreachable(request, 503, "The app can't be reached. It may just be stopping or starting.")
+        else:
+            client.connected(request, app)
+
+    def address_of(self, peer: str, claimed: bytes) -> bytes:
+        """The X-Forwarded-For line for a client."""
+        if claimed and self._trusted and trusted(peer, self._trusted):
+            peer = client_address(peer, claimed, self._trusted)
+        return b"X-Forwarded-For: %b\r\n" % (peer or "unknown").encode()
+
+    def gone(self, client: Downstream) -> None:
+        """A connection is over."""
+        self.connections.discard(client)
+        if self._empty is not None and not self.connections:
+            self._empty.set()
+
+    def refused(self, client: Downstream, status: int, why: str) -> None:
+        """A head was refused."""
+        self.counts["refused", str(status)] += 1
+        log.debug("request refused", address=client.address, status=status, why=why)
+
+    def complain(self, client: Downstream, why: str) -> None:
+        """An app's answer was refused."""
+        self.counts["refused", "answer"] += 1
+        request = client.request
+        session = request.door.entry.route.session if request and request.door and request.door.entry else "pages"
+        log.warning("an app's answer was refused", session=session, why=why)
+
+    def ended(self, client: Downstream, request: Request) -> None:
+        """A request is over: count it and note it. The query stays out of the log: it may hold secrets."""
+        door = request.door
+        where = "own" if door is None else "app" if door.entry is not None else "pages"
+        self.counts[where, f"{request.status // 100}xx"] += 1
+        if self._write_access is None:
+            return
+        user = request.visitor.user if request.visitor is not None else "-"
+        path = request.target.partition(b"?")[0][:500].decode("ascii", "replace")
+        took = (time.monotonic() - request.began) * 1000
+        now = self.now_ms
+        self._lines.append(
+            f"{now} {client.address or '-'} {user} {request.method} {path} {request.status} {took:.1f}\n"
+        )
+
+    # ── for the gateway ─────────────────────────────────────────────────────────────────────────────
+
+    def close_sockets(self, which: Callable[[Visitor, Route], bool], code: int, reason: str) -> int:
+        """Close the open WebSockets that `which` picks by visitor and route; how many that were."""
+        closed = 0
+        for client in list(self.connections):
+            request, tunnel = client.request, client.tunnel
+            if tunnel is None or request is None or request.visitor is None or request.door is None:
+                continue
+            entry = request.door.entry
+            if entry is not None and which(request.visitor, entry.route):
+                tunnel.close(code, reason)
+                closed += 1
+        return closed
+
+    def forget(self, route: Route) -> None:
+        """A session has ended: drop its connections and say so to its open WebSockets."""
+        pool = self._pools.pop((route.upstream, route.uid), None)
+        if pool is not None:
+            pool.prune()
+        ended = (route.session, route.generation)
+        self.close_sockets(lambda _, one: (one.session, one.generation) == ended, GOING_AWAY, "The session has ended.")
+
+    def open_sockets(self) -> int:
+        """How many WebSockets are open."""
+        return sum(1 for client in self.connections if client.tunnel is not None)
+
+    async def drain(self, seconds: float) -> None:
+        """Take no more connections, finish requests, close WebSockets with 1001 spread over `seconds`."""
+        self.draining = True
+        for server in self._servers:
+            server.close()
+        tunnels = [client for client in self.connections if client.tunnel is not None]
+        for client in list(self.connections):
+            client.drain()
+        loop = asyncio.get_running_loop()
+        begun = loop.time()
+        step = max(seconds - 2.5, 0) / max(len(tunnels), 1)
+        for index, client in enumerate(tunnels):
+            loop.call_at(begun + step * index, _close_tunnel, client)
+        self._empty = asyncio.Event()
+        if self.connections:
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._empty.wait(), seconds)
+        if self.connections:
+            log.warning("connections cut at the end of the grace period", count=len(self.connections))
+
+    # ── its life ────────────────────────────────────────────────────────────────────────────────────
+
+    async def _tick(self) -> None:
+        """One coarse clock for all: time-outs, idle connections, the access log."""
+        while True:
+            await asyncio.sleep(_TICK_SECONDS)
+            self.now, self.now_ms = time.monotonic(), time.time_ns() // 1_000_000
+            for client in list(self.connections):
+                if client.deadline and client.deadline < self.now:
+                    client.expired()
+            for pool in (self.pages, *self._pools.values()):
+                pool.prune_idle()
+            self._flush()
+
+    def _flush(self) -> None:
+        lines, self._lines = self._lines, []
+        if lines and self._write_access is not None:
+            self._write_access(lines)
+
+    async def _close(self) -> None:
+        for server in self._servers:
+            server.close()
+        for client in list(self.connections):
+            client.transport.abort()
+        for task in list(self._tasks):
+            task.cancel()
+        if self._tasks:
+            await asyncio.wait(self._tasks)
+        for pool in (self.pages, *self._pools.values()):
+            pool.prune()
+        await asyncio.sleep(0)  # let the transports see their end
+        self._flush()
+
+
+def _close_tunnel(client: Downstream) -> None:
+    if client.tunnel is not None:
+        client.tunnel.close(GOING_AWAY, "The gateway is restarting.")
