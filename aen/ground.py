@@ -25,6 +25,7 @@ from aen.roles import ROLES
 
 log = structlog.get_logger(__name__)
 
+COMMAND_SOCKET = "command.sock"
 _ENGINES = {"sqlite": "sqlite", "mongodb": "mongo", "mongodb+srv": "mongo"}
 
 
@@ -68,7 +69,7 @@ def lay(loaded: Loaded, roles: tuple[str, ...], *, headless: bool = False) -> Gr
         places.make(places.wanted(config, () if headless else roles, uid, gid))
         lock.take(uid, gid)
         if headless:  # the server needs a listener; this one only root and AEN's account can reach
-            bound = listeners.bind_private(config.run_dir / "command.sock", uid, gid)
+            bound = listeners.bind_private(config.run_dir / COMMAND_SOCKET, uid, gid)
         config = resolve(loaded.config, roles=complete, machine=machine, ports=listeners.ports(bound))
         if "compute" in roles and not headless:
             handle = spawn_launcher(_policy(config, machine, uid, gid))

@@ -118,7 +118,10 @@ def _alone(loaded: Any, work: Callable[[Api], T]) -> T:
             stack.push_async_exit(node)
             return await asyncio.to_thread(work, Api(laid.config.run_dir / SOCKET))
 
-    return asyncio.run(run())
+    try:
+        return asyncio.run(run())
+    finally:
+        (laid.config.run_dir / ground.COMMAND_SOCKET).unlink(missing_ok=True)
 
 
 def _read(status: int, body: bytes) -> Any:

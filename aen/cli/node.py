@@ -17,5 +17,5 @@ def list_nodes(as_json: Json = False, config: Files = None) -> None:
     from aen.cli.output import show
 
     rows = call(config, lambda api: api.get("nodes")["items"])
-    columns = ("name", "role", "datacenter", "state", "version", "last_seen")
+    columns = ("name", "roles", "datacenter", "up", "ready", "sessions", "version", "last_seen")
     show(rows, columns, as_json=as_json, nothing="No node has been heard of yet.")

@@ -5,7 +5,11 @@ from __future__ import annotations
 import json
 import unicodedata
 from collections.abc import Iterable, Sequence
+from datetime import datetime
 from typing import Any
+
+#: Columns that hold a time in milliseconds since 1970.
+TIMES = ("created", "updated", "last_login", "last_seen", "seen", "started")
 
 
 def show(rows: Iterable[dict[str, Any]], columns: Sequence[str], *, as_json: bool, nothing: str) -> None:
@@ -16,7 +20,7 @@ def show(rows: Iterable[dict[str, Any]], columns: Sequence[str], *, as_json: boo
     elif not found:
         print(nothing)
     else:
-        print_table([[cell(row.get(column)) for column in columns] for row in found], columns)
+        print_table([[_cell_of(row, column) for column in columns] for row in found], columns)
 
 
 def print_table(rows: Sequence[Sequence[str]], columns: Sequence[str]) -> None:
@@ -33,6 +37,13 @@ def print_table(rows: Sequence[Sequence[str]], columns: Sequence[str]) -> None:
         table.add_row(*(Text(value) for value in row))
     width = None if sys.stdout.isatty() else 10_000
     Console(width=width, highlight=False).print(table if width is None else _plain(rows, columns), soft_wrap=True)
+
+
+def _cell_of(row: dict[str, Any], column: str) -> str:
+    value = row.get(column)
+    if column in TIMES and isinstance(value, int):
+        return datetime.fromtimestamp(value / 1000).astimezone().strftime("%Y-%m-%d %H:%M") if value else "never"
+    return cell(value)
 
 
 def cell(value: Any) -> str:
