@@ -1,0 +1,141 @@
+"""Sample data for pictures: a small installation as it looks after some weeks, on a real server with a stand-in node."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from aen.model import now
+from aen.model.project import Visibility
+from aen.model.session import Phase, Step, StepState
+from aen.roles.server.accounts import NewUser, UserPatch
+from aen.roles.server.permissions import Actor
+from aen.roles.server.projects import NewProject
+from tests.fakenode import FakeNode
+from tests.served import PASSWORD, ROOT, Served, served
+from tests.waiting import until
+
+DESCRIPTION = """Variant calling for the 2026 cohort: **GRCh38**, 412 samples.
+
+## How to run it
+1. Open *JupyterLab*, choose the kernel `default`.
+2. Run `01-prepare.ipynb`, then `02-call.ipynb`.
+
+| folder | holds |
+|---|---|
+| `data/` | links to the sequencer's share |
+| `public/` | figures for the paper |
+
+> Raw data never leave this machine.
+"""
+PEOPLE = (
+    ("alice", "Alice Karlsson", "Institute of Genetics", "Uppsala"),
+    ("bob", "Bob Okafor", "Institute of Genetics", "Uppsala"),
+    ("carol", "Carol Lindqvist", "Statistics", "Lund"),
+    ("dmitri", "Dmitri Volkov", "", "Remote"),
+    ("eve", "Eve Tanaka", "Visitors", ""),
+)
+
+
+@dataclass
+class Sample:
+    """The running installation."""
+
+    server: Served
+    node: FakeNode
+    starting: str = ""  # session id of a start that is under way
+
+
+@contextlib.asynccontextmanager
+async def sample(folder: Path) -> AsyncIterator[Sample]:
+    """The installation, with `alice` as its administrator."""
+    async with served(folder) as server, FakeNode(server.role.context.bus) as node:
+        made = Sample(server, node)
+        await _people(server)
+        await _projects(made)
+        yield made
+
+
+async def _people(server: Served) -> None:
+    for name, full_name, company, location in PEOPLE:
+        new = NewUser(
+            name=name,
+            full_name=full_name,
+            company=company,
+            location=location,
+            email=f"{name}@example.org",
+            password=PASSWORD,
+            admin=name == "alice",
+        )
+        await server.domain.accounts.create(ROOT, new)
+    await server.domain.accounts.update(ROOT, "alice", UserPatch(url="https://example.org/alice"))
+    await server.domain.accounts.lock(ROOT, "eve")
+    for number in range(60):
+        await server.domain.accounts.create(ROOT, NewUser(name=f"student{number:02}", full_name=f"Student {number}"))
+
+
+async def _projects(made: Sample) -> None:
+    domain = made.server.domain
+    alice, bob = await made.server.actor("alice"), await made.server.actor("bob")
+    tags = ["genomics", "cohort-2026", "grch38"]
+    text = "Variant calling for the 2026 cohort"
+    await domain.projects.create(alice, NewProject(name="genome", summary=text, description=DESCRIPTION, tags=tags))
+    for user, role in (("bob", "maintainer"), ("carol", "member"), ("dmitri", "viewer")):
+        await domain.team.set(alice, "alice", "genome", user, role)
+    await domain.projects.star(bob, "alice", "genome", True)
+    await domain.projects.star(alice, "alice", "genome", True)
+    public = NewProject(name="climate-atlas", summary="Maps for everybody", visibility=Visibility.PUBLIC, tags=["maps"])
+    await domain.projects.create(alice, public)
+    await domain.projects.create(alice, NewProject(name="scratch"))
+    await domain.projects.create(bob, NewProject(name="microscopy", summary="Cell counting", tags=["imaging"]))
+    await domain.team.set(bob, "bob", "microscopy", "alice", "member")
+    await _running(made, alice, bob)
+    await _troubled(made, alice)
+
+
+async def _running(made: Sample, alice: Actor, bob: Actor) -> None:
+    domain = made.server.domain
+    for actor in (alice, bob):
+        session = await domain.sessions.open(actor, "alice", "genome", "jupyterlab")
+        await _phase(made, actor, session.id, Phase.RUNNING)
+        report = made.node.sessions[session.id]
+        made.node.sessions[session.id] = report.model_copy(
+            update={"activity": now() - 120_000, "activity_source": "1 kernel busy" if actor is alice else "terminal"}
+        )
+    made.node.hold = True
+    session = await domain.sessions.open(alice, "bob", "microscopy", "jupyterlab")
+    made.starting = session.id
+
+    async def asked() -> bool:
+        return session.id in made.node.sessions
+
+    await until(asked, 20, "the node is asked to start")
+    await made.node._set(session.id, phase=Phase.STARTING, steps=half_way())
+    made.node.hold = False
+
+
+async def _troubled(made: Sample, alice: Actor) -> None:
+    made.node.fail_at = "environment"
+    session = await made.server.domain.sessions.open(alice, "alice", "scratch", "jupyterlab")
+    await _phase(made, alice, session.id, Phase.PROBLEM)
+    made.node.fail_at = ""
+
+
+async def _phase(made: Sample, actor: Actor, id: str, phase: Phase) -> None:
+    async def there() -> bool:
+        return (await made.server.domain.sessions.get(actor, id)).phase is phase
+
+    await until(there, 20, f"the session is {phase}")
+
+
+def half_way() -> list[Step]:
+    """The steps of a start that is making its environment."""
+    return [
+        Step(name="account", state=StepState.SKIPPED),
+        Step(name="directory", state=StepState.DONE, seconds=0.3),
+        Step(name="environment", state=StepState.RUNNING, detail="cloning the root environment: 6,120 of 11,304 files"),
+        Step(name="permissions"),
+        Step(name="app"),
+    ]

@@ -1,0 +1,184 @@
+"""Pictures of every page, light and dark, wide and 380 px: `./dev shots` writes them to `.artifacts/shots/`."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+import tempfile
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from playwright.async_api import Browser, Page
+
+from aen.messages import SessionView
+from aen.model.session import Phase
+from aen.web.static import Assets
+from aen.web.templates import Templates
+from tests.browser.chromium import chromium, executable
+from tests.browser.sample import Sample, half_way, sample
+from tests.served import PASSWORD, served
+
+FOLDER = Path(__file__).resolve().parent.parent.parent / ".artifacts" / "shots"
+THEMES = ("light", "dark")
+SIZES = (("wide", 1280, 820), ("narrow", 380, 760))
+
+
+@dataclass(frozen=True)
+class Shot:
+    """One page. `person`: who looks; empty: nobody is signed in."""
+
+    name: str
+    path: str
+    person: str = "alice"
+
+
+PAGES = (
+    Shot("login", "/login", ""),
+    Shot("signup", "/signup", ""),
+    Shot("home", "/"),
+    Shot("home-team", "/?show=team"),
+    Shot("home-empty", "/", "dmitri"),
+    Shot("new-project", "/new"),
+    Shot("project-running", "/alice/genome"),
+    Shot("project-starting", "/bob/microscopy"),
+    Shot("project-problem", "/alice/scratch"),
+    Shot("project-viewer", "/alice/genome", "dmitri"),
+    Shot("project-public", "/alice/climate-atlas", "student01"),
+    Shot("project-activity", "/alice/genome/activity"),
+    Shot("project-settings", "/alice/genome/settings"),
+    Shot("project-team", "/alice/genome/settings/team"),
+    Shot("project-admin", "/alice/genome/settings/admin"),
+    Shot("project-info", "/alice/genome/settings/info"),
+    Shot("open-starting", "/bob/microscopy/open/jupyterlab"),
+    Shot("open-problem", "/alice/scratch/open/jupyterlab"),
+    Shot("account", "/account"),
+    Shot("account-password", "/account/password"),
+    Shot("account-logins", "/account/logins"),
+    Shot("account-tokens", "/account/tokens"),
+    Shot("account-security", "/account/security"),
+    Shot("people", "/people"),
+    Shot("person", "/people/bob"),
+    Shot("admin", "/admin"),
+    Shot("admin-users", "/admin/users"),
+    Shot("admin-user-new", "/admin/users/new"),
+    Shot("admin-user", "/admin/users/bob"),
+    Shot("admin-invitations", "/admin/invitations"),
+    Shot("admin-nodes", "/admin/nodes"),
+    Shot("admin-sessions", "/admin/sessions"),
+    Shot("admin-jobs", "/admin/jobs"),
+    Shot("admin-security", "/admin/security"),
+    Shot("admin-settings", "/admin/settings"),
+    Shot("not-found", "/alice/nothing"),
+    Shot("denied", "/admin", "bob"),
+)
+
+
+async def main(wanted: Sequence[str] = ()) -> None:
+    """All pictures, or those whose names begin with one of `wanted`."""
+    if executable() is None:
+        sys.exit("There is no Chromium on this machine: install the package `chromium`, then run ./dev shots again.")
+    FOLDER.mkdir(parents=True, exist_ok=True)
+    shots = [shot for shot in PAGES if not wanted or shot.name.startswith(tuple(wanted))]
+    with tempfile.TemporaryDirectory() as folder, tempfile.TemporaryDirectory() as fresh:
+        async with chromium() as browser, sample(Path(folder)) as made:
+            for theme in THEMES:
+                for size in SIZES:
+                    await _all(browser, made, shots, theme, size)
+            await _start_pages(browser, wanted)
+        async with chromium() as browser, served(Path(fresh), set_up=False) as server:
+            if not wanted or "setup" in wanted:
+                await _picture(browser, f"{server.url}/setup", "setup")
+    print(f"{len(list(FOLDER.glob('*.png')))} pictures in {FOLDER}")
+
+
+async def _all(browser: Browser, made: Sample, shots: Sequence[Shot], theme: str, size: tuple[str, int, int]) -> None:
+    word, width, height = size
+    for person in dict.fromkeys(shot.person for shot in shots):
+        context = await browser.new_context(
+            viewport={"width": width, "height": height},
+            color_scheme="dark" if theme == "dark" else "light",
+            reduced_motion="reduce",
+        )
+        page = await context.new_page()
+        if person:
+            await _sign_in(made, page, person)
+        for shot in shots:
+            if shot.person == person:
+                await page.goto(made.server.url + shot.path, wait_until="load")
+                await _save(page, f"{shot.name}-{theme}-{word}")
+        await context.close()
+
+
+async def _sign_in(made: Sample, page: Page, person: str) -> None:
+    if person.startswith("student"):
+        actor = await made.server.actor("alice")
+        await made.server.domain.accounts.set_password(actor, person, PASSWORD)
+    await page.goto(f"{made.server.url}/login")
+    await page.get_by_label("User name").fill(person)
+    await page.get_by_label("Password").fill(PASSWORD)
+    await page.get_by_role("button", name="Sign in").click()
+    await page.wait_for_url(f"{made.server.url}/")
+
+
+async def _save(page: Page, name: str) -> None:
+    wide = await page.evaluate("document.documentElement.scrollWidth > document.documentElement.clientWidth")
+    if wide:
+        print(f"{name}: wider than the window")
+    await page.screenshot(path=FOLDER / f"{name}.png", full_page=True)
+
+
+async def _start_pages(browser: Browser, wanted: Sequence[str]) -> None:
+    """The gateway's start page, in each phase; its styles stand in the page, since there is no gateway here."""
+    if wanted and "start" not in wanted:
+        return
+    for phase in (Phase.STOPPED, Phase.STARTING, Phase.PROBLEM):
+        steps = half_way()
+        view = SessionView(session="s", phase=phase, title="JupyterLab", steps=steps)
+        if phase is Phase.PROBLEM:
+            view.reason, view.log_tail = (
+                "The environment could not be cloned: the disk is full.",
+                "No space left on device",
+            )
+        html = start_page(view)
+        for theme in THEMES:
+            context = await browser.new_context(
+                viewport={"width": 900, "height": 700}, color_scheme="dark" if theme == "dark" else "light"
+            )
+            page = await context.new_page()
+            await page.set_content(html)
+            await _save(page, f"start-{phase.lower()}-{theme}")
+            await context.close()
+
+
+def start_page(view: SessionView) -> str:
+    """The start page as the gateway renders it, with its styles inside."""
+    assets = Assets("/.aen/static/")
+    context = {
+        "owner": "alice",
+        "project": "genome",
+        "app_server": "jupyter",
+        "app": "jupyterlab",
+        "next": "/alice/genome/jupyter/lab",
+        "view": view,
+    }
+    html = Templates(assets).render("session/start.html", context)
+    folder = Path(__file__).resolve().parent.parent.parent / "static"
+    styles = "".join((folder / name).read_text() for name in ("aen.css", "parts.css", "pages.css"))
+    return html.replace("</head>", f"<style>{styles}</style></head>")
+
+
+async def _picture(browser: Browser, url: str, name: str) -> None:
+    for theme in THEMES:
+        for word, width, height in SIZES:
+            context = await browser.new_context(
+                viewport={"width": width, "height": height}, color_scheme="dark" if theme == "dark" else "light"
+            )
+            page = await context.new_page()
+            await page.goto(url)
+            await _save(page, f"{name}-{theme}-{word}")
+            await context.close()
+
+
+if __name__ == "__main__":
+    asyncio.run(main(sys.argv[1:]))
