@@ -62,12 +62,15 @@ def lay(loaded: Loaded, roles: tuple[str, ...], *, headless: bool = False) -> Gr
     _check_carrier(config)
     lock = places.Lock(config.data_dir)
     lock.check()
-    bound = {} if headless else listeners.bind(listeners.wanted(config, roles))
+    wanted = {} if headless else listeners.wanted(config, roles)
+    bound = listeners.bind({name: place for name, place in wanted.items() if not listeners.is_unix(place)})
     handle = None
     try:
         uid, gid = ensure_service_account(config.service_account) if machine.root else (os.geteuid(), os.getegid())
         places.make(places.wanted(config, () if headless else roles, uid, gid))
         lock.take(uid, gid)
+        # Sockets after the directories: they usually lie in run_dir.
+        bound |= listeners.bind({name: place for name, place in wanted.items() if listeners.is_unix(place)})
         if headless:  # the server needs a listener; this one only root and AEN's account can reach
             bound = listeners.bind_private(config.run_dir / COMMAND_SOCKET, uid, gid)
         config = resolve(loaded.config, roles=complete, machine=machine, ports=listeners.ports(bound))

@@ -28,6 +28,11 @@ def wanted(config: Config, roles: tuple[str, ...]) -> dict[str, tuple[str, str]]
     return {name: place for name, place in listens.items() if place[1]}
 
 
+def is_unix(place: tuple[str, str]) -> bool:
+    """Whether a listener is a unix socket."""
+    return place[1].startswith("unix:")
+
+
 def bind(listens: Mapping[str, tuple[str, str]]) -> dict[str, socket.socket]:
     """Bind them all, or none. They don't listen yet: a port opens when its role does.
 
