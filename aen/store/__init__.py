@@ -1,6 +1,9 @@
 """The store: a small contract that every engine fulfils exactly. Documents are JSON objects with string `id` and int `rev`.
 
-No multi-document transactions; no engine's operators outside this package. Values: str, int (< 2**53), float, bool, None, list, dict.
+No multi-document transactions; no engine's operators outside this package. Values: str, int (< 2**53), float, bool, None, list, dict;
+keys are strings without '.', not beginning with '$'. What an index, a prefix or a range looks at is a string of at most 900 bytes,
+a whole number, a bool or None (a missing field is None); the order is None, numbers, strings by code point, False, True.
+Anything else is Invalid on every engine (`values.py`).
 """
 
 from __future__ import annotations
@@ -54,8 +57,10 @@ class Collection:
 class Query:
     """What to find. Everything named must stand on a declared index, else the store raises Invalid.
 
-    `equal`: field → value (for an array index: the list contains it).
-    `low`/`high`: inclusive range on the sort field. `prefix`: field → beginning. `sort`: a field (ties go by id), `descending`.
+    `equal`: field → value (for an array index: the list contains it); these are the first fields of an index.
+    `sort`: the field that follows them and ends the index (ties go by id), or `id`; `descending` turns all of it round.
+    `low`/`high`: inclusive range on the sort field. `prefix`: field → beginning, which must be the sort field, too.
+    `limit`: 1 to 10,000. A cursor belongs to its query: the same but for the limit.
     """
 
     equal: tuple[tuple[str, Any], ...] = ()
@@ -83,7 +88,7 @@ class Store(AbstractAsyncContextManager["Store"], Protocol):
         """The document, or None."""
 
     async def get_many(self, collection: str, ids: Sequence[str]) -> list[Doc]:
-        """Those of the documents that exist, in the order of `ids`."""
+        """Those of the documents that exist, in the order of `ids`, each once."""
 
     async def insert(self, collection: str, doc: Doc) -> Doc:
         """Add a document (stored with rev 1) and return it. Raises Duplicate."""
@@ -98,7 +103,7 @@ class Store(AbstractAsyncContextManager["Store"], Protocol):
         """Documents that match, sorted, a page at a time. A cursor goes on where its page ended, whatever changed since."""
 
     async def count(self, collection: str, equal: tuple[tuple[str, Any], ...] = ()) -> int:
-        """How many documents match."""
+        """How many documents match; `equal` as in Query."""
 
     async def search(
         self, collection: str, words: str, visible_to: tuple[str, Any] | None = None, limit: int = 20

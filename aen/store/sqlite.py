@@ -19,7 +19,7 @@ from aen.store.cursors import Place, seal, unseal
 from aen.store.sqlite_check import check
 from aen.store.sqlite_file import connect, lock, open_writer
 from aen.store.sqlite_find import Statement, counting, statements, visible
-from aen.store.sqlite_lanes import Lane, Writer
+from aen.store.sqlite_lanes import Lane, Writer, failure
 from aen.store.sqlite_layout import Layout
 from aen.store.values import check_id, encoded
 
@@ -43,7 +43,7 @@ class SqliteStore(Store):
     def from_url(cls, url: str) -> SqliteStore:
         """The store that `sqlite:///path` names. Raises Invalid."""
         parts = urlsplit(url)
-        if parts.netloc or parts.query or parts.fragment or len(parts.path) < 2:
+        if parts.netloc or parts.query or parts.fragment or not parts.path.strip("/") or parts.path[0] != "/":
             raise Invalid(
                 f"store.url: {url!r} must be sqlite:/// and an absolute path, as sqlite:///var/lib/aen/aen.db."
             )
@@ -141,9 +141,9 @@ class SqliteStore(Store):
         return [json.loads(body) for (body,) in rows]
 
     async def check(self) -> list[str]:
-        """What is wrong with the stored data, in sentences; writes wait while it looks."""
-        found: list[str] = await _opened(self._writer).run(partial(check, layouts=list(self._layouts.values())))
-        return found
+        """What is wrong with the stored data, in sentences; writes go on while it looks."""
+        _opened(self._writer)
+        return await asyncio.to_thread(self._check)
 
     def health(self) -> dict[str, Any]:
         """Whether it can be written, how much waits, how large it is."""
@@ -170,6 +170,15 @@ class SqliteStore(Store):
             os.close(self._lock)
             self._lock = -1
             raise
+
+    def _check(self) -> list[str]:
+        connection = connect(self.path)
+        try:
+            return check(connection, list(self._layouts.values()))
+        except sqlite3.Error as error:
+            raise failure(error) from error
+        finally:
+            connection.close()
 
     def _layout(self, collection: str) -> Layout:
         found = self._layouts.get(collection)

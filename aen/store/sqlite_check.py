@@ -10,11 +10,19 @@ _SHOWN = 5  # of each kind of trouble
 
 
 def check(connection: sqlite3.Connection, layouts: list[Layout]) -> list[str]:
-    """What is wrong, in sentences; empty when all is well. Changes nothing."""
+    """What is wrong, in sentences; empty when all is well. Changes nothing.
+
+    The connection must be in autocommit mode: each statement sees one moment, and writes go on between them.
+    """
     rows = connection.execute(f"PRAGMA integrity_check({_SHOWN})").fetchall()
     found = [f"The file is damaged: {text}." for (text,) in rows if text != "ok"]
     for layout in layouts:
-        found += _documents(connection, layout) or _sides(connection, layout)
+        try:
+            found += _documents(connection, layout) or _sides(connection, layout)
+        except sqlite3.OperationalError:
+            raise  # busy or out of space: says nothing about the data
+        except sqlite3.DatabaseError as error:
+            found.append(f"{layout.collection.name}: can't be read through, the file is damaged: {error}.")
     return found
 
 
@@ -48,6 +56,8 @@ def _differ(connection: sqlite3.Connection, one: str, other: str) -> bool:
 def _words_whole(connection: sqlite3.Connection, table: str) -> bool:
     try:
         connection.execute(f"INSERT INTO {table}({table}) VALUES('integrity-check')")
+    except sqlite3.OperationalError:
+        raise
     except sqlite3.DatabaseError:
         return False
     return True

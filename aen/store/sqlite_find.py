@@ -12,6 +12,7 @@ from aen.store.sqlite_layout import Layout, Path, param
 from aen.store.values import after_prefix, check_key
 
 MAX_LIMIT = 10_000
+_NOT_NULL = "{} > -9223372036854775808"  # all values are above; unlike IS NOT NULL, an index can begin there
 
 
 @dataclass(frozen=True)
@@ -25,22 +26,37 @@ class Statement:
 Condition = tuple[str, tuple[Any, ...]]
 
 
+@dataclass(frozen=True)
+class Span:
+    """The range on the sort field: its lower and its upper end, if any."""
+
+    low: tuple[Condition, ...] = ()
+    high: tuple[Condition, ...] = ()
+
+
+@dataclass(frozen=True)
+class Piece:
+    """One range of the index. `ties`: the sort value is the same in all of it."""
+
+    where: tuple[Condition, ...]
+    ties: bool = False
+
+
 def statements(layout: Layout, query: Query, after: Place | None) -> list[Statement]:
     """What to run, one after the other, until the page is full. Raises Invalid when no declared index serves the query."""
     _check(query)
     sort = "id" if query.sort in dict(query.equal) else query.sort
     path, served = _path(layout, query, sort)
     columns = dict(zip(path.fields, path.columns, strict=True))
-    key = columns[sort]
     fixed = [_equals(columns[name], value, name) for name, value in query.equal]
-    fixed += _range(layout, query, key)
     order = "DESC" if query.descending else "ASC"
-    by = f"{key} {order}" if sort == "id" else f"{key} {order}, {columns['id']} {order}"
-    ranged = bool(query.prefix) or query.low is not None or query.high is not None
     found = []
-    for more in _segments(key, columns["id"], sort == "id", after, query.descending, ranged):
-        where = [*fixed, *more]
-        found.append(_statement(layout, path, where, by, served, order))
+    for piece in _pieces(columns[sort], columns["id"], _span(layout, query, columns[sort]), after, query.descending):
+        # Where the sort value is one and the same, naming it would make SQLite sort what the index has in order.
+        by = f"{columns['id']} {order}"
+        if sort != "id" and not piece.ties:
+            by = f"{columns[sort]} {order}, {by}"
+        found.append(_statement(layout, path, [*fixed, *piece.where], by, served, order))
     return found
 
 
@@ -75,8 +91,11 @@ def _check(query: Query) -> None:
     names = [name for name, _ in query.equal]
     if len(set(names)) != len(names):
         raise Invalid("A field may be asked for once only.")
-    if query.prefix and (query.low is not None or query.high is not None):
+    ranged = query.low is not None or query.high is not None
+    if query.prefix and ranged:
         raise Invalid("A query has a prefix or a range, not both.")
+    if query.sort in names and (query.prefix or ranged):
+        raise Invalid(f"{query.sort} is asked for by its value: it can't have a range or a prefix, too.")
     if query.prefix and query.sort != query.prefix[0]:
         raise Invalid(f"A query with a prefix of {query.prefix[0]} must be sorted by it.")
 
@@ -89,7 +108,7 @@ def _path(layout: Layout, query: Query, sort: str) -> tuple[Path, bool]:
         count = len(names)
         if set(path.fields[:count]) != names or (path.array and not names):
             continue
-        if count < len(path.fields) and path.fields[count] == sort:
+        if path.fields[count:] in ((sort,), (sort, "id")):
             return path, True
         if sort == "id":
             sorted_after = sorted_after or path
@@ -105,56 +124,52 @@ def _equals(column: str, value: Any, name: str) -> Condition:
     return f"{column} = ?", (param(value),)
 
 
-def _range(layout: Layout, query: Query, key: str) -> list[Condition]:
+def _span(layout: Layout, query: Query, key: str) -> Span:
     """The range on the sort field, within the type of its ends: a string is in no range of numbers."""
     if query.prefix:
         return _prefix(layout, query.prefix, key)
     low, high = check_key(query.low, query.sort), check_key(query.high, query.sort)
     ends = [end for end in (low, high) if end is not None]
     if not ends:
-        return []
+        return Span()
     if any(isinstance(end, bool) for end in ends) or len({isinstance(end, str) for end in ends}) > 1:
         raise Invalid("The ends of a range must both be strings or both be whole numbers.")
     text = isinstance(ends[0], str)
-    found: list[Condition] = []
-    if low is not None:
-        found.append((f"{key} >= ?", (low,)))
-    elif text:
-        found.append((f"{key} >= ''", ()))
-    if high is not None:
-        found.append((f"{key} <= ?", (high,)))
-    else:
-        found.append((f"{key} < x''" if text else f"{key} < ''", ()))
-    return found
+    lowest: tuple[Condition, ...] = ((f"{key} >= ''", ()),) if text else ()
+    highest: Condition = (f"{key} < x''" if text else f"{key} < ''", ())
+    return Span(
+        ((f"{key} >= ?", (low,)),) if low is not None else lowest,
+        ((f"{key} <= ?", (high,)) if high is not None else highest,),
+    )
 
 
-def _prefix(layout: Layout, prefix: tuple[str, str], key: str) -> list[Condition]:
+def _prefix(layout: Layout, prefix: tuple[str, str], key: str) -> Span:
     name, beginning = prefix
     if name not in layout.collection.prefix:
         raise Invalid(f"{layout.collection.name}: {name} is not declared for prefix search.")
     if not isinstance(check_key(beginning, name), str):
         raise Invalid(f"{name}: a prefix is a string.")
     end = after_prefix(beginning)
-    return [(f"{key} >= ?", (beginning,)), (f"{key} < ?", (end,)) if end is not None else (f"{key} < x''", ())]
+    high: Condition = (f"{key} < x''", ()) if end is None else (f"{key} < ?", (end,))
+    return Span(((f"{key} >= ?", (beginning,)),), (high,))
 
 
-def _segments(
-    key: str, id: str, by_id: bool, after: Place | None, descending: bool, ranged: bool
-) -> list[list[Condition]]:
-    """What follows a place, in pieces that are each one range of the index: the ties, what lies beyond, and the nulls."""
+def _pieces(key: str, id: str, span: Span, after: Place | None, descending: bool) -> list[Piece]:
+    """What follows a place: its ties, what lies beyond, and (downwards) the nulls. The place takes over one end of the span."""
     if after is None:
-        return [[]]
+        return [Piece((*span.low, *span.high))]
     sign = "<" if descending else ">"
     beyond_id: Condition = (f"{id} {sign} ?", (after.id,))
-    if by_id:
-        return [[beyond_id]]
-    ties = [_equals(key, after.key, "cursor"), beyond_id]
+    if key == id:
+        return [Piece((beyond_id, *(span.low if descending else span.high)))]
+    ties = Piece((_equals(key, after.key, "cursor"), beyond_id), ties=True)
     if after.key is None:  # nulls come first, so downwards nothing follows them
-        return [ties] if descending else [ties, [(f"{key} IS NOT NULL", ())]]
-    pieces = [ties, [(f"{key} {sign} ?", (param(after.key),))]]
-    if descending and not ranged:
-        pieces.append([(f"{key} IS NULL", ())])
-    return pieces
+        return [ties] if descending else [ties, Piece(((_NOT_NULL.format(key), ()),))]
+    beyond: Condition = (f"{key} {sign} ?", (param(after.key),))
+    if not descending:
+        return [ties, Piece((beyond, *span.high))]
+    pieces = [ties, Piece((beyond, *span.low))]
+    return pieces if span.high else [*pieces, Piece(((f"{key} IS NULL", ()),), ties=True)]
 
 
 def _statement(layout: Layout, path: Path, where: list[Condition], by: str, served: bool, order: str) -> Statement:

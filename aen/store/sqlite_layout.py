@@ -58,11 +58,18 @@ class Side:
         """Names of the columns, id last."""
         return (*(f"k{place}" for place in range(len(self.fields))), "id")
 
+    @property
+    def index(self) -> str:
+        """Name of its index on all columns (a primary key would refuse nulls)."""
+        return f'"s_{self.table[1:]}'
+
     def select(self, documents: str) -> str:
         """The rows as the documents say they should be: what fills a new side table, and what `check` compares with."""
         atom = "CASE e.type WHEN 'true' THEN x'01' WHEN 'false' THEN x'00' ELSE e.atom END"
         rest = "".join(f", {key_sql(name)}" for name in self.fields[1:])
-        return f"SELECT DISTINCT {atom}{rest}, t.id FROM {documents} AS t, json_each(t.body, '$.{self.fields[0]}') AS e"
+        path = f"t.body, '$.{self.fields[0]}'"
+        source = f"{documents} AS t, json_each({path}) AS e WHERE json_type({path}) = 'array'"
+        return f"SELECT DISTINCT {atom}{rest}, t.id FROM {source}"
 
 
 @dataclass
@@ -103,7 +110,8 @@ class Layout:
         for side in self.sides:
             columns = ", ".join(side.columns)
             made[side.table] = [
-                f"CREATE TABLE {side.table}({columns}, PRIMARY KEY({columns})) WITHOUT ROWID",
+                f"CREATE TABLE {side.table}({columns})",
+                f"CREATE UNIQUE INDEX {side.index} ON {side.table}({columns})",
                 f"INSERT INTO {side.table} {side.select(self.table)}",
             ]
         if self.words:

@@ -36,6 +36,8 @@ def insert(connection: sqlite3.Connection, layout: Layout, doc: Doc, body: str) 
     try:
         cursor = connection.execute(f"INSERT INTO {layout.table}(id, rev, body) VALUES(?,1,?)", (doc["id"], body))
     except sqlite3.IntegrityError as error:
+        if read(connection, layout.table, doc["id"]) is not None:  # when both are taken, the id is named
+            raise _taken(layout, doc) from None
         raise _duplicate(error, layout, doc) from None
     for side in layout.sides:
         _change(connection, side, set(), side.rows(doc))
@@ -92,10 +94,14 @@ def _change(connection: sqlite3.Connection, side: Side, before: set[Any], after:
         connection.execute(f"INSERT INTO {side.table} VALUES({marks})", row)
 
 
-def _duplicate(error: sqlite3.IntegrityError, layout: Layout, doc: Doc) -> Duplicate:
+def _taken(layout: Layout, doc: Doc) -> Duplicate:
+    return Duplicate(f"{layout.collection.name}: the id {doc['id']!r} is taken.", "id")
+
+
+def _duplicate(error: sqlite3.IntegrityError, layout: Layout, doc: Doc) -> Exception:
     named = _INDEX.search(str(error))
     if named is None or named[1] not in layout.unique:
-        return Duplicate(f"{layout.collection.name}: the id {doc['id']!r} is taken.", "id")
+        return error  # none of ours: a fault
     name = layout.unique[named[1]]
     fields = next(index.fields for index in layout.collection.indexes if index.name == name)
     values = ", ".join(f"{field} {doc.get(field)!r}" for field in fields)

@@ -1,0 +1,30 @@
+"""Which stores the contract is held by. A new engine adds one entry to ENGINES."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable, Sequence
+from pathlib import Path
+
+import pytest
+
+from aen.store import Collection, Store
+from aen.store.sqlite import SqliteStore
+
+Engine = Callable[[Path, Sequence[Collection]], Store]
+
+#: Each makes a store (not yet open) that keeps its data below a folder; opened there again, it has it again.
+ENGINES: dict[str, Engine] = {"sqlite": lambda folder, schema: SqliteStore(folder / "aen.db", schema)}
+
+
+@pytest.fixture(params=sorted(ENGINES))
+def engine(request: pytest.FixtureRequest) -> Engine:
+    return ENGINES[request.param]
+
+
+@pytest.fixture
+async def store(engine: Engine, tmp_path: Path) -> AsyncIterator[Store]:
+    """An open, empty store with SCHEMA of the contract suite."""
+    from tests.contract.store_schema import SCHEMA
+
+    async with engine(tmp_path, SCHEMA) as opened:
+        yield opened
