@@ -6,8 +6,10 @@ gives root up for a test account first, as it does for an ordinary user.
 
 from __future__ import annotations
 
+import fcntl
 import os
 import pwd
+import secrets
 import shutil
 import socket
 import subprocess
@@ -20,7 +22,6 @@ from aen.launchers import Account, AppSpec, Policy, Process, ProjectRef
 from aen.launchers.process import LauncherHandle, ProcessLauncher
 from aen.privileges import ensure_service_account, spawn_launcher
 
-SERVICE = "aentservice"
 PATH = "/usr/bin:/bin"
 
 
@@ -29,7 +30,11 @@ class Place:
 
     def __init__(self, top: Path, mode: str) -> None:
         self.top = top
-        uid, gid = ensure_service_account(SERVICE)
+        self.service = f"aent{secrets.token_hex(4)}"
+        if mode == "single":  # an ordinary user has a home
+            home = ["--create-home", "--home-dir", str(top / "home")]
+            subprocess.run(["useradd", "--system", "--user-group", *home, self.service], check=True)
+        uid, gid = ensure_service_account(self.service)
         self.service_uid, self.service_gid = uid, gid
         self.skeleton = top / "skeleton"
         self.envs = top / "envs"
@@ -42,7 +47,7 @@ class Place:
             mode=mode,
             service_uid=uid,
             service_gid=gid,
-            service_account=SERVICE,
+            service_account=self.service,
             project_root=f"{top}/projects",
             run_dir=f"{top}/run",
             envs_dir=str(self.envs),
@@ -76,17 +81,19 @@ def _skeleton(path: Path) -> None:
 
 @contextmanager
 def place(mode: str = "managed") -> Iterator[Place]:
-    """A place for a launcher below /tmp, where every account may pass."""
-    top = Path(tempfile.mkdtemp(prefix="aent-", dir="/tmp"))
-    top.chmod(0o755)
-    made = None
-    try:
+    """A place for a launcher below /tmp, where every account may pass. One at a time: accounts are the whole machine's."""
+    with open("/tmp/aent.lock", "a") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        top = Path(tempfile.mkdtemp(prefix="aent-", dir="/tmp"))
+        top.chmod(0o755)
         made = Place(top, mode)
-        yield made
-    finally:
-        _end_left_over(top)
-        remove_accounts(61000)
-        shutil.rmtree(top, ignore_errors=True)
+        try:
+            yield made
+        finally:
+            _end_left_over(top)
+            remove_accounts(61000)
+            subprocess.run(["userdel", made.service], capture_output=True, check=False)
+            shutil.rmtree(top, ignore_errors=True)
 
 
 def _end_left_over(top: Path) -> None:
@@ -107,7 +114,7 @@ def _end_left_over(top: Path) -> None:
 
 
 def remove_accounts(first_uid: int) -> None:
-    """Remove the accounts that tests made (not the service account: other tests may be using it)."""
+    """Remove the accounts that launchers of tests made."""
     for entry in pwd.getpwall():
         if entry.pw_name.startswith("aent") and first_uid <= entry.pw_uid < 62000:
             subprocess.run(["userdel", "--remove", "--force", entry.pw_name], capture_output=True, check=False)

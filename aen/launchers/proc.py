@@ -67,14 +67,18 @@ def pids() -> Iterator[int]:
             yield int(name)
 
 
-def of_app(leader: int, marker: str, uid: int) -> list[Seen]:
-    """Every living process of an app: in its session or with its marker, and of its uid."""
+def of_app(leader: int, marker: str, uid: int, *, leader_lives: bool) -> list[Seen]:
+    """Every living process of an app: of its uid, and with its marker or in its session.
+
+    Once the leader is gone its number may be another's: the session counts only while nobody has that number.
+    """
+    by_session = leader_lives or (known := look(leader)) is None or known.dead
     found = []
     for pid in pids():
         seen = look(pid)
         if seen is None or seen.dead or uid_of(pid) != uid:
             continue
-        if seen.session == leader or marker_of(pid) == marker:
+        if (by_session and seen.session == leader) or marker_of(pid) == marker:
             found.append(seen)
     return found
 

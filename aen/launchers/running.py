@@ -54,7 +54,7 @@ class App:
         if self.cgroup is not None:
             found = (proc.look(pid) for pid in self.cgroup.pids())
             return [seen for seen in found if seen is not None and not seen.dead]
-        return proc.of_app(self.process.pid, self.marker, self.process.uid)
+        return proc.of_app(self.process.pid, self.marker, self.process.uid, leader_lives=self.alive)
 
 
 @dataclass

@@ -15,7 +15,7 @@ from aen.errors import Conflict, Invalid, NotFound
 from aen.launchers import Account, ForeignAccount, ProjectRef
 from aen.launchers.accounts import link
 from aen.launchers.process import ProcessLauncher
-from tests.launching import SERVICE, Place, app, as_user, place
+from tests.launching import Place, app, as_user, place
 from tests.waiting import until
 
 pytestmark = [pytest.mark.root, pytest.mark.skipif(os.geteuid() != 0, reason="needs root: real accounts")]
@@ -70,10 +70,10 @@ async def test_an_account_of_others_is_never_taken_over(spot: Place, launcher: P
     assert (await launcher.ensure_account("aentforeign")).uid == 61900
 
 
-@pytest.mark.parametrize("name", ["games", "backup", SERVICE])
-async def test_accounts_of_the_system_are_refused(launcher: ProcessLauncher, name: str) -> None:
+@pytest.mark.parametrize("name", ["games", "backup", "the service account"])
+async def test_accounts_of_the_system_are_refused(spot: Place, launcher: ProcessLauncher, name: str) -> None:
     with pytest.raises(Invalid, match="can't own or start projects"):
-        await launcher.ensure_account(name)
+        await launcher.ensure_account(spot.service if " " in name else name)
 
 
 async def test_a_recreated_name_gets_a_new_uid_and_inherits_nothing(spot: Place, launcher: ProcessLauncher) -> None:
@@ -281,8 +281,8 @@ async def test_envs_as_a_symlink_is_not_followed(
 # ── start-up ──────────────────────────────────────────────────────────────────────────────────────────
 
 
-def test_the_service_account_is_an_account_of_the_system() -> None:
-    assert pwd.getpwnam(SERVICE).pw_uid < 1000
+def test_the_service_account_is_an_account_of_the_system(spot: Place) -> None:
+    assert pwd.getpwnam(spot.service).pw_uid < 1000
 
 
 async def test_run_dirs(spot: Place, launcher: ProcessLauncher, people: dict[str, Account]) -> None:
@@ -291,7 +291,7 @@ async def test_run_dirs(spot: Place, launcher: ProcessLauncher, people: dict[str
     second = Path(await launcher.make_run_dir(session, "aentann"))
     assert not first.exists()  # nobody used it
     ann, bob = people["aentann"], people["aentbob"]
-    service = Account(SERVICE, spot.service_uid, spot.service_gid, "/", "", False)
+    service = Account(spot.service, spot.service_uid, spot.service_gid, "/", "", False)
     assert [as_user(who, "ls", str(second)).returncode == 0 for who in (ann, bob, service)] == [True, False, True]
     running = await launcher.start(app(session, ann, "sleep 600", socket=f"{second}/s"))
     third = Path(await launcher.make_run_dir(session, "aentann"))

@@ -13,7 +13,7 @@ import pytest
 from aen.errors import Invalid
 from aen.launchers import Unsupported
 from aen.privileges import drop, ensure_service_account, spawn_launcher
-from tests.launching import SERVICE, Place, place
+from tests.launching import Place, place
 
 pytestmark = [pytest.mark.root, pytest.mark.skipif(os.geteuid() != 0, reason="needs root: real accounts")]
 
@@ -41,10 +41,10 @@ def in_child(work: object) -> str:
     return text
 
 
-def test_drop_is_for_good() -> None:
+def test_drop_is_for_good(spot: Place) -> None:
     def work() -> str:
-        uid, gid = ensure_service_account(SERVICE)
-        drop(SERVICE)
+        uid, gid = ensure_service_account(spot.service)
+        drop(spot.service)
         status = Path("/proc/self/status").read_text()
         assert os.getresuid() == (uid, uid, uid)
         assert os.getresgid() == (gid, gid, gid)
@@ -72,7 +72,7 @@ def test_managed_without_root(spot: Place) -> None:
     spot.top.chmod(0o777)
 
     def work() -> str:
-        drop(SERVICE)
+        drop(spot.service)
         spawn_launcher(spot.policy)
         return "started"
 
