@@ -61,17 +61,16 @@ class Listing(Part):
         """The first of several lists as one list: each is sorted already, a project in two of them comes once."""
         sources = [self._stream(equal, wanted, after) for equal in streams]
         heads = [await anext(source, None) for source in sources]
-        taken: list[Project] = []
+        taken: dict[str, Project] = {}
         while len(taken) <= limit and any(heads):
             best = max((project for project in heads if project), key=_rank)
-            if all(best.id != project.id for project in taken):
-                taken.append(best)
+            taken.setdefault(best.id, best)
             for at, project in enumerate(heads):
                 if project and project.id == best.id:
                     heads[at] = await anext(sources[at], None)
         for source in sources:
             await source.aclose()
-        return taken[:limit], _cursor(taken, limit)
+        return list(taken.values())[:limit], _cursor(list(taken.values()), limit)
 
     async def _stream(
         self, equal: Equal, wanted: Callable[[Project], bool], after: Place | None

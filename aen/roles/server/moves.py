@@ -173,15 +173,14 @@ class Moves(Part):
 
     # ── the outbox ──────────────────────────────────────────────────────────────────────────────────
 
-    async def ensure_job(self, project: Project, kind: str, created_by: str = "", recovered: bool = False) -> Job:
+    async def ensure_job(self, project: Project, kind: str, created_by: str = "") -> Job:
         """The job that does what is pending: the one under way, or a new one."""
         last = await self._last_job(project, kind)
         if last is not None and last.active and last.state is JobState.QUEUED:
             return last
         if last is not None and last.active and kind == DELETE:
             return last
-        payload = {"project": project.id, "recovered": recovered}
-        attempts = _ATTEMPTS[kind]
+        payload, attempts = {"project": project.id}, _ATTEMPTS[kind]
         return await self.domain.jobs.add(
             f"project.{kind}", project.slug, payload, created_by, priority=1, max_attempts=attempts
         )
@@ -217,7 +216,7 @@ class Moves(Part):
             return
         last = await self._last_job(project, kind)
         if last is None or last.state is JobState.DONE:
-            await self.ensure_job(project, kind, recovered=True)
+            await self.ensure_job(project, kind)
         elif not last.active and kind == DELETE:
             await self._give_up_delete(project, last)
         elif not last.active and now() - last.updated > _AGAIN_MS and self.domain.nodes.up(project.node):

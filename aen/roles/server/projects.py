@@ -217,7 +217,9 @@ class Projects(Part):
     def _owner(self, actor: Actor) -> str:
         if actor.user is None:
             raise Denied("A project belongs to a person: sign in as one to create it.")
-        if actor.user.id in ("root", self.domain.config.service_account):
+        config = self.domain.config
+        ours = config.service_account if config.accounts.mode != "single" else ""
+        if actor.user.id in ("root", ours):
             raise Denied(f"{actor.user.id} is an account of the system: it can't own projects.")
         return actor.user.id
 

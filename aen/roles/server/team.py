@@ -156,9 +156,8 @@ class Team(Part):
         project = await self.domain.projects.by_id(str(job.payload["project"]))
         if project is None or PERMISSIONS not in project.pending or project.state is ProjectState.DELETING:
             return
-        if job.payload.get("recovered"):  # the change was cut off before it had closed the door
-            for user in project.former:
-                await self._end_access(project, user, f"{user} left the team")
+        for user in project.former:  # once more: the change may have been cut off before it had closed the door
+            await self._end_access(project, user, f"{user} left the team")
         ending = [one for one in await self.domain.sessions.live_of(project.id) if one.user in project.former]
         await asyncio.gather(*(self.domain.sessions.dispatch.end(one, "left the team") for one in ending))
         if project.node:
