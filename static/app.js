@@ -6,6 +6,11 @@ for (const element of document.querySelectorAll("[data-again]")) {
   element.addEventListener("click", (event) => { event.preventDefault(); location.reload(); });
 }
 
+// On a narrow screen the current tab may be out of sight.
+for (const tab of document.querySelectorAll(".tabs [aria-current], .vtabs [aria-current]")) {
+  tab.parentElement.scrollLeft = tab.offsetLeft - (tab.parentElement.clientWidth - tab.offsetWidth) / 2;
+}
+
 function refreshTimes() {
   for (const element of document.querySelectorAll("time[data-ago]")) {
     const text = agoText(element.dateTime);

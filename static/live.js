@@ -44,7 +44,7 @@ function tick() {
   for (const element of document.querySelectorAll("[data-tick]")) {
     const name = element.dataset.tick;
     running.add(name);
-    if (!seen.has(name)) seen.set(name, performance.now());
+    if (!seen.has(name)) seen.set(name, performance.now() - Number(element.dataset.base) * 1000);
     element.textContent = durationText((performance.now() - seen.get(name)) / 1000);
   }
   for (const name of seen.keys()) if (!running.has(name)) seen.delete(name);

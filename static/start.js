@@ -57,7 +57,7 @@ function showSteps(steps) {
     let detail = item.querySelector(".step-detail");
     if (!detail) { detail = make("span", "step-detail"); item.children[1].append(detail); }
     detail.textContent = step.detail || "";
-    if (step.state === "running") { if (!since.has(step.name)) since.set(step.name, performance.now()); }
+    if (step.state === "running") { if (!since.has(step.name)) since.set(step.name, performance.now() - (step.seconds || 0) * 1000); }
     else since.delete(step.name);
     if (step.state !== "running") item.querySelector(".step-time").textContent = step.state === "skipped" ? "nothing to do" : durationText(step.seconds);
   });

@@ -1,7 +1,40 @@
-"""Acts of the activity log in words: the end of a sentence that begins with who did it."""
+"""Acts of the activity log in words: the end of a sentence that begins with who did it. `{who}` is the person acted upon."""
 
 from __future__ import annotations
 
 ACTS: dict[str, str] = {
+    "invitation.withdrawn": "withdrew an invitation",
+    "login.ended": "signed out",
+    "login.ended_everywhere": "ended all logins",
+    "login.failed": "failed to sign in",
+    "login.refused": "was refused: the account is locked",
+    "login.succeeded": "signed in",
+    "password.changed": "changed the password of {who}",
     "project.created": "created the project",
+    "project.deleted": "deleted the project",
+    "project.renamed": "renamed the project",
+    "project.reset": "reset the project",
+    "project.started": "started the project",
+    "project.stopped": "stopped the project",
+    "project.transferred": "passed the project on",
+    "project.updated": "changed the settings",
+    "registration.closed": "closed registration",
+    "registration.opened": "opened registration to everybody",
+    "session.opened": "opened",
+    "session.stopped": "stopped a session",
+    "team.added": "added {who} to the team",
+    "team.removed": "took {who} off the team",
+    "team.role": "gave {who} a role in the team:",
+    "token.created": "made an API token",
+    "token.withdrawn": "withdrew an API token",
+    "user.changed": "changed the profile of {who}",
+    "user.created": "made the account of {who}",
+    "user.invited": "invited somebody",
+    "user.locked": "locked the account of {who}",
+    "user.made_admin": "made {who} an administrator",
+    "user.no_longer_admin": "took administrator rights from {who}",
+    "user.removed": "removed the account of {who}",
+    "user.set_up": "set up AEN",
+    "user.signed_up": "signed up",
+    "user.unlocked": "unlocked the account of {who}",
 }

@@ -10,6 +10,7 @@ from urllib.parse import quote
 
 from markupsafe import Markup
 
+from aen.model.activity import Activity
 from aen.web.acts import ACTS
 from aen.web.markdown import render_markdown
 
@@ -108,9 +109,15 @@ def step(name: str) -> str:
     return _STEPS.get(name, name.capitalize())
 
 
-def act(name: str) -> str:
+def act(entry: Activity) -> str:
     """What somebody did, as the end of a sentence that begins with their name."""
-    return ACTS.get(name, name.replace(".", " ").replace("_", " "))
+    words = ACTS.get(entry.act, entry.act.replace(".", " ").replace("_", " "))
+    return words.replace("{who}", entry.who) if entry.who != entry.actor else _own(words)
+
+
+def _own(words: str) -> str:
+    """The same of one's own account."""
+    return words.replace(" of {who}", "").replace("{who}", "themselves")
 
 
 def browser(agent: str) -> str:
