@@ -28,6 +28,7 @@ from aen.cli.calling import Api
 from tests.served import PASSWORD, Client
 
 ROOT = Path(__file__).resolve().parent.parent
+PROGRAM = Path(sys.executable).parent / "aen"
 READY_SECONDS = 60.0
 EVALUATION = "aent-evaluation"
 _LOG_CHARACTERS = 20_000
@@ -51,10 +52,19 @@ class World:
 
     running: list[World] = []  # noqa: RUF012 - for the report of a failed test
 
-    def __init__(self, *, ordinary: bool = False, options: dict[str, Any] | None = None) -> None:
+    def __init__(
+        self,
+        *,
+        ordinary: bool = False,
+        options: dict[str, Any] | None = None,
+        environ: dict[str, str] | None = None,
+        program: Path = PROGRAM,
+    ) -> None:
         """`ordinary`: run by an account of its own instead of root. `options` are laid over the configuration."""
+        self.program = program
+        self.environ = environ or {}
         self.tag = secrets.token_hex(2)
-        self.folder = Path(tempfile.mkdtemp(prefix="aent-", dir="/tmp"))
+        self.folder = Path(tempfile.mkdtemp(prefix="aenw-", dir="/tmp"))
         self.folder.chmod(0o755)
         self.runner = _runner(ordinary)
         self.managed = self.runner.uid == 0
@@ -90,7 +100,7 @@ class World:
         assert self.process is None, "it runs already"
         with self.log.open("ab") as log:
             self.process = subprocess.Popen(
-                [str(Path(sys.executable).parent / "aen"), "serve", "--role", "all", "-c", str(self.file)],
+                [str(self.program), "serve", "--role", "all", "-c", str(self.file)],
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
@@ -169,7 +179,7 @@ class World:
     def aen(self, *arguments: str, stdin: str = "") -> subprocess.CompletedProcess[str]:
         """Run the `aen` command with this world's configuration, as who runs it."""
         return subprocess.run(
-            [str(Path(sys.executable).parent / "aen"), *arguments, "-c", str(self.file)],
+            [str(self.program), *arguments, "-c", str(self.file)],
             input=stdin,
             capture_output=True,
             text=True,
@@ -227,7 +237,7 @@ class World:
             if key.startswith(("UV_", "PIP_", "SSL_")) or key.lower().endswith("_proxy")
         }
         plain = {"PATH": os.environ.get("PATH", os.defpath), "HOME": self.runner.home, "LANG": "C.UTF-8"}
-        return inherited | plain | {"PYTHONWARNINGS": "default", "PYTHONUNBUFFERED": "1"}
+        return inherited | plain | {"PYTHONWARNINGS": "default", "PYTHONUNBUFFERED": "1"} | self.environ
 
     def _wait_ready(self) -> None:
         deadline = time.monotonic() + READY_SECONDS
