@@ -75,8 +75,8 @@ def is_below(path: str, top: str) -> bool:
 def project(value: Any) -> ProjectRef:
     """A project with its team."""
     data = _mapping(value, "A project", {"owner", "name", "team", "former"})
-    team = _mapping(data.get("team") or {}, "A team")
-    former = _list(data.get("former") or [], "The ex-members", 10 * _MOST_PEOPLE)
+    team = _mapping(data.get("team", {}), "A team")
+    former = _list(data.get("former", []), "The ex-members", 10 * _MOST_PEOPLE)
     if len(team) > _MOST_PEOPLE:
         raise Invalid(f"A team of more than {_MOST_PEOPLE} people can't be given rights by name: make it smaller.")
     if any(role not in ROLES for role in team.values()):
@@ -128,8 +128,8 @@ def spec(value: Any) -> AppSpec:
         argv=argv,
         environ=environ,
         cwd=absolute(data.get("cwd"), "The working directory"),
-        socket=absolute(data["socket"], "The socket") if data.get("socket") else "",
-        limits=_limits(data.get("limits") or {}),
+        socket=absolute(data["socket"], "The socket") if data.get("socket", "") != "" else "",
+        limits=_limits(data.get("limits", {})),
     )
 
 
@@ -183,7 +183,7 @@ def policy(value: Any) -> Policy:
 
 
 def _environ(value: Any) -> dict[str, str]:
-    data = _mapping(value if value is not None else {}, "The environment")
+    data = _mapping(value, "The environment")
     for key in data:
         if not _KEY.fullmatch(key):
             raise Invalid("A name in the environment has letters, digits and _ only.")

@@ -1,0 +1,122 @@
+"""A member who swaps a directory for a symlink while root walks: nothing outside the project may change."""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import signal
+import stat
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from aen.acl.permissions import Grants
+from aen.acl.tree import Task, Walk
+
+pytestmark = [pytest.mark.root, pytest.mark.skipif(os.geteuid() != 0, reason="needs root: files of several people")]
+
+OWNER, MEMBER = 61911, 61912
+_RENAME_EXCHANGE = 2
+_FILES = 40
+
+
+@pytest.fixture
+def arena(tmp_path: Path) -> Path:
+    """A project with a directory `swap` and a symlink `way-out`, and a directory outside that root owns or others do."""
+    outside = tmp_path / "outside"
+    for folder in ("", "deeper"):
+        (outside / folder).mkdir()
+        for number in range(_FILES):
+            path = outside / folder / f"f{number}"
+            path.write_text("x")
+            path.chmod(0o600)
+            os.chown(path, MEMBER + 50, MEMBER + 50)
+    project = tmp_path / "project"
+    (project / "swap" / "deeper").mkdir(parents=True)
+    for number in range(_FILES):
+        (project / "swap" / f"f{number}").write_text("x")
+        (project / "swap" / "deeper" / f"f{number}").write_text("x")
+    (project / "way-out").symlink_to(outside)
+    (project / "f0").write_text("x")
+    (project / "file-out").symlink_to(outside / "f0")
+    for folder, folders, files in os.walk(project):
+        for name in (".", *folders, *files):
+            os.chown(Path(folder, name), MEMBER, MEMBER, follow_symlinks=False)
+    return tmp_path
+
+
+@pytest.fixture
+def attacker(arena: Path) -> Iterator[int]:
+    """A process of MEMBER that swaps as fast as it can; it ends with the test."""
+    for path in (arena, *arena.parents):
+        if not path.stat().st_mode & 0o001:
+            path.chmod(path.stat().st_mode | 0o011)  # it has to get to the project
+        if path.name.startswith("pytest-of"):
+            break
+    pid = os.fork()
+    if pid == 0:
+        _swap(arena / "project")
+    yield pid
+    os.kill(pid, signal.SIGKILL)
+    os.waitpid(pid, 0)
+
+
+def _swap(project: Path) -> None:
+    try:
+        libc = ctypes.CDLL(None, use_errno=True)
+        os.setgroups([])
+        os.setresgid(MEMBER, MEMBER, MEMBER)
+        os.setresuid(MEMBER, MEMBER, MEMBER)
+        os.chdir(project)
+        while True:
+            libc.renameat2(-100, b"swap", -100, b"way-out", _RENAME_EXCHANGE)
+            libc.renameat2(-100, b"f0", -100, b"file-out", _RENAME_EXCHANGE)
+    finally:
+        os._exit(1)
+
+
+def _state(outside: Path) -> dict[str, tuple[int, int, int, int]]:
+    found = {}
+    for path in (outside, *outside.rglob("*")):
+        status = path.lstat()
+        found[str(path)] = (stat.S_IMODE(status.st_mode), status.st_uid, status.st_gid, len(os.listxattr(path)))
+    return found
+
+
+def _walks(arena: Path, enough: int, seconds: float) -> tuple[int, int]:
+    """Walk until the attacker was met often enough; (walks, those that found the directory swapped away)."""
+    people = {MEMBER: True}
+    fd = os.open(arena / "project", os.O_RDONLY | os.O_DIRECTORY)
+    walks = met = 0
+    until = time.monotonic() + seconds
+    try:
+        while met < enough and time.monotonic() < until:
+            people[MEMBER + 100 + walks % 2] = bool(walks % 3)  # so that there is always something to change
+            if len(people) > 2:
+                people.pop(MEMBER + 100 + (walks + 1) % 2)
+            task = Task(Grants(OWNER, OWNER, people, group=True), frozenset({0}), may_chown=True)
+            report = Walk(task).run(fd)
+            walks += 1
+            met += report.looked_at < 2 * _FILES
+    finally:
+        os.close(fd)
+    return walks, met
+
+
+def test_nothing_outside_changes(arena: Path, attacker: int) -> None:
+    before = _state(arena / "outside")
+    walks, met = _walks(arena, enough=300, seconds=30)
+    assert _state(arena / "outside") == before
+    assert walks >= 300, "the attacker has to be met to be beaten"
+    assert met > 0
+
+
+@pytest.mark.slow
+def test_nothing_outside_changes_for_long(arena: Path, attacker: int) -> None:
+    before = _state(arena / "outside")
+    walks, met = _walks(arena, enough=10_000, seconds=120)
+    assert _state(arena / "outside") == before
+    assert met > 100
+    assert walks > met
