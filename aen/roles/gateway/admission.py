@@ -1,0 +1,162 @@
+"""Admission: who may come in. Grants are checked by public key, API tokens asked once; both until they are revoked."""
+
+from __future__ import annotations
+
+import hashlib
+import time
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+
+from aen import names
+from aen.bus import Bus
+from aen.errors import NotSignedIn
+from aen.messages import CheckToken, RedeemTicket, RenewGrant, SignedGrant
+from aen.model import now
+from aen.model.route import Revocation, RevocationKind, TokenLogin
+from aen.proxy import By, Visitor
+from aen.tickets import Verifier
+
+_MOST_KNOWN = 50_000  # logins remembered; more and all are checked anew
+_MOST_BAD = 10_000
+_BAD_SECONDS = 2.0  # a token that was no good is not asked about again for so long
+_KEPT_MS = 14 * 24 * 3600 * 1000  # longer than any grant lives
+_LATER_MS = 60_000  # after a renewal that could not be had
+
+
+@dataclass(frozen=True)
+class Since:
+    """When a person's logins were all ended: by time and by number in the log."""
+
+    at: int  # ms since 1970, the server's clock, as in grants
+    number: int
+
+
+class Revoked:
+    """What of the numbered log counts here: logins that ended, people whose earlier logins ended."""
+
+    def __init__(self) -> None:
+        self.latest = 0
+        self.logins: dict[str, int] = {}
+        self.users: dict[str, Since] = {}
+
+    def take(self, entry: Revocation) -> None:
+        """Take in the next entry."""
+        self.latest = max(self.latest, entry.number)
+        if entry.kind is RevocationKind.LOGIN:
+            self.logins[entry.subject] = entry.at
+        elif entry.kind is RevocationKind.USER:
+            self.users[entry.subject] = Since(entry.at, entry.number)
+        if len(self.logins) > _MOST_KNOWN:
+            old = now() - _KEPT_MS
+            self.logins = {login: at for login, at in self.logins.items() if at > old}
+
+    def allows(self, visitor: Visitor) -> bool:
+        """Whether a login is still good. A grant's `issued` is a time, a token's the log's number when it was asked."""
+        since = self.users.get(visitor.user)
+        if visitor.login in self.logins:
+            return False
+        if since is None:
+            return True
+        return visitor.issued > (since.at if visitor.by is By.COOKIE else since.number - 1)
+
+
+class Doorman:
+    """Fulfils `aen.proxy.Admission`."""
+
+    def __init__(self, bus: Bus, revoked: Revoked) -> None:
+        self._bus = bus
+        self.revoked = revoked
+        self.keys: dict[str, str] = {}
+        self._verifier = Verifier({})
+        self._grants: dict[tuple[bytes, bytes], Visitor] = {}
+        self._tokens: dict[str, Visitor] = {}
+        self._bad: dict[str, float] = {}
+
+    def use_keys(self, keys: dict[str, str]) -> bool:
+        """Check grants with these keys (PEM by id); True when they differ from before."""
+        if keys == self.keys:
+            return False
+        self.keys, self._verifier = dict(keys), Verifier(keys)
+        self._grants.clear()
+        return True
+
+    # ── what the data plane asks ────────────────────────────────────────────────────────────────────
+
+    def by_grant(self, grant: bytes, origin: bytes) -> Visitor | None:
+        """See Admission."""
+        known = self._grants.get((grant, origin))
+        if known is None:
+            return self._verify(grant, origin)
+        return known if not known.ended and known.expires > time.time() * 1000 else None
+
+    def by_token(self, token: bytes) -> Visitor | None:
+        """See Admission."""
+        known = self._tokens.get(hashlib.sha256(token).hexdigest())
+        return known if known is not None and not known.ended and known.expires > time.time() * 1000 else None
+
+    async def ask(self, token: bytes, address: str) -> Visitor | None:
+        """See Admission."""
+        hashed = hashlib.sha256(token).hexdigest()
+        if self._bad.get(hashed, 0) > time.monotonic():
+            return None
+        number = self.revoked.latest
+        try:
+            command = CheckToken(token_hash=hashed, address=address)
+            login: TokenLogin = await self._bus.request(names.address("server"), command, timeout=5)
+        except NotSignedIn:
+            if len(self._bad) >= _MOST_BAD:
+                self._bad.clear()
+            self._bad[hashed] = time.monotonic() + _BAD_SECONDS
+            return None
+        visitor = Visitor(login.user, login.login, By.TOKEN, login.expires, issued=number)
+        if not self.revoked.allows(visitor):
+            return None
+        if len(self._tokens) >= _MOST_KNOWN:
+            self._tokens.clear()
+        self._tokens[hashed] = visitor
+        return visitor
+
+    # ── what the pages and the revocation log ask ───────────────────────────────────────────────────
+
+    async def redeem(self, ticket: str, audience: str, nonce: str) -> str:
+        """The grant for a ticket. Raises NotSignedIn, Unavailable, TimedOut."""
+        command = RedeemTicket(ticket=ticket, audience=audience, nonce=nonce)
+        answer: SignedGrant = await self._bus.request(names.address("server"), command)
+        return answer.grant
+
+    async def renew(self, user: str, login: str, audience: str) -> str:
+        """A new grant for a login that is still good. Raises NotSignedIn, Unavailable, TimedOut."""
+        command = RenewGrant(login=login, user=user, audience=audience)
+        answer: SignedGrant = await self._bus.request(names.address("server"), command, timeout=5)
+        return answer.grant
+
+    def postpone(self, login: str) -> None:
+        """Don't renew this login again for a while."""
+        later = now() + _LATER_MS
+        for visitor in self._all():
+            if visitor.login == login and visitor.renew_at:
+                visitor.renew_at = later
+
+    def end_revoked(self) -> None:
+        """End every login that the log no longer allows."""
+        for visitor in self._all():
+            visitor.ended = visitor.ended or not self.revoked.allows(visitor)
+
+    def _all(self) -> Iterator[Visitor]:
+        visitors: Iterable[Visitor]
+        for visitors in (self._grants.values(), self._tokens.values()):
+            yield from visitors
+
+    def _verify(self, text: bytes, origin: bytes) -> Visitor | None:
+        try:
+            grant = self._verifier.grant(text.decode("ascii"), origin.decode("ascii"))
+        except (NotSignedIn, UnicodeDecodeError):
+            return None
+        halfway = grant.issued + (grant.expires - grant.issued) // 2
+        visitor = Visitor(grant.user, grant.login, By.COOKIE, grant.expires, issued=grant.issued, renew_at=halfway)
+        if not self.revoked.allows(visitor):
+            return None
+        if len(self._grants) >= _MOST_KNOWN:
+            self._grants.clear()
+        self._grants[(text, origin)] = visitor
+        return visitor

@@ -1,0 +1,214 @@
+"""Following: the server's routes, revocations and keys. Events bring them at once; asking repairs what was missed."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import time
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+
+import structlog
+
+from aen import names
+from aen.bus import Bus
+from aen.errors import AenError
+from aen.messages import (
+    Keys,
+    ReadKeys,
+    ReadRevocations,
+    ReadRoutes,
+    Revocations,
+    Revoked,
+    RouteAdded,
+    RouteRemoved,
+    Routes,
+)
+from aen.model.route import Revocation, RevocationKind, Route
+from aen.proxy.plane import Plane
+from aen.proxy.tunnel import POLICY
+from aen.roles.gateway.admission import Doorman
+from aen.roles.gateway.snapshot import Snapshot, encode, save
+from aen.service import Service
+
+Ask = Callable[[], Awaitable[None]]
+log = structlog.get_logger(__name__)
+
+REVOCATIONS_SECONDS = 2.0
+ROUTES_SECONDS = 5.0
+KEYS_SECONDS = 60.0
+SAVE_SECONDS = 1.0
+_ASK_SECONDS = 5.0
+_MOST_PAGES = 10_000
+
+
+class Following(Service):
+    """Keeps a data plane and its doorman true. `heard` is when the server last told the log's number (monotonic)."""
+
+    name = "gateway following"
+
+    def __init__(self, bus: Bus, datacenter: str, plane: Plane, doorman: Doorman, path: Path) -> None:
+        super().__init__()
+        self._bus, self._datacenter, self._plane, self._doorman = bus, datacenter, plane, doorman
+        self._path = path
+        self._version = ""  # of the routes, as the server counts them
+        self._changed, self._missed = asyncio.Event(), asyncio.Event()
+        self._asking_routes = asyncio.Lock()
+        self.heard: float | None = None
+
+    async def open(self) -> None:
+        """Hear events first, then ask: so nothing falls between."""
+        subscriptions = (
+            self._bus.subscribe(RouteAdded, self._route_added),
+            self._bus.subscribe(RouteRemoved, self._route_removed),
+            self._bus.subscribe(Revoked, self._revoked),
+        )
+        for subscription in subscriptions:
+            self._stack.callback(subscription.cancel)
+        self._stack.push_async_callback(self._save)
+        for ask in (self.read_keys, self.read_revocations, self.read_routes):
+            await self._try(ask)
+        self.spawn(self._repeat(self.read_revocations, REVOCATIONS_SECONDS, self._missed), "revocations")
+        self.spawn(self._repeat(self.read_routes, ROUTES_SECONDS), "routes")
+        self.spawn(self._repeat(self.read_keys, KEYS_SECONDS), "keys")
+        self.spawn(self._keep(), "snapshot")
+
+    def start_from(self, snapshot: Snapshot) -> None:
+        """Begin with what was known before a restart."""
+        revoked = self._doorman.revoked
+        revoked.latest, revoked.logins, revoked.users = snapshot.latest, snapshot.logins, snapshot.users
+        self._doorman.use_keys(snapshot.keys)
+        for route in snapshot.routes:
+            self._plane.routes.add(route)
+
+    # ── asking ──────────────────────────────────────────────────────────────────────────────────────
+
+    async def read_keys(self) -> None:
+        """Ask for the verification keys."""
+        answer: Keys = await self._bus.request(names.address("server"), ReadKeys(), _ASK_SECONDS)
+        if self._doorman.use_keys(answer.keys):
+            self._changed.set()
+
+    async def read_revocations(self) -> None:
+        """Ask for the log's newest number, and fetch what was missed."""
+        revoked = self._doorman.revoked
+        while True:
+            have = revoked.latest
+            answer: Revocations = await self._bus.request(
+                names.address("server"), ReadRevocations(after=have), _ASK_SECONDS
+            )
+            if answer.latest < have:  # another log than the one we followed
+                log.warning("the server's revocation log is shorter than ours: it is read anew")
+                revoked.latest = 0
+                continue
+            for entry in answer.entries:
+                self._take(entry)
+            if not answer.entries or revoked.latest >= answer.latest:
+                break
+        if answer.latest > revoked.latest:  # what is missing was pruned: it is older than any grant
+            revoked.latest = answer.latest
+        self.heard = time.monotonic()
+
+    async def read_routes(self) -> None:
+        """Ask for all routes, unless nothing has changed."""
+        async with self._asking_routes:
+            since, found, cursor, version = self._plane.routes.changes, list[Route](), "", ""
+            for _ in range(_MOST_PAGES):
+                command = ReadRoutes(datacenter=self._datacenter, have="" if cursor else self._version, after=cursor)
+                answer: Routes = await self._bus.request(names.address("server"), command, _ASK_SECONDS)
+                if answer.unchanged:
+                    return
+                if version and answer.version != version:
+                    return  # changed while it was read: the next time will do
+                version = answer.version
+                found += answer.routes
+                if not answer.more or not answer.routes:
+                    break
+                cursor = answer.routes[-1].session
+            for entry in self._plane.routes.replace(found, since):
+                self._plane.forget(entry.route)
+            # What changed meanwhile was left alone: then the next answer must not be "unchanged".
+            self._version = version if self._plane.routes.changes == since else ""
+            self._changed.set()
+
+    async def _repeat(self, ask: Ask, seconds: float, sooner: asyncio.Event | None = None) -> None:
+        """Ask every so often, and at once when `sooner` is set."""
+        while True:
+            if sooner is None:
+                await asyncio.sleep(seconds)
+            else:
+                with contextlib.suppress(TimeoutError):
+                    await asyncio.wait_for(sooner.wait(), seconds)
+                sooner.clear()
+            await self._try(ask)
+
+    async def _try(self, ask: Ask) -> None:
+        try:
+            await ask()
+        except AenError as error:
+            log.debug("the server can't be asked", what=getattr(ask, "__name__", ""), why=error.message)
+
+    # ── hearing ─────────────────────────────────────────────────────────────────────────────────────
+
+    async def _route_added(self, event: RouteAdded) -> None:
+        if event.datacenter == self._datacenter and self._plane.routes.add(event.route):
+            self._version = ""
+            self._changed.set()
+
+    async def _route_removed(self, event: RouteRemoved) -> None:
+        if event.datacenter != self._datacenter:
+            return
+        entry = self._plane.routes.remove(event.session, event.generation)
+        self._version = ""
+        if entry is not None:
+            self._plane.forget(entry.route)
+        self._changed.set()
+
+    async def _revoked(self, event: Revoked) -> None:
+        number = self._doorman.revoked.latest + 1
+        if event.revocation.number == number:
+            self._take(event.revocation)
+        elif event.revocation.number > number:
+            self._missed.set()
+
+    def _take(self, entry: Revocation) -> None:
+        """Take in an entry of the log: from now on it counts, also for what is open."""
+        doorman = self._doorman
+        doorman.revoked.take(entry)
+        if entry.kind is RevocationKind.MEMBER:
+            project, _, user = entry.subject.partition(" ")
+            self._plane.routes.expel(project, user)
+            self._version = ""
+            gone = self._plane.close_sockets(
+                lambda visitor, route: visitor.user == user and route.project_id == project,
+                POLICY,
+                "You are no longer in this project's team.",
+            )
+        else:
+            doorman.end_revoked()
+            gone = self._plane.close_sockets(
+                lambda visitor, _: not doorman.revoked.allows(visitor), POLICY, "Your login has ended."
+            )
+        log.info("revoked", kind=entry.kind, number=entry.number, closed=gone)
+        self._changed.set()
+
+    # ── keeping ─────────────────────────────────────────────────────────────────────────────────────
+
+    async def _keep(self) -> None:
+        """Write the snapshot soon after something changed."""
+        while True:
+            await self._changed.wait()
+            await asyncio.sleep(SAVE_SECONDS)
+            await self._save()
+
+    async def _save(self) -> None:
+        self._changed.clear()
+        revoked = self._doorman.revoked
+        routes, keys = self._plane.routes.routes(), self._doorman.keys
+        snapshot = Snapshot(
+            routes=routes, latest=revoked.latest, logins=dict(revoked.logins), users=dict(revoked.users), keys=keys
+        )
+        try:
+            await asyncio.to_thread(save, self._path, encode(snapshot))
+        except OSError as error:
+            log.error("the gateway's snapshot can't be written", path=str(self._path), why=str(error))
