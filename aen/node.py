@@ -27,6 +27,8 @@ log = structlog.get_logger(__name__)
 
 STOP_SECONDS = 10.0  # a role that takes longer is named in the log and left behind
 
+SAME_SIGNAL_SECONDS = 1.0  # `timeout` and terminals signal a process and then its group: that is one wish
+
 
 class Phase(StrEnum):
     """Where a node is in its life."""
@@ -52,6 +54,7 @@ class Node:
         self._launcher: ProcessLauncher | None = None
         self._reread = reread
         self._ending = asyncio.Event()
+        self._told = 0.0  # when it was first told to end
         self._stack = AsyncExitStack()
 
     async def run(self) -> int:
@@ -67,10 +70,13 @@ class Node:
 
     def end(self) -> None:
         """End in order, as SIGTERM asks for; a second call cuts at once."""
-        if self._ending.is_set():
+        now = asyncio.get_running_loop().time()
+        if self._ending.is_set() and now - self._told > SAME_SIGNAL_SECONDS:
             log.error("told twice to end: cutting at once")
             os._exit(1)
-        self._ending.set()
+        if not self._ending.is_set():
+            self._told = now
+            self._ending.set()
 
     async def __aenter__(self) -> Node:
         """Start without signals: for a command that stands in for a server."""

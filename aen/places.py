@@ -135,16 +135,22 @@ class Lock:
 
     def check(self) -> None:
         """Raise Conflict when somebody holds it now; makes nothing."""
+        if self.taken():
+            raise Conflict(_taken(self.path))
+
+    def taken(self) -> bool:
+        """Whether somebody holds it now, as far as we may look."""
         try:
             fd = os.open(self.path, os.O_RDWR | os.O_NOFOLLOW)
         except OSError:
-            return
+            return False
         try:
             fcntl.flock(fd, fcntl.LOCK_SH | fcntl.LOCK_NB)
         except BlockingIOError:
-            raise Conflict(_taken(self.path)) from None
+            return True
         finally:
             os.close(fd)
+        return False
 
 
 def _taken(path: Path) -> str:

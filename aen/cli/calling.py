@@ -8,6 +8,7 @@ import json
 import os
 import socket
 import sys
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, TypeVar
@@ -20,6 +21,7 @@ T = TypeVar("T")
 
 SOCKET = "admin.sock"
 _SECONDS = 60.0  # for one answer
+_STARTING_SECONDS = 30.0  # a server that has the lock must answer within this
 
 
 class Api:
@@ -78,13 +80,20 @@ def call(config: Files, work: Callable[[Api], T]) -> T:
     from aen.config.load import load
     from aen.config.machine import Machine
     from aen.config.resolve import resolve
+    from aen.places import Lock
 
     loaded = load(files(config), os.environ)
     resolved = resolve(loaded.config, roles=("server",), machine=Machine.here())
     path = resolved.run_dir / SOCKET
-    if _answers(path):
-        return work(Api(path))
-    return _alone(loaded, work)
+    lock = Lock(resolved.data_dir)
+    deadline = time.monotonic() + _STARTING_SECONDS
+    while not _answers(path):
+        if not lock.taken():
+            return _alone(loaded, work)
+        if time.monotonic() > deadline:
+            lock.check()  # says who has it
+        time.sleep(0.1)  # a server is starting (or another command stands in for one): soon it answers, or is gone
+    return work(Api(path))
 
 
 def _answers(path: Path) -> bool:

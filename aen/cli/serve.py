@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from aen.cli import Files, app, files
-from aen.errors import Invalid
+from aen.errors import AenError, Invalid
 
 if TYPE_CHECKING:
     from aen.config import Config
@@ -60,12 +60,21 @@ def parse_roles(text: str) -> tuple[str, ...]:
 def _run(laid: Ground, reread: Callable[[], Config]) -> int:
     import asyncio
 
+    import structlog
     import uvloop
 
     from aen.node import Node
 
+    log = structlog.get_logger(__name__)
+
     async def live() -> int:
-        return await Node(laid, reread).run()
+        try:
+            return await Node(laid, reread).run()
+        except AenError:
+            raise
+        except Exception:
+            log.exception("the node failed")
+            return 1
 
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         return runner.run(live())

@@ -55,7 +55,7 @@ def program(folder: Path, wheel: Path) -> Path:
     """`aen` in an environment of its own: the locked packages and the wheel."""
     place = folder / "venv"
     _run(UV, "venv", "--python", Path(sys.executable).resolve(), place)
-    lock = ["pip", "install", "--quiet", "--require-hashes", "-r", ROOT / "requirements.lock"]
+    lock: list[str | Path] = ["pip", "install", "--quiet", "--require-hashes", "-r", ROOT / "requirements.lock"]
     try:
         _run(UV, *lock, "--offline", VIRTUAL_ENV=str(place))  # uv's cache has them where ./dev has run
     except AssertionError:

@@ -1,0 +1,140 @@
+"""The `aen` command against a running server, and standing in for one that does not run."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.served import PASSWORD
+from tests.world import PROGRAM, World
+
+
+@pytest.fixture(scope="module", params=["running", "standing in"])
+def commands(request: pytest.FixtureRequest) -> Iterator[World]:
+    """A world whose server runs, and one whose server was stopped: every command must do the same in both."""
+    with World() as made:
+        if request.param == "standing in":
+            made.stop()
+        yield made
+
+
+def _fine(done: subprocess.CompletedProcess[str]) -> str:
+    assert done.returncode == 0, done.stderr
+    assert "Traceback" not in done.stderr
+    return done.stdout
+
+
+def test_people_from_beginning_to_end(commands: World) -> None:
+    name = commands.person("ann")
+    assert _fine(commands.aen("user", "add", name, "--admin", "--password-stdin", stdin=PASSWORD + "\n"))
+    listed = json.loads(_fine(commands.aen("user", "list", "--json")))
+    (ann,) = [row for row in listed if row["name"] == name]
+    assert ann["admin"] is True
+    assert name in _fine(commands.aen("user", "list"))
+    token = _fine(commands.aen("user", "token", name)).splitlines()[-1]
+    assert token
+    assert token == token.strip()
+    assert " " not in token
+    assert _fine(commands.aen("user", "passwd", name, "--password-stdin", stdin="another good password\n"))
+    assert _fine(commands.aen("user", "remove", name))
+    listed = json.loads(_fine(commands.aen("user", "list", "--json")))
+    assert name not in [row["name"] for row in listed]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "stdin", "words"),
+    [
+        (("user", "add", "root", "--password-stdin"), PASSWORD, "reserved"),
+        (("user", "add", "No Name", "--password-stdin"), PASSWORD, "can't be a user name"),
+        (("user", "add", "aentweak", "--password-stdin"), "x", "password"),
+        (("user", "token", "aentnobody"), "", "no user"),
+        (("user", "remove", "aentnobody"), "", "no user"),
+        (("project", "show", "noslash"), "", "OWNER/NAME"),
+        (("project", "show", "aentnobody/nothing"), "", ""),
+    ],
+)
+def test_a_wrong_command_is_one_sentence(commands: World, arguments: tuple[str, ...], stdin: str, words: str) -> None:
+    done = commands.aen(*arguments, stdin=stdin)
+    assert done.returncode in (1, 2)
+    lines = [line for line in done.stderr.splitlines() if line.startswith("aen: ")]
+    assert len(lines) == 1, done.stderr
+    assert words.lower() in lines[0].lower()
+    assert "Traceback" not in done.stderr
+    assert "a fault in AEN itself" not in done.stderr
+
+
+def test_lists_have_json(commands: World) -> None:
+    for group in ("user", "project", "node"):
+        assert isinstance(json.loads(_fine(commands.aen(group, "list", "--json"))), list)
+        assert _fine(commands.aen(group, "list"))
+
+
+def test_nothing_is_left_behind_by_standing_in(commands: World) -> None:
+    _fine(commands.aen("user", "list"))
+    assert not (Path(commands.config["run_dir"]) / "command.sock").exists()
+    if commands.process is None:
+        assert not (Path(commands.config["run_dir"]) / "admin.sock").exists()
+
+
+def test_configuration_before_and_after_the_subcommand(tmp_path: Path) -> None:
+    first, second = tmp_path / "a.yaml", tmp_path / "b.yaml"
+    first.write_text("log: {level: debug}\ncompute: {name: one}\n")
+    second.write_text("compute: {name: two}\n")
+    command = [str(PROGRAM), "-c", str(first), "config", "show", "--json", "--origin", "-c", str(second)]
+    shown = json.loads(subprocess.run(command, capture_output=True, text=True, check=True, cwd="/").stdout)
+    assert shown["compute.name"] == {"value": "two", "origin": f"{second}:1"}
+    assert shown["log.level"] == {"value": "debug", "origin": f"{first}:1"}
+
+
+def test_config_check_exit_codes(tmp_path: Path) -> None:
+    (tmp_path / "bad.yaml").write_text("server: {listne: x}\n")
+    done = subprocess.run(
+        [str(PROGRAM), "config", "check", "-c", str(tmp_path / "bad.yaml")], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 2
+    assert done.stderr == f"aen: {tmp_path}/bad.yaml:1: server.listne: no such option. Did you mean 'listen'?\n"
+
+
+def test_doctor_looks_and_says(world: World) -> None:
+    done = world.aen("doctor", "--json")
+    found = {finding["what"]: finding for finding in json.loads(done.stdout)}
+    assert {"Python", "git", "bash", "POSIX ACLs", "server.listen", "secrets"} <= set(found)
+    assert all(finding["state"] in ("ok", "warning", "problem") for finding in found.values())
+    assert found["server.listen"]["state"] == "ok"
+    assert done.returncode == (1 if any(finding["state"] == "problem" for finding in found.values()) else 0)
+    assert world.aen("doctor").stdout.count("\n") >= len(found)
+
+
+def test_doctor_finds_an_open_secret(world: World) -> None:
+    key = Path(world.config["data_dir"]) / "signing-key.pem"
+    key.chmod(0o644)
+    try:
+        findings = json.loads(world.aen("doctor", "--json").stdout)
+    finally:
+        key.chmod(0o600)
+    (secrets,) = [finding for finding in findings if finding["what"] == "secrets"]
+    assert secrets["state"] == "problem"
+    assert str(key) in secrets["message"]
+
+
+@pytest.mark.root
+def test_others_may_not_speak_to_the_server(world: World) -> None:
+    done = subprocess.run(
+        [str(PROGRAM), "user", "list", "-c", str(world.file)],
+        capture_output=True,
+        text=True,
+        check=False,
+        cwd="/",
+        user=65534,
+        group=65534,
+        extra_groups=[],
+        env={"PATH": os.defpath, "HOME": "/"},
+    )
+    assert done.returncode == 1
+    assert "sudo" in done.stderr
+    assert "Traceback" not in done.stderr
