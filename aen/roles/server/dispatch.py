@@ -12,13 +12,13 @@ from aen.errors import AenError, NotFound, TimedOut, Unavailable
 from aen.messages import SessionReport, StartSession, StopSession
 from aen.model.project import Project, ProjectState
 from aen.model.session import LIVE, Phase, Session
-from aen.roles.server.background import ask
 from aen.roles.server.changes import change
 from aen.roles.server.domain import Part
 from aen.roles.server.team import RUNNERS
 
 log = structlog.get_logger(__name__)
 
+_SOON = 5.0  # seconds: a node answers a start at once; the sweep asks one that does not again
 _STARTABLE = (ProjectState.STARTING, ProjectState.RUNNING)
 
 
@@ -41,7 +41,7 @@ class Dispatch(Part):
             shared=session.user == "*",
         )
         try:
-            report: SessionReport = await ask(self.bus, names.address("compute", session.node), command)
+            report: SessionReport = await self.bus.request(names.address("compute", session.node), command, _SOON)
         except TimedOut:
             log.warning("no answer to the start of a session; it is asked again", session=session.id, node=session.node)
             return session
@@ -79,10 +79,22 @@ class Dispatch(Part):
 
         self.domain.projects.background.spawn(f"end:{session.id}", work())
 
-    async def stop_at(self, node: str, report: SessionReport, reason: str) -> None:
-        """Stop what runs at a node and is not wanted there."""
-        command = StopSession(session=report.session, generation=report.generation, reason=reason)
-        await self.bus.request(names.address("compute", node), command, self._patience())
+    def launch_soon(self, session: Session) -> None:
+        """Ask for a start again, in the background."""
+
+        async def work() -> None:
+            await self.launch(session)
+
+        self.domain.projects.background.spawn(f"launch:{session.id}", work())
+
+    def stop_stray(self, node: str, report: SessionReport) -> None:
+        """Stop what runs at a node and is not wanted there, in the background."""
+        command = StopSession(session=report.session, generation=report.generation, reason="not wanted any more")
+
+        async def work() -> None:
+            await self.bus.request(names.address("compute", node), command, self._patience())
+
+        self.domain.projects.background.spawn(f"stray:{node}:{report.session}", work())
 
     async def ended(self, session: Session, phase: Phase, reason: str, log_tail: str = "") -> Session:
         """The session has come to an end of its own or ours: STOPPED, PROBLEM or LOST."""

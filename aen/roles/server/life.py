@@ -14,7 +14,7 @@ from aen.errors import AenError, Conflict, NotFound, TimedOut
 from aen.messages import PrepareProject, ProjectReported
 from aen.model.project import Project, ProjectState
 from aen.model.session import Phase, Session, Step, StepState
-from aen.roles.server.background import ask, held
+from aen.roles.server.background import held
 from aen.roles.server.changes import every
 from aen.roles.server.domain import Part
 from aen.roles.server.permissions import Actor, Permission
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 log = structlog.get_logger(__name__)
 
 S = ProjectState
+_SOON = 5.0  # seconds: a node answers a start at once; the sweep asks one that does not again
 _SWEEP_SECONDS = 2.0
 _SILENT_SECONDS = 15.0  # no word on a preparation for so long: it is asked for again
 _LOST_SECONDS = 60.0  # its node is silent for so long: the start has failed
@@ -145,7 +146,7 @@ class Life(Part):
     async def _prepare(self, project: Project) -> Project:
         command = PrepareProject(project=self.domain.projects.spec(project))
         try:
-            await ask(self.bus, names.address("compute", project.node), command)
+            await self.bus.request(names.address("compute", project.node), command, _SOON)
         except TimedOut:
             log.warning("no answer to the start of a project; it is asked again", project=project.slug)
         except AenError as error:
@@ -225,20 +226,27 @@ class Life(Part):
 
     async def sweep(self) -> None:
         """Finish what was begun and interrupted: stops go on, starts without a word are asked for again."""
+        starting = set()
         async for project in self._in_state(S.STOPPING):
             self.domain.projects.background.spawn(f"stop:{project.id}", self._finish_stop(project.id))
         async for project in self._in_state(S.STARTING):
+            starting.add(project.id)
             quiet = time.monotonic() - self._heard.setdefault(project.id, time.monotonic())
             if quiet > _SILENT_SECONDS and not await self.domain.sessions.live_of(project.id):
                 self._heard[project.id] = time.monotonic()
                 await self._again(project)
+        for id in set(self._heard) - starting:  # only starts that are under way are remembered
+            self._heard.pop(id, None)
 
     async def _again(self, project: Project) -> None:
         silence = self.domain.nodes.silence(project.node)
         if silence < _SILENT_SECONDS:
-            await self._prepare(project)
+            self.domain.projects.background.spawn(f"prepare:{project.id}", self._ask_again(project))
         elif silence > _LOST_SECONDS:
             await self.failed(project.id, f"The compute node {project.node} has not been heard of during the start.")
+
+    async def _ask_again(self, project: Project) -> None:
+        await self._prepare(project)
 
     async def _in_state(self, state: ProjectState) -> AsyncIterator[Project]:
         async for doc in every(self.store, "projects", Query(equal=(("state", state.value),), sort="updated")):

@@ -212,7 +212,7 @@ class Moves(Part):
 
     async def _take_up(self, project: Project, kind: str) -> None:
         if kind == RENAME:
-            await self._resume_rename(project)
+            self._resume_rename(project)
             return
         last = await self._last_job(project, kind)
         if last is None or last.state is JobState.DONE:
@@ -222,11 +222,15 @@ class Moves(Part):
         elif not last.active and now() - last.updated > _AGAIN_MS and self.domain.nodes.up(project.node):
             await self.ensure_job(project, kind)
 
-    async def _resume_rename(self, project: Project) -> None:
+    def _resume_rename(self, project: Project) -> None:
         if project.id in self._renaming or not project.renaming:
             return
         log.info("a rename that was interrupted goes on", project=project.slug, new_name=project.renaming)
-        await self._finish_rename(project, resumed=True)
+
+        async def work() -> None:
+            await self._finish_rename(project, resumed=True)
+
+        self.domain.projects.background.spawn(f"rename:{project.id}", work())
 
     async def _give_up_delete(self, project: Project, job: Job) -> None:
         """The job failed for good or was cancelled: the project is a PROBLEM that can be deleted again, or reset."""

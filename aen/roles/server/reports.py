@@ -147,6 +147,7 @@ class Reports(Part):
                 await self._compare_real(node, report, live.get(report.session), suspects)
         self._since = {key: since for key, since in self._since.items() if key in suspects}
         self._applied = {id: said for id, said in self._applied.items() if id in live}
+        self._asked = {key: asked for key, asked in self._asked.items() if key[0] in live}
 
     async def _compare(self, session: Session, suspects: set[tuple[str, str, str, int]]) -> None:
         report = self.latest(session)
@@ -179,7 +180,7 @@ class Reports(Part):
             reason = f"the compute node {session.node} did not take up the start"
             await self.domain.sessions.dispatch.ended(session, Phase.PROBLEM, reason)
         elif self._time_to_ask(session):
-            await self.domain.sessions.dispatch.launch(session)
+            self.domain.sessions.dispatch.launch_soon(session)
 
     def _time_to_ask(self, session: Session) -> bool:
         """At most every 3 s, counted from when this server first saw that it may be needed."""
@@ -204,10 +205,7 @@ class Reports(Part):
             return
         del self._since[key]
         log.warning("a session that is not wanted is stopped", session=report.session, node=node)
-        try:
-            await self.domain.sessions.dispatch.stop_at(node, report, "not wanted any more")
-        except AenError as error:
-            log.warning("it could not be stopped yet", session=report.session, node=node, reason=error.message)
+        self.domain.sessions.dispatch.stop_stray(node, report)
 
     async def _live(self, phases: Sequence[Phase]) -> list[Session]:
         found: list[Session] = []

@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 
 _NONE = "There is no such session, or you may not see it."
 _TRIES = 50
+#: What whoever sees the project is told of its sessions: a public project is seen by everybody.
+_TOLD = ("id", "app", "app_server", "title", "project", "user", "phase", "since")
 
 
 class Sessions(Part):
@@ -233,7 +235,8 @@ class Sessions(Part):
         """Publish the session: all of it on its own topic, what the team may know on the project's."""
         view = self.view(session)
         self.domain.events.publish(f"session:{session.id}", "session", view)
-        known = {key: value for key, value in view.items() if key not in ("log_tail", "reason", "node")}
+        steps = [{key: step[key] for key in ("name", "state", "seconds")} for step in view["steps"]]
+        known = {**{key: view[key] for key in _TOLD}, "steps": steps}
         self.domain.events.publish(f"project:{session.project}", "session", known)
         if session.user != "*":
             self.domain.events.publish(f"user:{session.user}", "session", known)
