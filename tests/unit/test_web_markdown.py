@@ -1,0 +1,45 @@
+"""Descriptions are shown as HTML that can do nothing."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+
+from aen.web.markdown import render_markdown
+
+HOSTILE = [
+    "<script>alert(1)</script>",
+    "<img src=x onerror=alert(1)>",
+    "[x](javascript:alert(1))",
+    "[x](JaVaScRiPt:alert(1))",
+    "[x](data:text/html;base64,PHNjcmlwdD4=)",
+    "[x](vbscript:x)",
+    "![x](javascript:alert(1))",
+    "<iframe src=https://evil></iframe>",
+    "<svg onload=alert(1)>",
+    "<style>*{display:none}</style>",
+    "<form action=https://evil><input></form>",
+    '"><script>alert(1)</script>',
+    "`<script>`",
+    '[a](https://x "onmouseover=alert(1)")',
+    "<a href='https://x' style='position:fixed'>x</a>",
+]
+_TAG = re.compile(r"<(/?)([a-z0-9]+)([^>]*)>", re.IGNORECASE)
+
+
+@pytest.mark.parametrize("text", HOSTILE)
+def test_hostile_markdown_is_only_text(text: str) -> None:
+    html = str(render_markdown(text))
+    for _, tag, attributes in _TAG.findall(html):
+        assert tag in {"p", "a", "img", "code", "br"}
+        assert not re.search(r"\s(on\w+|style)\s*=", re.sub(r'"[^"]*"', '""', attributes))
+        assert not re.search(r'(href|src)="(?!https?:|mailto:)', attributes)
+
+
+def test_markdown_is_rendered() -> None:
+    html = str(render_markdown("# T\n\n**b** [l](https://example.org)\n\n| a |\n|---|\n| 1 |\n"))
+    assert "<h1>T</h1>" in html
+    assert "<strong>b</strong>" in html
+    assert "<table>" in html
+    assert 'rel="nofollow noopener noreferrer"' in html
