@@ -1,0 +1,477 @@
+"""The gateway role over a real bus, with a server that answers as the real one does, and a real app on a unix socket."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import json
+import os
+import socket
+import time
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack
+from pathlib import Path
+from typing import Any
+from urllib.parse import parse_qs, urlsplit
+
+import aiohttp
+import pytest
+from aiohttp import web
+from yarl import URL
+
+from aen import names
+from aen.bus.local import LocalBus
+from aen.config import Config
+from aen.errors import NotFound, NotSignedIn
+from aen.messages import (
+    CheckToken,
+    Keys,
+    OpenSession,
+    ReadKeys,
+    ReadRevocations,
+    ReadRoutes,
+    RedeemTicket,
+    RenewGrant,
+    Revocations,
+    Revoked,
+    RouteAdded,
+    RouteRemoved,
+    Routes,
+    SessionView,
+    SignedGrant,
+)
+from aen.model import now
+from aen.model.route import Grant, Revocation, RevocationKind, Route, TokenLogin
+from aen.model.session import Phase
+from aen.roles import Context
+from aen.roles.gateway import Gateway
+from aen.tickets import Signer, Verifier, hash_nonce
+
+PATH = "/alice/genome/jupyter/"
+
+
+class FakeServer:
+    """What a gateway asks of a server."""
+
+    def __init__(self, bus: LocalBus, signer: Signer) -> None:
+        self.bus, self.signer = bus, signer
+        self.log: list[Revocation] = []
+        self.routes: list[Route] = []
+        self.asked_tokens = self.renewed = 0
+        self.phase = Phase.STOPPED
+        self.hours = 12.0
+        self._answers: list[Any] = []
+
+    def answer(self) -> None:
+        """Answer from now on."""
+        table: dict[Any, Any] = {
+            RedeemTicket: self.redeem, RenewGrant: self.renew, CheckToken: self.check, ReadKeys: self.keys,
+            ReadRoutes: self.read_routes, ReadRevocations: self.read_log, OpenSession: self.open,
+        }  # fmt: skip
+        address = names.address("server")
+        self._answers = [self.bus.respond(address, kind, handler) for kind, handler in table.items()]
+
+    def silence(self) -> None:
+        """The server is down."""
+        for answer in self._answers:
+            answer.cancel()
+
+    def grant(self, user: str = "alice", login: str = "L1", audience: str = "") -> str:
+        issued = now()
+        expires = issued + int(self.hours * 3_600_000)
+        return self.signer.grant(Grant(user=user, login=login, audience=audience, issued=issued, expires=expires))
+
+    async def redeem(self, command: RedeemTicket) -> SignedGrant:
+        claims = Verifier(self.signer.public_keys()).ticket(command.ticket, command.audience)
+        if claims.nonce_hash != hash_nonce(command.nonce):
+            raise NotSignedIn("Not this browser.")
+        return SignedGrant(grant=self.grant(claims.user, claims.login, command.audience))
+
+    async def renew(self, command: RenewGrant) -> SignedGrant:
+        self.renewed += 1
+        return SignedGrant(grant=self.grant(command.user, command.login, command.audience))
+
+    async def check(self, command: CheckToken) -> TokenLogin:
+        self.asked_tokens += 1
+        if command.token_hash != hashlib.sha256(b"secret-token").hexdigest():
+            raise NotSignedIn("No such token.")
+        return TokenLogin(login="T1", user="alice", scope=[], expires=now() + 3_600_000)
+
+    async def keys(self, _: ReadKeys) -> Keys:
+        return Keys(keys=self.signer.public_keys())
+
+    async def read_routes(self, command: ReadRoutes) -> Routes:
+        text = json.dumps([route.model_dump() for route in self.routes])
+        version = hashlib.sha256(text.encode()).hexdigest()
+        if command.have == version:
+            return Routes(version=version, unchanged=True)
+        rest = [route for route in self.routes if route.session > command.after]
+        return Routes(version=version, routes=rest[:2], more=len(rest) > 2)
+
+    async def read_log(self, command: ReadRevocations) -> Revocations:
+        latest = self.log[-1].number if self.log else 0
+        return Revocations(latest=latest, entries=[entry for entry in self.log if entry.number > command.after])
+
+    async def open(self, command: OpenSession) -> SessionView:
+        if command.user != "alice":
+            raise NotFound("There is no such project, or you may not see it.")
+        if not command.look:
+            self.phase = Phase.STARTING
+        return SessionView(session="s1", phase=self.phase, title="JupyterLab")
+
+    async def revoke(self, kind: RevocationKind, subject: str, *, tell: bool = True) -> None:
+        entry = Revocation(number=len(self.log) + 1, kind=kind, subject=subject, at=now())
+        self.log.append(entry)
+        if tell:
+            await self.bus.publish(Revoked(revocation=entry))
+
+
+class House:
+    """A gateway, its server, an app."""
+
+    def __init__(self, tmp: Path, bus: LocalBus, server: FakeServer, stack: AsyncExitStack) -> None:
+        self.tmp, self.bus, self.server, self._stack = tmp, bus, server, stack
+        self.gateway: Gateway
+        self.port = 0
+
+    @property
+    def origin(self) -> str:
+        return f"http://127.0.0.1:{self.port}"
+
+    def route(self, **changes: Any) -> Route:
+        values: dict[str, Any] = {
+            "session": "s1", "generation": 1, "owner": "alice", "project": "genome", "project_id": "p1",
+            "app_server": "jupyter", "user": "alice", "users": ["alice"], "node": "n1",
+            "upstream": f"unix:{self.tmp}/app", "uid": os.getuid(), "secret": "launch-secret",
+        }  # fmt: skip
+        return Route(**{**values, **changes})
+
+    async def start(self) -> None:
+        """Start the gateway (again, at the same port)."""
+        bound = socket.create_server(("127.0.0.1", self.port))
+        self.port = bound.getsockname()[1]
+        config = Config.model_validate(
+            {
+                "data_dir": self.tmp / "data", "run_dir": self.tmp / "run",
+                "server": {"url": "http://server.test"}, "gateway": {"url": self.origin, "drain_seconds": 3},
+            }
+        )  # fmt: skip
+        self.gateway = Gateway(Context(config, ("gateway",), self.bus, None, {"gateway": bound}))
+        await self.gateway.start()
+
+    def client(self, user: str = "", login: str = "L1", **headers: str) -> aiohttp.ClientSession:
+        """Somebody's browser; signed in when `user` is said."""
+        jar = aiohttp.CookieJar(unsafe=True)
+        if user:
+            jar.update_cookies({"aen-gateway": self.server.grant(user, login, self.origin)}, URL(self.origin))
+        return aiohttp.ClientSession(self.origin, cookie_jar=jar, headers=headers)
+
+
+@pytest.fixture
+async def house(tmp_path: Path) -> AsyncIterator[House]:
+    async with AsyncExitStack() as stack:
+        bus = await stack.enter_async_context(LocalBus())
+        server = FakeServer(bus, Signer.load_or_make(tmp_path / "key.pem"))
+        server.answer()
+        runner = web.AppRunner(_app(), access_log=None, shutdown_timeout=0.1)
+        await runner.setup()
+        stack.push_async_callback(runner.cleanup)
+        await web.UnixSite(runner, str(tmp_path / "app")).start()
+        made = House(tmp_path, bus, server, stack)
+        server.routes = [made.route()]
+        await made.start()
+        try:
+            yield made
+        finally:
+            await made.gateway.stop()
+
+
+def _app() -> web.Application:
+    async def echo(request: web.Request) -> web.StreamResponse:
+        if request.headers.get("Upgrade", "").lower() == "websocket":
+            ws = web.WebSocketResponse(protocols=["v1.kernel"])
+            await ws.prepare(request)
+            async for message in ws:
+                await ws.send_str(f"{request.headers['X-AEN-User']}: {message.data}")
+            return ws
+        body = await request.read()
+        return web.json_response({"path": request.raw_path, "headers": dict(request.headers), "bytes": len(body)})
+
+    app = web.Application(client_max_size=1 << 30)
+    app.router.add_route("*", "/{rest:.*}", echo)
+    return app
+
+
+async def until(fact: Any, seconds: float = 8.0) -> None:
+    end = time.monotonic() + seconds
+    while not fact():
+        assert time.monotonic() < end, "it did not come to pass in time"
+        await asyncio.sleep(0.02)
+
+
+async def test_a_browser_is_led_to_the_server_and_back_to_the_very_address(house: House) -> None:
+    async with house.client(Accept="text/html") as browser:
+        async with browser.get(PATH + "lab?x=1", allow_redirects=False) as answer:
+            assert answer.status == 303
+            there = urlsplit(answer.headers["Location"])
+        assert (there.netloc, there.path) == ("server.test", "/gateway/enter")
+        query = {name: values[0] for name, values in parse_qs(there.query).items()}
+        assert query["gateway"] == house.origin
+        assert query["next"] == PATH + "lab?x=1"
+        ticket = house.server.signer.ticket("alice", "L1", query["gateway"], query["nonce"])
+        back = {"ticket": ticket, "next": query["next"]}
+        async with browser.get("/.aen/enter", params=back, allow_redirects=False) as answer:
+            assert answer.status == 303
+            assert answer.headers["Location"] == PATH + "lab?x=1"
+            cookie = answer.cookies["aen-gateway"]
+            assert (cookie["httponly"], cookie["samesite"], cookie["path"]) == (True, "Lax", "/")
+        async with browser.get(PATH + "lab?x=1") as answer:
+            seen = await answer.json()
+    assert seen["path"] == PATH + "lab?x=1"
+    assert seen["headers"]["X-AEN-User"] == "alice"
+    assert seen["headers"]["X-AEN-App-Token"] == "launch-secret"
+    assert "Cookie" not in seen["headers"]
+
+
+async def test_a_ticket_of_another_browser_is_refused(house: House) -> None:
+    async with house.client() as browser:
+        browser.cookie_jar.update_cookies({"aen-nonce": "n" * 32}, URL(house.origin))
+        ticket = house.server.signer.ticket("alice", "L1", house.origin, hash_nonce("another"))
+        async with browser.get("/.aen/enter", params={"ticket": ticket}, allow_redirects=False) as answer:
+            assert answer.status == 401
+            assert "aen-gateway" not in answer.cookies
+
+
+async def test_without_a_nonce_no_sign_in(house: House) -> None:
+    async with house.client() as browser, browser.get("/.aen/enter", params={"ticket": "x"}) as answer:
+        assert answer.status == 400
+        assert "not begun in this browser" in await answer.text()
+
+
+NEXTS = ["https://evil", "//evil", "///evil", "/\\evil", "javascript:alert(1)", "/%5cevil", "/%0d%0aX:y", "/.aen/logout", "x", " /x"]  # fmt: skip
+
+
+@pytest.mark.parametrize("wanted", NEXTS)
+async def test_next_leads_nowhere_else(house: House, wanted: str) -> None:
+    async with house.client("alice") as browser:
+        async with browser.get("/.aen/renew", params={"next": wanted}, allow_redirects=False) as answer:
+            assert (answer.status, answer.headers["Location"]) == (303, "/")
+
+
+async def test_api_tokens_in_each_of_their_forms(house: House) -> None:
+    forms: list[tuple[dict[str, str], str]] = [
+        ({"Authorization": "Bearer secret-token"}, ""),
+        ({"Authorization": "token secret-token"}, ""),
+        ({}, "?token=secret-token&a=b"),
+    ]
+    for headers, query in forms:
+        async with house.client(**headers) as script, script.get(PATH + "api/kernels" + query) as answer:
+            seen = await answer.json()
+            assert answer.status == 200
+            assert seen["headers"]["X-AEN-Auth"] == "token"
+            assert "secret-token" not in json.dumps(seen)
+    assert house.server.asked_tokens == 1
+
+
+async def test_a_bad_token_is_401_and_an_unknown_one_503_without_the_server(house: House) -> None:
+    async with house.client(Authorization="Bearer wrong") as script:
+        async with script.get(PATH) as answer:
+            assert answer.status == 401
+        house.server.silence()
+    async with house.client(Authorization="Bearer other") as script, script.get(PATH) as answer:
+        assert answer.status == 503
+        assert "Retry-After" in answer.headers
+
+
+async def test_websocket_through_and_closed_by_revocation(house: House) -> None:
+    async with house.client("alice", Origin=house.origin) as browser:
+        async with browser.ws_connect(PATH + "ws", protocols=["v1.kernel"]) as ws:
+            assert ws.protocol == "v1.kernel"
+            await ws.send_str("hello")
+            assert await ws.receive_str(timeout=5) == "alice: hello"
+            await house.server.revoke(RevocationKind.LOGIN, "L1")
+            message = await ws.receive(timeout=5)
+            assert (message.type, message.data) == (aiohttp.WSMsgType.CLOSE, 1008)
+        async with browser.get(PATH) as answer:
+            assert answer.status == 401
+
+
+async def test_a_revocation_whose_event_was_lost_is_found(house: House) -> None:
+    async with house.client("alice", Origin=house.origin) as browser, browser.ws_connect(PATH + "ws") as ws:
+        await house.server.revoke(RevocationKind.USER, "alice", tell=False)
+        message = await ws.receive(timeout=8)
+        assert (message.type, message.data) == (aiohttp.WSMsgType.CLOSE, 1008)
+
+
+async def test_a_gap_in_the_log_is_filled(house: House) -> None:
+    await house.server.revoke(RevocationKind.LOGIN, "L1", tell=False)
+    await house.server.revoke(RevocationKind.LOGIN, "L9")
+    await until(lambda: house.gateway.doorman.revoked.latest == 2)
+    assert set(house.gateway.doorman.revoked.logins) == {"L1", "L9"}
+
+
+async def test_a_removed_member_is_out_at_once_and_others_stay(house: House) -> None:
+    shared = house.route(session="s2", app_server="board", user="*", users=["alice", "bob"])
+    await house.bus.publish(RouteAdded(datacenter="main", route=shared))
+    house.server.routes.append(shared)
+    await until(lambda: len(house.gateway.routes) == 2)
+    path = "/alice/genome/board/ws"
+    async with house.client("bob", "L2", Origin=house.origin) as bob, house.client("alice", Origin=house.origin) as al:
+        async with bob.ws_connect(path) as his, al.ws_connect(path) as hers:
+            house.server.routes[-1] = shared.model_copy(update={"users": ["alice"]})
+            await house.server.revoke(RevocationKind.MEMBER, "p1 bob")
+            assert (await his.receive(timeout=5)).data == 1008
+            await hers.send_str("still")
+            assert await hers.receive_str(timeout=5) == "alice: still"
+        async with bob.get("/alice/genome/board/") as answer:
+            assert answer.status == 404
+
+
+async def test_a_new_login_after_a_password_change_is_good(house: House) -> None:
+    old = house.server.grant("alice", "L1", house.origin)
+    await house.server.revoke(RevocationKind.USER, "alice")
+    await until(lambda: house.gateway.doorman.revoked.latest == 1)
+    await until(lambda: now() > house.server.log[0].at)
+    async with house.client("alice", "L5") as browser, browser.get(PATH) as answer:
+        assert answer.status == 200
+    async with house.client(Cookie=f"aen-gateway={old}") as browser, browser.get(PATH) as answer:
+        assert answer.status == 401
+
+
+async def test_no_session_shows_the_start_page_and_opens_when_it_runs(house: House) -> None:
+    await house.bus.publish(RouteRemoved(datacenter="main", session="s1", generation=1))
+    house.server.routes.clear()
+    await until(lambda: len(house.gateway.routes) == 0)
+    ask = {"owner": "alice", "project": "genome", "server": "jupyter"}
+    async with house.client("alice", Accept="text/html", Origin=house.origin) as browser:
+        async with browser.get(PATH + "lab") as answer:
+            assert answer.status == 200
+            assert 'data-phase="STOPPED"' in await answer.text()
+        async with browser.post("/.aen/api/session", params=ask) as answer:
+            assert (await answer.json())["phase"] == "STARTING"
+        house.server.phase = Phase.RUNNING
+        async with browser.get("/.aen/api/session", params=ask) as answer:
+            assert (await answer.json())["phase"] == "STARTING"  # running, but not reachable from here yet
+        house.server.routes.append(house.route(generation=2))
+        async with browser.get("/.aen/api/session", params=ask) as answer:
+            assert (await answer.json())["phase"] == "RUNNING"
+        async with browser.get(PATH + "lab") as answer:
+            assert (await answer.json())["path"] == PATH + "lab"
+
+
+async def test_a_stranger_sees_nothing(house: House) -> None:
+    async with house.client("mallory", "L3", Accept="text/html", Origin=house.origin) as browser:
+        for path in (PATH, "/alice/other/jupyter/"):
+            async with browser.get(path) as answer:
+                assert answer.status == 404
+    async with house.client("mallory", "L3", Origin=house.origin) as script:
+        async with script.get(PATH + "api/kernels") as answer:
+            assert answer.status == 404
+        with pytest.raises(aiohttp.WSServerHandshakeError, match="404"):
+            await script.ws_connect(PATH + "ws")
+        async with script.post("/.aen/api/session?owner=alice&project=genome&server=jupyter") as answer:
+            assert answer.status == 404
+
+
+async def test_scripts_hear_503_while_nothing_runs_and_401_without_login(house: House) -> None:
+    async with house.client("alice") as script, script.get("/alice/genome/board/api") as answer:
+        assert answer.status == 503
+        assert answer.headers["Retry-After"] == "2"
+    async with house.client() as script, script.get(PATH + "api") as answer:
+        assert answer.status == 401
+        assert (await answer.json())["error"]["code"] == "not_signed_in"
+
+
+async def test_pages_believe_only_the_data_plane(house: House) -> None:
+    ask = "/.aen/api/session?owner=alice&project=genome&server=jupyter"
+    headers = {"X-AEN-User": "alice", "X-AEN-Login": "L1", "X-AEN-Page-Token": "guess", "X_AEN_User": "alice"}
+    async with house.client(**headers) as script, script.get(ask) as answer:
+        assert answer.status == 401
+    connector = aiohttp.UnixConnector(str(house.tmp / "run/gateway/pages"))
+    async with aiohttp.ClientSession(connector=connector) as direct:
+        async with direct.get("http://x" + ask, headers=headers) as answer:
+            assert answer.status == 403
+
+
+async def test_after_a_restart_without_the_server_known_people_reach_running_sessions(house: House) -> None:
+    await house.server.revoke(RevocationKind.LOGIN, "L7")
+    await until(lambda: house.gateway.doorman.revoked.latest == 1)
+    good, ended = (house.server.grant("alice", login, house.origin) for login in ("L1", "L7"))
+    await house.gateway.stop()
+    state = house.tmp / "data/gateway/state.json"
+    assert state.stat().st_mode & 0o777 == 0o600
+    house.server.silence()
+    await house.start()
+    async with house.client(Cookie=f"aen-gateway={good}") as browser, browser.get(PATH) as answer:
+        assert answer.status == 200
+    async with house.client(Cookie=f"aen-gateway={ended}") as browser, browser.get(PATH) as answer:
+        assert answer.status == 401
+    assert house.gateway.health()["status"] == "degraded"
+
+
+async def test_a_broken_snapshot_is_no_hindrance(house: House) -> None:
+    await house.gateway.stop()
+    (house.tmp / "data/gateway/state.json").write_text('{"version": 1, "routes": [{}]}')
+    await house.start()
+    async with house.client("alice") as browser, browser.get(PATH) as answer:
+        assert answer.status == 200
+
+
+async def test_a_grant_past_half_its_life_is_renewed_on_the_way(house: House) -> None:
+    issued = now() - 7 * 3_600_000
+    grant = Grant(user="alice", login="L1", audience=house.origin, issued=issued, expires=issued + 12 * 3_600_000)
+    async with house.client(Accept="text/html") as browser:
+        browser.cookie_jar.update_cookies({"aen-gateway": house.server.signer.grant(grant)}, URL(house.origin))
+        async with browser.get(PATH + "lab?a=b%20c") as answer:
+            assert (await answer.json())["path"] == PATH + "lab?a=b%20c"
+            assert [str(one.status) for one in answer.history] == ["303", "303"]
+        async with browser.get(PATH + "lab") as answer:
+            assert answer.history == ()
+    assert house.server.renewed == 1
+
+
+async def test_without_the_server_an_old_grant_goes_on(house: House) -> None:
+    issued = now() - 7 * 3_600_000
+    grant = Grant(user="alice", login="L1", audience=house.origin, issued=issued, expires=issued + 12 * 3_600_000)
+    house.server.silence()
+    async with house.client(Accept="text/html") as browser:
+        browser.cookie_jar.update_cookies({"aen-gateway": house.server.signer.grant(grant)}, URL(house.origin))
+        async with browser.get(PATH) as answer:
+            assert answer.status == 200
+
+
+async def test_a_lost_route_event_is_repaired_and_pages_of_routes_are_read(house: House) -> None:
+    house.server.routes = [house.route(session=f"s{n}", app_server=f"app{n}") for n in range(5)]
+    await until(lambda: len(house.gateway.routes) == 5)
+    async with house.client("alice") as browser:
+        async with browser.get("/alice/genome/app4/") as answer:
+            assert answer.status == 200
+        async with browser.get(PATH + "api") as answer:
+            assert answer.status == 503
+
+
+async def test_drain_finishes_requests_and_closes_websockets(house: House) -> None:
+    async with house.client("alice", Origin=house.origin) as browser, browser.ws_connect(PATH + "ws") as ws:
+        draining = asyncio.create_task(house.gateway.drain())
+        message = await ws.receive(timeout=5)
+        assert (message.type, message.data) == (aiohttp.WSMsgType.CLOSE, 1001)
+        await draining
+        with pytest.raises(aiohttp.ClientConnectorError):
+            await browser.get(PATH)
+
+
+async def test_logout_takes_a_post(house: House) -> None:
+    async with house.client("alice", Origin=house.origin) as browser:
+        async with browser.get("/.aen/logout", allow_redirects=False) as answer:
+            assert "aen-gateway" not in answer.cookies
+        async with browser.post("/.aen/logout", allow_redirects=False) as answer:
+            assert answer.cookies["aen-gateway"].value == ""
+
+
+async def test_the_access_log_holds_no_query(house: House) -> None:
+    async with house.client("alice") as browser, browser.get(PATH + "x?token=secret-token") as answer:
+        assert answer.status == 200
+    log = house.tmp / "data/gateway/access.log"
+    await until(lambda: log.exists() and PATH + "x" in log.read_text())
+    assert "secret-token" not in log.read_text()
+    assert " alice GET " in log.read_text()
