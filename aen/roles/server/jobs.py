@@ -2,68 +2,33 @@
 
 from __future__ import annotations
 
-import asyncio
-import os
-import secrets
-import socket
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-import structlog
-
-from aen.errors import AenError, Conflict, Denied, Internal, Invalid, NotFound
+from aen.errors import Conflict, Denied, NotFound
 from aen.model import new_id, now
 from aen.model.job import Job, JobState
 from aen.names import split_slug
 from aen.roles.server.domain import Part
-from aen.roles.server.leases import JOBS, JobFunction, Lease, Lost, Progress, Running
+from aen.roles.server.leases import JOBS, JobFunction
 from aen.roles.server.permissions import Actor
+from aen.roles.server.worker import FIRST_WAIT, LEASE, SLOTS, Worker, end
 from aen.service import Service
 from aen.store import Query, Stale
 
 if TYPE_CHECKING:
     from aen.roles.server.domain import Domain
 
-SLOTS = 8  # jobs at the same time in one server
-LEASE = 15.0  # seconds; renewed at a third of it
-LOOK_AGAIN = 60.0  # seconds after which the store is looked through for what other servers left behind
-LONGEST_WAIT = 300.0  # seconds between two attempts
-KEPT = 30 * 24 * 3600 * 1000  # ms for which finished jobs can be looked at
-HOPELESS = (Invalid, Denied, NotFound)  # trying again wouldn't help
-
 S = JobState
-log = structlog.get_logger(__name__)
-
-
-@dataclass(frozen=True)
-class Waiting:
-    """What the queue in memory knows of a job; the store has the truth."""
-
-    id: str
-    kind: str
-    priority: int
-    created: int
-    due: int  # ms since 1970: may be taken from then on
-
-    @property
-    def order(self) -> tuple[int, int, str]:
-        """Higher priority first, then the older."""
-        return (-self.priority, self.created, self.id)
 
 
 class Jobs(Part):
     """The queue and its worker. A job may run twice (never at the same time): its function must bear that."""
 
-    def __init__(self, domain: Domain, *, slots: int = SLOTS, lease: float = LEASE, first_wait: float = 2.0) -> None:
+    def __init__(
+        self, domain: Domain, *, slots: int = SLOTS, lease: float = LEASE, first_wait: float = FIRST_WAIT
+    ) -> None:
         super().__init__(domain)
-        self.worker = f"{socket.gethostname()}:{os.getpid()}:{secrets.token_hex(4)}"
-        self._slots, self._lease, self._first_wait = slots, lease, first_wait
-        self._functions: dict[str, JobFunction] = {}
-        self._waiting: dict[str, Waiting] = {}
-        self._running: dict[str, Running] = {}
-        self._tasks: set[asyncio.Task[None]] = set()
-        self._wake = asyncio.Event()
-        self._look_at = 0.0  # loop time of the next look through the store
+        self._worker = Worker(domain.store, self._tell, slots, lease, first_wait)
 
     async def begin(self, service: Service) -> None:
         """Work for life."""
@@ -74,8 +39,7 @@ class Jobs(Part):
 
         An error is retried with growing delay up to `job.max_attempts`; Invalid, Denied and NotFound are final.
         """
-        self._functions[kind] = function
-        self._wake.set()
+        self._worker.handle(kind, function)
 
     async def add(
         self,
@@ -100,7 +64,7 @@ class Jobs(Part):
             not_before=now() + round(delay * 1000) if delay else 0,
         )
         job = Job.model_validate(await self.store.insert(JOBS, job.model_dump(mode="json")))
-        self._note(job)
+        self._worker.note(job)
         self._tell(job)
         return job
 
@@ -142,202 +106,24 @@ class Jobs(Part):
                 raise Conflict(f"This job is over already ({job.state.lower()}): there is nothing to cancel.")
             job.cancel = True
             if job.state is S.QUEUED:
-                _end(job, S.CANCELLED, "cancelled before it began")
+                end(job, S.CANCELLED, "cancelled before it began")
             try:
                 job = Job.model_validate(await self.store.replace(JOBS, job.model_dump(mode="json")))
             except Stale:
                 continue
-            running = self._running.get(id)
-            if running is not None:
-                running.end("cancel")
+            self._worker.note(job)
+            self._worker.cancel(id)
             self._tell(job)
             return job
 
     async def run(self) -> None:
         """Do jobs for life. It sleeps until something is added, ends, or falls due."""
-        try:
-            while True:
-                self._wake.clear()
-                try:
-                    await self._look()
-                    await self._fill()
-                except AenError as error:
-                    log.warning("jobs can't be read; trying again", reason=error.message)
-                    self._look_at = asyncio.get_running_loop().time() + 2
-                await self._sleep()
-        finally:
-            await self._give_back()
+        await self._worker.run()
 
     def health(self) -> dict[str, Any]:
         """How many jobs wait and run here."""
-        return {"status": "ok", "waiting": len(self._waiting), "running": len(self._running)}
-
-    async def _look(self) -> None:
-        """Now and then: note what the store has to do, and forget what ended long ago."""
-        clock = asyncio.get_running_loop().time()
-        if clock < self._look_at:
-            return
-        cursor, first = "", True
-        while cursor or first:
-            query = Query(equal=(("active", True),), sort="created", limit=500, cursor=cursor)
-            page = await self.store.find(JOBS, query)
-            for doc in page.items:
-                self._note(Job.model_validate(doc), wake=False)
-            cursor, first = page.next, False
-        old = await self.store.find(JOBS, Query(sort="created", high=now() - KEPT, limit=500))
-        for doc in old.items:
-            if not doc["active"]:
-                await self.store.delete(JOBS, doc["id"])
-        self._look_at = clock + LOOK_AGAIN
-
-    def _note(self, job: Job, wake: bool = True) -> None:
-        """Keep the queue in memory in line with what was read or written."""
-        if not job.active or job.id in self._running:
-            self._waiting.pop(job.id, None)
-            return
-        due = job.not_before if job.state is S.QUEUED else job.leased_until
-        self._waiting[job.id] = Waiting(job.id, job.kind, job.priority, job.created, due)
-        if wake:
-            self._wake.set()
-
-    async def _fill(self) -> None:
-        """Begin what is due, as long as there are slots."""
-        while len(self._running) < self._slots:
-            moment = now()
-            due = [one for one in self._waiting.values() if one.due <= moment and one.kind in self._functions]
-            if not due:
-                return
-            chosen = min(due, key=lambda one: one.order)
-            job = await self._take(chosen.id)
-            if job is not None:
-                self._begin(job)
-
-    async def _take(self, id: str) -> Job | None:
-        """Lease a job; None when it isn't to be had (now)."""
-        doc = await self.store.get(JOBS, id)
-        if doc is None:
-            self._waiting.pop(id, None)
-            return None
-        job = Job.model_validate(doc)
-        held = job.leased_until if job.state is S.RUNNING else job.not_before
-        if not job.active or held > now():
-            self._note(job, wake=False)
-            return None
-        if job.cancel:
-            _end(job, S.CANCELLED, "cancelled")
-        elif job.attempts >= job.max_attempts:
-            _end(job, S.FAILED, job.message or "Its server died each time it was tried; the log may say why.")
-        else:
-            job.state, job.leased_by, job.attempts = S.RUNNING, self.worker, job.attempts + 1
-            job.leased_until = now() + round(self._lease * 1000)
-        try:
-            job = Job.model_validate(await self.store.replace(JOBS, job.model_dump(mode="json")))
-        except Stale:
-            return None  # it still waits here: the next round reads it anew
-        self._waiting.pop(id, None)
-        self._tell(job)
-        return job if job.active else None
-
-    def _begin(self, job: Job) -> None:
-        lease = Lease(self.store, job)
-        function = self._functions[job.kind]
-        work = asyncio.ensure_future(_done(function, job, Progress(lease, self._tell)))
-        self._running[job.id] = running = Running(lease, work)
-        task = asyncio.create_task(self._see_through(running), name=f"job:{job.kind}:{job.id}")
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
-
-    async def _see_through(self, running: Running) -> None:
-        """Hold the lease while the function works, then write down how it ended."""
-        job = running.lease.job
-        keeping = asyncio.create_task(self._keep(running))
-        try:
-            await asyncio.wait([running.work])
-            job = await self._write_end(running)
-        except Lost:
-            log.warning("job lost to another server", job=job.id, kind=job.kind)
-        except AenError as error:  # the lease runs out, and the job is taken again
-            log.error("the end of a job could not be stored", job=job.id, kind=job.kind, reason=error.message)
-            job.leased_until = now() + round(self._lease * 1000)
-        finally:
-            keeping.cancel()
-            self._running.pop(job.id, None)
-            self._note(job)
-            self._wake.set()
-
-    async def _keep(self, running: Running) -> None:
-        while True:
-            await asyncio.sleep(self._lease / 3)
-            try:
-                job = await running.lease.renew(self._lease)
-            except Lost:
-                return running.end("lost")
-            except AenError as error:
-                log.warning("a job's lease can't be renewed", job=running.lease.job.id, reason=error.message)
-                job = running.lease.job
-                if job.leased_until < now():  # somebody else may have it by now
-                    return running.end("lost")
-            if job.cancel:
-                running.end("cancel")
-
-    async def _write_end(self, running: Running) -> Job:
-        """Store how the function ended, tell it, and return the job. Raises Lost."""
-        if running.why == "lost":
-            raise Lost
-        error = asyncio.CancelledError() if running.work.cancelled() else running.work.exception()
-        if isinstance(error, Lost):
-            raise Lost
-        job = await running.lease.change(lambda job: self._judge(job, error, running.why))
-        if error is not None and running.why != "stop":
-            log.warning("job did not succeed", job=job.id, kind=job.kind, state=job.state, reason=job.message)
-        self._tell(job)
-        return job
-
-    def _judge(self, job: Job, error: BaseException | None, why: str) -> None:
-        """What becomes of a job whose function ended so."""
-        job.leased_by, job.leased_until = "", 0
-        if error is None:
-            job.progress = 1.0
-            return _end(job, S.DONE, job.message)
-        if job.cancel:
-            return _end(job, S.CANCELLED, "cancelled")
-        if why == "stop":  # given back: it didn't fail
-            job.state, job.attempts, job.not_before = S.QUEUED, job.attempts - 1, 0
-            return None
-        message, wait = self._reason(job, error)
-        if isinstance(error, HOPELESS) or job.attempts >= job.max_attempts:
-            return _end(job, S.FAILED, message)
-        job.state, job.message, job.not_before = S.QUEUED, message, now() + round(wait * 1000)
-        return None
-
-    def _reason(self, job: Job, error: BaseException) -> tuple[str, float]:
-        """What to tell of an error, and the seconds until the next attempt."""
-        wait = min(self._first_wait * 2 ** (job.attempts - 1), LONGEST_WAIT)
-        if isinstance(error, AenError):
-            return error.message, max(wait, error.retry_after or 0)
-        fault = Internal("Something went wrong inside AEN.")
-        log.error("job failed", job=job.id, kind=job.kind, id=fault.id, exc_info=error)
-        return f"{fault.message} The log has it under {fault.id}.", wait
-
-    async def _sleep(self) -> None:
-        """Until something is added or ends, or the next thing falls due."""
-        seconds = self._look_at - asyncio.get_running_loop().time()
-        if len(self._running) < self._slots:
-            dues = [one.due for one in self._waiting.values() if one.kind in self._functions]
-            if dues:
-                seconds = min(seconds, (min(dues) - now()) / 1000)
-        try:
-            async with asyncio.timeout(max(seconds, 0.01)):
-                await self._wake.wait()
-        except TimeoutError:
-            return
-
-    async def _give_back(self) -> None:
-        """The server stops: functions end, and their jobs wait for the next server."""
-        for running in tuple(self._running.values()):
-            running.end("stop")
-        if self._tasks:
-            await asyncio.wait(tuple(self._tasks))
+        waiting, running = self._worker.busy()
+        return {"status": "ok", "waiting": waiting, "running": running}
 
     async def _check_subject(self, actor: Actor, subject: str) -> None:
         """NotFound unless the actor may see the project that a job is about."""
@@ -358,12 +144,3 @@ class Jobs(Part):
         project = job.payload.get("project")
         if isinstance(project, str) and project:
             self.domain.events.publish(f"project:{project}", "job", data)
-
-
-def _end(job: Job, state: JobState, message: str) -> None:
-    job.state, job.active, job.message = state, False, message
-    job.leased_by, job.leased_until, job.updated = "", 0, now()
-
-
-async def _done(function: JobFunction, job: Job, progress: Progress) -> None:
-    await function(job, progress)
