@@ -9,7 +9,6 @@ from aiohttp import web
 
 from aen.roles.server.domain import DOMAIN, Domain
 from aen.roles.server.permissions import ACTOR
-from aen.web.templates import DEFAULTS
 
 #: What a page says after a form was sent and the browser was led on: `?done=<key>`. Constant text: nothing is reflected.
 NOTICES = {
@@ -43,7 +42,6 @@ def frame(request: web.Request) -> Mapping[str, Any]:
     user = actor.user if actor is not None else None
     login = actor.login if actor is not None else None
     return {
-        **DEFAULTS,
         "me": user,
         "csrf": login.csrf if login is not None else "",
         "banner": banner(request.config_dict[DOMAIN]) if user is not None else None,
