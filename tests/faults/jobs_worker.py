@@ -1,0 +1,40 @@
+"""Works at jobs until it is killed; says on stdout what began. Started by test_jobs_kill.py."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import sys
+from types import SimpleNamespace
+from typing import Any, cast
+
+from aen.model.job import Job
+from aen.roles.server.events import Events
+from aen.roles.server.jobs import Jobs
+from aen.roles.server.leases import Progress
+from aen.store.sqlite import SqliteStore
+
+LEASE = 1.0  # seconds
+
+
+def jobs_on(store: SqliteStore) -> Jobs:
+    """Jobs with what they need of the domain."""
+    domain = cast(Any, SimpleNamespace(store=store))
+    domain.events = Events(domain)
+    return Jobs(domain, lease=LEASE)
+
+
+async def main(path: str) -> None:
+    async def work(job: Job, progress: Progress) -> None:
+        await progress(0.5, "half of it")
+        os.write(1, f"{job.id} {job.attempts}\n".encode())
+        await asyncio.Event().wait()
+
+    async with SqliteStore(path) as store:
+        jobs = jobs_on(store)
+        jobs.handle("k", work)
+        await jobs.run()
+
+
+if __name__ == "__main__":
+    asyncio.run(main(sys.argv[1]))
