@@ -129,10 +129,10 @@ class Served:
         assert user is not None
         return Actor(user)
 
-    async def node(self) -> None:
+    async def node(self, name: str = "n1") -> None:
         """A compute node is heard of, so that projects have a place to go. Nothing answers there."""
         report = NodeReported(
-            node="n1",
+            node=name,
             datacenter="main",
             roles=["compute"],
             version="0",

@@ -1,0 +1,349 @@
+"""Rights: every URL of the server's table, asked by everybody: {anonymous, stranger, viewer, member, ex-member, owner, admin}.
+
+A URL without a row fails: whoever adds one says here who may use it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from aen import names
+from aen.model import new_id
+from aen.model.job import Job, JobState
+from aen.model.session import Phase, Session
+from aen.roles.server.accounts import NewUser
+from aen.roles.server.permissions import Permission as P
+from aen.roles.server.projects import NewProject
+from aen.roles.server.urls import Url, table
+from tests.served import PASSWORD, ROOT, Client, Served, served
+
+ROLES = ("anonymous", "stranger", "viewer", "member", "ex", "owner", "admin")
+SIGNED_IN = frozenset(ROLES) - {"anonymous"}
+SEE = frozenset({"viewer", "member", "owner", "admin"})
+
+#: Permission → who may, about a private project of `owner`.
+MAY: dict[P, frozenset[str]] = {
+    P.ANYBODY: frozenset(ROLES),
+    P.SIGNED_IN: SIGNED_IN,
+    P.ACCOUNT: SIGNED_IN,
+    P.CREATE: SIGNED_IN,
+    P.VIEW: SEE,
+    P.RUN: frozenset({"member", "owner"}),
+    P.CONTROL: frozenset({"member", "owner", "admin"}),
+    P.EDIT: frozenset({"owner", "admin"}),
+    P.TEAM: frozenset({"owner", "admin"}),
+    P.OWN: frozenset({"owner", "admin"}),
+    P.ADMIN: frozenset({"admin"}),
+}
+OWN_OR_ADMIN = frozenset({"owner", "admin"})  # of what belongs to `owner`
+
+
+@dataclass(frozen=True)
+class Row:
+    """What is sent. `json` for the API, `form` for pages; `{…}` in values are filled like in paths.
+
+    `may`: who may, where the URL's permission is not the whole truth; `hidden`: for the others it does not exist.
+    """
+
+    json: Any = None
+    form: dict[str, str] | None = None
+    query: str = ""
+    may: frozenset[str] | None = None
+    hidden: bool = False
+    stream: bool = False
+    refused: frozenset[int] | None = None
+
+
+def form(**fields: str) -> Row:
+    return Row(form=fields)
+
+
+HIS = Row(may=OWN_OR_ADMIN, hidden=True)
+_PROJECT, _USER = "/api/v1/projects/{owner}/{name}", "/api/v1/users/{user}"
+_PAGE = "/{owner}/{project}"
+
+ROWS: dict[str, Row] = {
+    # ── API, people ──
+    "GET /api/v1/status": Row(),
+    "GET /api/v1/me": Row(),
+    "GET /api/v1/users": Row(),
+    "POST /api/v1/users": Row({"name": "{fresh}"}),
+    f"GET {_USER}": HIS,
+    f"PATCH {_USER}": Row({"company": "x"}, may=OWN_OR_ADMIN, hidden=True),
+    f"DELETE {_USER}": Row(),
+    f"PUT {_USER}/password": Row({"new": PASSWORD, "old": PASSWORD}, may=OWN_OR_ADMIN, hidden=True),
+    f"POST {_USER}/tokens": Row({}, may=OWN_OR_ADMIN, hidden=True),
+    f"GET {_USER}/logins": HIS,
+    f"POST {_USER}/sign-out": HIS,
+    f"GET {_USER}/activity": Row(may=OWN_OR_ADMIN),
+    "DELETE /api/v1/logins/{id}": HIS,
+    "GET /api/v1/security": Row(),
+    "GET /api/v1/invitations": Row(),
+    "POST /api/v1/invitations": Row({}),
+    "DELETE /api/v1/invitations/{id}": Row(),
+    "GET /api/v1/settings/registration": Row(),
+    "PUT /api/v1/settings/registration": Row({"open": False}),
+    # ── API, projects ──
+    "GET /api/v1/projects": Row(),
+    "POST /api/v1/projects": Row({"name": "{fresh}"}),
+    f"GET {_PROJECT}": Row(),
+    f"PATCH {_PROJECT}": Row({"summary": "x"}),
+    f"DELETE {_PROJECT}": Row(),
+    f"POST {_PROJECT}/rename": Row({"name": "{fresh}"}),
+    f"POST {_PROJECT}/transfer": Row({"user": "member"}),
+    f"PUT {_PROJECT}/star": Row(),
+    f"DELETE {_PROJECT}/star": Row(),
+    f"GET {_PROJECT}/team": Row(),
+    f"PUT {_PROJECT}/team/{{user}}": Row({}),
+    f"DELETE {_PROJECT}/team/{{user}}": Row(may=MAY[P.TEAM]),
+    f"POST {_PROJECT}/start": Row(),
+    f"POST {_PROJECT}/stop": Row(),
+    f"POST {_PROJECT}/reset": Row(),
+    f"GET {_PROJECT}/activity": Row(),
+    f"GET {_PROJECT}/sessions": Row(),
+    f"POST {_PROJECT}/sessions": Row({"app": "jupyterlab"}),
+    f"GET {_PROJECT}/events": Row(stream=True),
+    # ── API, sessions and the system ──
+    "GET /api/v1/sessions": Row(),
+    "GET /api/v1/sessions/{id}": Row(),
+    "DELETE /api/v1/sessions/{id}": Row(may=OWN_OR_ADMIN),
+    "GET /api/v1/sessions/{id}/log": Row(may=OWN_OR_ADMIN),
+    "GET /api/v1/sessions/{id}/events": Row(stream=True),
+    "GET /api/v1/events": Row(stream=True),
+    "GET /api/v1/apps": Row(),
+    "GET /api/v1/datacenters": Row(),
+    "GET /api/v1/nodes": Row(),
+    "DELETE /api/v1/nodes/{node}": Row(),
+    "GET /api/v1/jobs": Row(),
+    "GET /api/v1/jobs/{id}": Row(may=SEE),
+    "DELETE /api/v1/jobs/{id}": Row(may=OWN_OR_ADMIN),
+    "GET /api/v1/openapi.json": Row(),
+    "GET /gateway/enter": Row(query=f"?gateway=http%3A%2F%2F127.0.0.2%3A1&nonce={'a' * 64}&next=/x"),
+    # ── pages: coming in ──
+    "GET /setup": Row(),
+    "POST /setup": form(code="x", name="x", password="x"),
+    "GET /login": Row(),
+    "POST /login": form(name="{me}", password=PASSWORD),
+    "GET /logout": Row(),
+    "POST /logout": form(),
+    "GET /signup": Row(),
+    "POST /signup": Row(form={"name": "{fresh}", "password": PASSWORD}, may=frozenset()),
+    # ── pages: one's own ──
+    "GET /": Row(may=SIGNED_IN, refused=frozenset({303})),
+    "GET /account": Row(),
+    "POST /account": form(full_name="x"),
+    "POST /account/theme": form(theme="dark"),
+    "GET /account/password": Row(),
+    "POST /account/password": form(new=PASSWORD, old=PASSWORD),
+    "GET /account/logins": Row(),
+    "POST /account/logins/end": Row(form={"id": "{id}"}, may=OWN_OR_ADMIN, hidden=True),
+    "POST /account/logins/end-all": form(),
+    "GET /account/tokens": Row(),
+    "POST /account/tokens": form(title="x", days="1"),
+    "POST /account/tokens/end": Row(form={"id": "{id}"}, may=OWN_OR_ADMIN, hidden=True),
+    "GET /account/security": Row(),
+    "POST /account/markdown": form(text="x"),
+    "GET /people": Row(),
+    "GET /people/suggest": Row(query="?q=o"),
+    "GET /people/{name}": Row(),
+    # ── pages: projects ──
+    "GET /new": Row(),
+    "POST /new": form(name="{fresh}"),
+    f"GET {_PAGE}": Row(),
+    f"GET {_PAGE}/activity": Row(),
+    f"GET {_PAGE}/settings": Row(),
+    f"POST {_PAGE}/settings": form(summary="x", description="", tags=""),
+    f"GET {_PAGE}/settings/team": Row(),
+    f"POST {_PAGE}/settings/team": form(user="{user}", role="viewer"),
+    f"POST {_PAGE}/settings/team/remove": Row(form={"user": "{user}"}, may=MAY[P.TEAM]),
+    f"GET {_PAGE}/settings/admin": Row(),
+    f"POST {_PAGE}/settings/visibility": form(visibility="public"),
+    f"POST {_PAGE}/settings/rename": form(new_name="{fresh}"),
+    f"POST {_PAGE}/settings/transfer": form(user="member"),
+    f"POST {_PAGE}/settings/delete": form(typed="{project}"),
+    f"GET {_PAGE}/settings/info": Row(),
+    f"GET {_PAGE}/open/{{app}}": Row(),
+    f"POST {_PAGE}/open/{{app}}": form(),
+    f"POST {_PAGE}/start": form(),
+    f"POST {_PAGE}/stop": form(),
+    f"POST {_PAGE}/reset": form(),
+    f"POST {_PAGE}/star": form(on="1"),
+    f"POST {_PAGE}/sessions/{{id}}/stop": Row(form={}, may=OWN_OR_ADMIN),
+    # ── pages: administrators ──
+    "GET /admin": Row(),
+    "GET /admin/users": Row(),
+    "GET /admin/users/new": Row(),
+    "POST /admin/users/new": form(name="{fresh}"),
+    "GET /admin/users/{name}": Row(),
+    "POST /admin/users/{name}": form(full_name="x", email=""),
+    "POST /admin/users/{name}/password": form(new=PASSWORD),
+    "POST /admin/users/{name}/sign-out": form(),
+    "POST /admin/users/{name}/lock": form(),
+    "POST /admin/users/{name}/unlock": form(),
+    "POST /admin/users/{name}/remove": form(typed="{user}"),
+    "GET /admin/invitations": Row(),
+    "POST /admin/invitations": form(email="", days="7"),
+    "POST /admin/invitations/withdraw": form(id="{id}"),
+    "GET /admin/nodes": Row(),
+    "POST /admin/nodes/{node}/forget": form(),
+    "GET /admin/sessions": Row(),
+    "POST /admin/sessions/{id}/stop": form(),
+    "GET /admin/jobs": Row(),
+    "POST /admin/jobs/{id}/cancel": form(),
+    "GET /admin/security": Row(),
+    "GET /admin/settings": Row(),
+    "POST /admin/settings/registration": form(open=""),
+}
+
+
+def key(url: Url) -> str:
+    return f"{url.method} {url.path}"
+
+
+def test_every_url_has_a_row_and_every_row_a_url() -> None:
+    assert {key(url) for url in table()} == set(ROWS)
+
+
+def test_no_user_can_have_a_name_that_is_an_address() -> None:
+    firsts = {url.path.split("/")[1] for url in table()} | {"static"}
+    plain = {first for first in firsts if first and "{" not in first}
+    assert plain <= names.RESERVED_USERS
+
+
+class Ground:
+    """What is asked about: made anew for each question that changes something."""
+
+    def __init__(self, server: Served) -> None:
+        self.server = server
+        self.number = 0
+
+    async def fresh(self, url: Url, me: str) -> dict[str, str]:
+        """Values for the places in paths and bodies."""
+        self.number += 1
+        domain = self.server.domain
+        project = f"p{self.number}"
+        made = await domain.projects.create(await self.server.actor("owner"), NewProject(name=project))
+        for person in ("viewer", "member", "ex", "guest"):
+            role = "member" if person == "ex" else "viewer" if person == "guest" else person
+            await domain.team.set(ROOT, "owner", project, person, role)
+        await domain.team.remove(ROOT, "owner", project, "ex")
+        values = {"owner": "owner", "name": project, "project": project, "user": "guest", "me": me}
+        values |= {"fresh": f"fresh{self.number}", "app": "jupyterlab", "node": "gone", "id": ""}
+        if "/team" not in url.path:
+            values["user"] = "owner"
+        if url.path.startswith("/admin/users/{name}") or (url.method, url.path) == ("DELETE", _USER):
+            values["user"] = values["name"] = f"user{self.number}"
+            await domain.accounts.create(ROOT, NewUser(name=values["user"], password=PASSWORD))
+        if url.path == "/people/{name}":
+            values["name"] = "owner"
+        values["id"] = await self._id(url, made.id, project)
+        return values
+
+    async def _id(self, url: Url, project_id: str, project: str) -> str:
+        domain = self.server.domain
+        if "/sessions/" in url.path:
+            return await self._session(project_id, project)
+        if "/jobs/" in url.path:
+            job = Job(id=new_id(), kind="none", subject=f"owner/{project}", created_by="owner")
+            job.not_before, job.state = 2**50, JobState.QUEUED
+            await domain.store.insert("jobs", job.model_dump(mode="json"))
+            return job.id
+        if "invitations" in url.path:
+            await domain.accounts.invite(ROOT)
+            return (await domain.accounts.invitations(ROOT))[0][0].id
+        login, _ = await domain.accounts.new_token(ROOT, "owner")
+        return login.id
+
+    async def _session(self, project_id: str, project: str) -> str:
+        session = Session(
+            id=names.session_id(project_id, "owner", "jupyter"),
+            project=project_id,
+            slug=f"owner/{project}",
+            owner="owner",
+            name=project,
+            app_server="jupyter",
+            app="jupyterlab",
+            user="owner",
+            started_by="owner",
+            datacenter="main",
+            node="n1",
+            phase=Phase.RUNNING,
+        )
+        await self.server.domain.store.insert("sessions", session.model_dump(mode="json"))
+        return session.id
+
+
+def expected(url: Url, row: Row, role: str) -> set[int]:
+    """The statuses that are right for a role that may not; empty when it may."""
+    may = MAY[url.permission] if row.may is None else row.may
+    if role in may:
+        return set()
+    if row.refused is not None:
+        return set(row.refused)
+    if role == "anonymous" and url.permission is not P.ANYBODY:
+        return {401} if url.path.startswith("/api/") else {303}
+    about_project = "{owner}" in url.path or "/sessions/" in url.path or "/jobs/" in url.path
+    unseen = about_project and url.permission is not P.ADMIN and role in ("stranger", "ex")
+    return {404} if row.hidden or unseen else {403}
+
+
+async def ask(client: Client, url: Url, row: Row, values: dict[str, str]) -> tuple[int, str]:
+    path = url.path.format(**values) + row.query
+    if row.stream:
+        headers = dict(client.headers)
+        async with client.http.get(client.url + path, headers=headers, allow_redirects=False) as stream:
+            return stream.status, stream.headers.get("Location", "")
+    if row.form is not None:
+        data = {name: value.format(**values) for name, value in row.form.items()}
+        answer = await client.ask(url.method, path, data={"_": "", **data})
+    else:
+        filled = {k: v.format(**values) if isinstance(v, str) else v for k, v in (row.json or {}).items()}
+        answer = await client.ask(url.method, path, filled if row.json is not None else None)
+    return answer.status, answer.headers.get("Location", "")
+
+
+async def _unchanged(client: Client, role: str) -> bool:
+    me = await client.get("/api/v1/me")
+    if role == "anonymous":
+        return me.status == 401
+    return me.status == 200 and me.json["csrf"] == client.csrf
+
+
+def _name(role: str) -> str:
+    return {"admin": "ada", "anonymous": "guest"}.get(role, role)
+
+
+async def client_of(server: Served, role: str) -> Client:
+    if role == "anonymous":
+        return await server.nobody(origin=server.url, headers={"Accept": "text/html"})
+    return await server.browser(_name(role), admin=role == "admin")
+
+
+@pytest.mark.parametrize("role", ROLES)
+async def test_who_may(tmp_path: Path, role: str) -> None:
+    async with served(tmp_path) as server:
+        await server.node()
+        await server.node("gone")
+        for person in ("stranger", "viewer", "member", "ex", "owner", "guest"):
+            await server.person(person)
+        ground = Ground(server)
+        wrong: list[str] = []
+        client = await client_of(server, role)
+        for url in table():
+            server.domain.accounts.attempts = type(server.domain.accounts.attempts)(1000)
+            row = ROWS[key(url)]
+            if not await _unchanged(client, role):
+                client = await client_of(server, role)  # some of these sign in or out
+            status, location = await ask(client, url, row, await ground.fresh(url, _name(role)))
+            refused = expected(url, row, role)
+            led_to_login = location == "/login" or location.startswith("/login?next=")
+            led_to_login = led_to_login and url.path not in ("/logout", "/setup", "/login")
+            if refused and (status not in refused or (status == 303 and not led_to_login)):
+                wrong.append(f"{key(url)}: {status} {location}, not {refused}")
+            if not refused and (status in (401, 403, 404, 405, 415, 500) or led_to_login):
+                wrong.append(f"{key(url)}: {status} {location}, but {role} may")
+        assert not wrong, "\n".join(wrong)
