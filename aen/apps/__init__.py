@@ -31,7 +31,8 @@ class App:
 class Launch:
     """What an app server is told when it starts."""
 
-    user: str
+    user: str  # the person's name in AEN: what the gateway says
+    account: str  # the Linux account it runs as
     home: str
     project_dir: Path
     run_dir: str  # its socket goes here

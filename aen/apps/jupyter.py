@@ -82,12 +82,14 @@ def _options(launch: Launch, run_dir: str) -> list[str]:
         "ServerApp.sock": f"{run_dir}/s",
         "ServerApp.sock_mode": "0660",
         "ServerApp.open_browser": False,
+        "ServerApp.allow_root": True,  # under whom it runs is the launcher's business
         "ServerApp.allow_remote_access": True,
         "ServerApp.trust_xheaders": True,
         "ServerApp.allow_unauthenticated_access": False,
         "ServerApp.identity_provider_class": "aen_jupyter.identity.AenIdentityProvider",
         "ServerApp.authorizer_class": "aen_jupyter.identity.AenAuthorizer",
         "ServerApp.kernel_spec_manager_class": "aen_jupyter.kernels.ProjectKernels",
+        "ServerApp.kernel_manager_class": "aen_jupyter.kernels.ProjectKernelManager",
         "ServerApp.quit_button": False,
         "ServerApp.terminado_settings": json.dumps(terminal),
         # Loopback ports of kernels are open to everybody on the machine.

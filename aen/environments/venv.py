@@ -9,6 +9,7 @@ import os
 import secrets
 import shutil
 import stat
+import subprocess
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -121,6 +122,8 @@ class VenvBackend:
         site = next((staging / "lib").glob("python3.*/site-packages"))
         for package in self._additions.get(name, ()):
             shutil.copytree(package, site / package.name, ignore=shutil.ignore_patterns("__pycache__"))
+            compile_ours = [str(self.python(staging)), "-I", "-m", "compileall", "-q", str(site / package.name)]
+            subprocess.run(compile_ours, check=False, timeout=60)  # users can't write the result there later
         for folder, _, files in os.walk(staging):
             os.chmod(folder, 0o755)  # noqa: S103  everybody runs it
             for file in files:
@@ -163,7 +166,9 @@ async def _alone(lock: Path) -> AsyncIterator[None]:
 
 def _make_top(path: Path) -> None:
     try:
-        path.mkdir(parents=True, exist_ok=True)
+        if not path.is_dir():
+            path.mkdir(parents=True)
+            path.chmod(0o755)  # noqa: S103  everybody runs what is in it
         if not os.access(path, os.W_OK | os.X_OK):
             raise PermissionError(13, "it can't be written")
     except OSError as error:

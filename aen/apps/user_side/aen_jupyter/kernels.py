@@ -10,6 +10,7 @@ from typing import Any
 
 from jupyter_client.kernelspec import KernelSpec, KernelSpecManager, NoSuchKernel
 from jupyter_core.paths import jupyter_path
+from jupyter_server.services.kernels.kernelmanager import AsyncMappingKernelManager
 
 _DEFAULT = "default"
 _DEFAULT_KERNEL = "python3"  # what notebooks from elsewhere ask for
@@ -41,6 +42,15 @@ class ProjectKernels(KernelSpecManager):
         if version is None:
             raise NoSuchKernel(kernel_name)
         return _spec(path, version)
+
+
+class ProjectKernelManager(AsyncMappingKernelManager):
+    """Kernels that are asked for without a path start in the project, not in the folder of the server."""
+
+    async def start_kernel(self, *, kernel_id: Any = None, path: Any = None, **options: Any) -> str:
+        """See Jupyter's own."""
+        started: str = await super().start_kernel(kernel_id=kernel_id, path=path or "", **options)
+        return started
 
 
 def _environments() -> dict[str, Path]:

@@ -1,0 +1,154 @@
+"""Compute: holds projects and runs apps. Answers at `compute.<node>`, tells how it is doing every 2 s."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+import structlog
+
+from aen import __version__, apps, names, plugins
+from aen.apps.jupyter import USER_SIDE
+from aen.bus import Subscription
+from aen.errors import AenError, Unavailable
+from aen.messages import (
+    ApplyPermissions,
+    DeleteProject,
+    Done,
+    NodeReported,
+    PrepareProject,
+    ReadSessionLog,
+    RenameProject,
+    SessionReport,
+    StartSession,
+    StopSession,
+)
+from aen.model import now
+from aen.roles import Context, Role
+from aen.roles.compute.activity import Activity
+from aen.roles.compute.launching import Launching
+from aen.roles.compute.load import read_load
+from aen.roles.compute.projects import Projects
+from aen.roles.compute.records import Records
+from aen.roles.compute.roots import Roots
+from aen.roles.compute.sessions import Sessions
+
+log = structlog.get_logger(__name__)
+
+BEAT_SECONDS = 2.0
+_LEAST_DISK = 200 << 20  # bytes free below the project root; with less no app starts
+
+
+class Compute(Role):
+    """The compute role of this node."""
+
+    name = "compute"
+
+    def __init__(self, context: Context) -> None:
+        super().__init__(context)
+        config = context.config
+        if context.launcher is None:
+            raise Unavailable("A compute node needs a launcher, and this node has none.")
+        self.launcher = context.launcher
+        self.node = names.node(config.compute.name)
+        backend = plugins.load("aen.environments", config.environments.backend)
+        self.roots = Roots(backend(config, {"apps": [USER_SIDE]}))
+        self.projects = Projects(config, self.node, context.bus, self.launcher, self.roots)
+        launching = Launching(config, self.launcher, self.roots, Records(config.data_dir))
+        self.sessions = Sessions(config, self.node, context.bus, self.launcher, self.projects, launching)
+        self.sessions.servers = apps.servers(config)
+        self.activity = Activity(config, self.launcher, self.sessions, launching)
+        self._started = now()
+        self._draining = False
+        self._subscriptions: list[Subscription] = []
+
+    async def open(self) -> None:
+        """Find the sessions again, answer, and begin to build what is missing."""
+        self._stack.push_async_callback(self._leave)
+        await self.sessions.adopt()
+        address, respond = names.address("compute", self.node), self.context.bus.respond
+        self._subscriptions = [
+            respond(address, StartSession, self._start),
+            respond(address, StopSession, self.sessions.stop),
+            respond(address, ReadSessionLog, self.sessions.read_log),
+            respond(address, PrepareProject, self.projects.prepare),
+            respond(address, ApplyPermissions, self.projects.apply),
+            respond(address, RenameProject, self._rename),
+            respond(address, DeleteProject, self._delete),
+        ]
+        self.spawn(self.roots.ensure_for_life(), "environments")
+        self.spawn(self._beat_for_life(), "heartbeat")
+        self.spawn(self.activity.ask_for_life(), "activity")
+
+    async def drain(self) -> None:
+        """Start nothing new. Apps go on: the next AEN finds them."""
+        self._draining = True
+
+    def health(self) -> dict[str, Any]:
+        """Whether apps can start, and how many run."""
+        found = super().health()
+        if not self.roots.ready:
+            found["status"] = "degraded"
+        return found | {
+            "node": self.node,
+            "environments": "ready" if self.roots.ready else self.roots.message,
+            "sessions": len(self.sessions.running()),
+        }
+
+    # ── commands ────────────────────────────────────────────────────────────────────────────────────
+
+    async def _start(self, command: StartSession) -> SessionReport:
+        if self._draining:
+            raise Unavailable("This node is being stopped. Try again in a moment.", retry_after=5)
+        free = read_load(self.context.config.compute.project_root).disk_free
+        if free < _LEAST_DISK:
+            raise Unavailable(
+                f"The disk of the projects on {self.node} is full ({free >> 20} MB free): remove what is not needed."
+            )
+        return await self.sessions.start(command)
+
+    async def _rename(self, command: RenameProject) -> Done:
+        await self.sessions.stop_project(command.project.id, "the project was renamed")
+        return await self.projects.rename(command)
+
+    async def _delete(self, command: DeleteProject) -> Done:
+        await self.sessions.stop_project(command.project.id, "the project was deleted")
+        return await self.projects.delete(command)
+
+    # ── heartbeat ───────────────────────────────────────────────────────────────────────────────────
+
+    async def _beat_for_life(self) -> None:
+        while True:
+            try:
+                await self.beat()
+            except AenError as error:
+                log.warning("heartbeat not sent", reason=error.message)
+            await asyncio.sleep(BEAT_SECONDS)
+
+    async def beat(self) -> None:
+        """Tell everybody who this is, how busy, and which sessions it really has."""
+        config = self.context.config
+        event = NodeReported(
+            node=self.node,
+            datacenter=config.gateway.datacenter,
+            roles=list(self.context.roles),
+            version=__version__,
+            load=read_load(config.compute.project_root),
+            isolated=self.launcher.isolated,
+            ready=self.roots.ready and not self._draining,
+            message=self.roots.message,
+            progress=self.roots.progress,
+            sessions=self.sessions.reports(),
+            started=self._started,
+        )
+        await self.context.bus.publish(event)
+
+    async def _leave(self) -> None:
+        """Hear no more, and let go of everything under way: nothing that runs is ended."""
+        for subscription in self._subscriptions:
+            subscription.cancel()
+        tasks = list(self.projects.open_work)
+        for task in tasks:
+            task.cancel()
+        if tasks:
+            await asyncio.wait(tasks)

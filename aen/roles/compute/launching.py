@@ -1,0 +1,131 @@
+"""Launching: the last step of a start. The app server's process, and waiting until it answers."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import secrets
+import signal
+import time
+from contextlib import suppress
+from dataclasses import asdict
+from pathlib import Path
+
+from aen.apps import AppServer, Launch
+from aen.config import Config
+from aen.errors import AenError, Unavailable
+from aen.launchers import Account, AppSpec, Launcher, Process
+from aen.roles.compute.asking import Asker
+from aen.roles.compute.records import Record, Records
+from aen.roles.compute.roots import Roots
+from aen.roles.compute.steps import DEFAULT
+from aen.roles.compute.tracker import Note
+
+_LOOK_SECONDS = 0.05  # between two looks at whether it answers
+_TAIL_LINES, _TAIL_CHARACTERS = 60, 4000
+
+
+class Launching:
+    """Starts app servers. What a launch needs to be taken up again is recorded before the process starts."""
+
+    def __init__(self, config: Config, launcher: Launcher, roots: Roots, records: Records) -> None:
+        self._config, self._launcher, self._roots, self._records = config, launcher, roots, records
+
+    async def launch(self, record: Record, server: AppServer, account: Account, note: Note) -> None:
+        """Start the app server and wait until it answers. On failure nothing is left running."""
+        apps = await self._roots.get("apps", note)
+        note("")
+        if not _is_there(record.run_dir):
+            record.run_dir = await self._launcher.make_run_dir(record.session, record.user)
+            record.secret = secrets.token_urlsafe(32)
+        command = server.command(self._launch(record, account, apps.python))
+        record.upstream, record.uid = command.upstream, account.uid
+        self._records.save(record)
+        kind, _, place = command.upstream.partition(":")
+        spec = AppSpec(
+            session=record.session,
+            generation=record.generation,
+            user=record.user,
+            owner=record.project.owner,
+            project=record.project.name,
+            argv=command.argv,
+            environ=command.environ,
+            cwd=command.cwd,
+            socket=place if kind == "unix" else "",
+            limits=command.limits,
+        )
+        # Not to be cut off in the middle: a process of which nobody knows would be left.
+        starting = asyncio.ensure_future(self._launcher.start(spec))
+        try:
+            process = await asyncio.shield(starting)
+            record.process = asdict(process)
+            self._records.save(record)
+            await self._until_it_answers(record, process, command.ready)
+        except BaseException:
+            await asyncio.shield(self._undo(record, starting))
+            raise
+
+    def launch_of(self, record: Record, account: Account) -> Launch:
+        """What the app server was told when it started (for asking it later)."""
+        return self._launch(record, account, Path(os.devnull))
+
+    async def tail(self, session: str) -> str:
+        """The end of the log for a page; empty when it can't be read."""
+        try:
+            return (await self._launcher.log_tail(session, _TAIL_LINES))[-_TAIL_CHARACTERS:]
+        except AenError:
+            return ""
+
+    def _launch(self, record: Record, account: Account, apps_python: Path) -> Launch:
+        project_dir = self._config.compute.project_root / record.project.owner / record.project.name
+        return Launch(
+            user="*" if record.shared else record.user,
+            account=account.user,
+            home=account.home,
+            project_dir=project_dir,
+            run_dir=record.run_dir,
+            prefix=record.prefix,
+            secret=record.secret,
+            apps_python=apps_python,
+            environment=project_dir / "envs" / DEFAULT,
+            gateway_origin=self._config.gateway.url,
+        )
+
+    async def _until_it_answers(self, record: Record, process: Process, ready: str) -> None:
+        asker, exited = Asker(record), self._launcher.exited(process)
+        deadline = time.monotonic() + self._config.compute.ready_seconds
+        by_socket, granted = record.upstream.startswith("unix:"), False
+        while True:
+            granted = granted or not by_socket or await self._launcher.grant_socket(process)
+            if granted and await asker.answers(ready):
+                return
+            if exited.done():
+                raise Unavailable(f"The app {how_it_ended(exited.result())} before it answered. Its log tells more.")
+            if time.monotonic() > deadline:
+                seconds = self._config.compute.ready_seconds
+                raise Unavailable(
+                    f"The app did not answer within {seconds:g} s (compute.ready_seconds). Its log tells more."
+                )
+            await asyncio.wait([exited], timeout=_LOOK_SECONDS)
+
+    async def _undo(self, record: Record, starting: asyncio.Future[Process]) -> None:
+        with suppress(AenError):  # when it never started, the error that led here says why
+            await self._launcher.stop(await starting, self._config.compute.stop_seconds)
+        record.process = None
+
+
+def _is_there(run_dir: str) -> bool:
+    return bool(run_dir) and os.path.isdir(run_dir)
+
+
+def how_it_ended(code: int | None) -> str:
+    """An exit code as words, to follow "The app"."""
+    if code is None or code == 0:
+        return "ended"
+    if code > 0:
+        return f"ended with exit code {code}"
+    try:
+        name = signal.Signals(-code).name
+    except ValueError:
+        name = str(-code)
+    return f"was ended by signal {name}" + (" (out of memory?)" if code == -signal.SIGKILL else "")

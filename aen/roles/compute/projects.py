@@ -1,0 +1,203 @@
+"""Projects on this node: prepared, brought in line with their team, renamed, deleted. One lock for each."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import defaultdict
+from collections.abc import Callable
+
+import structlog
+
+from aen.bus import Bus
+from aen.config import Config
+from aen.errors import AenError, Internal, NotFound
+from aen.launchers import Launcher
+from aen.messages import (
+    ApplyPermissions,
+    DeleteProject,
+    Done,
+    PermissionsReport,
+    PrepareProject,
+    ProjectReported,
+    ProjectSpec,
+    RenameProject,
+)
+from aen.model.project import ProjectState
+from aen.roles.compute.roots import Roots
+from aen.roles.compute.steps import STEPS, Start, ensure_team, project_ref, walk
+from aen.roles.compute.tracker import Tracker
+
+log = structlog.get_logger(__name__)
+
+
+class Projects:
+    """What a node does with projects. `open_work` are tasks that end with the role."""
+
+    def __init__(self, config: Config, node: str, bus: Bus, launcher: Launcher, roots: Roots) -> None:
+        self._config, self._node, self._bus = config, node, bus
+        self._launcher, self._roots = launcher, roots
+        self._locks: dict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
+        self._latest: dict[str, ProjectSpec] = {}  # a start that waits must not bring back an older team
+        self._preparing: dict[str, Preparation] = {}
+        self.open_work: set[asyncio.Task[None]] = set()
+
+    async def ready(self, spec: ProjectSpec, user: str, tracker: Tracker) -> Start:
+        """Run the steps before the app. The error of the step that fails is raised."""
+        self.heard(spec)
+        start = Start(spec, user, self._launcher, self._roots, str(self._config.compute.skeleton))
+        async with self._locks[spec.id]:
+            for name, step in STEPS:
+                start.spec = self._latest[spec.id]
+                async with tracker.step(name) as note:
+                    await step(start, note)
+        return start
+
+    def heard(self, spec: ProjectSpec) -> None:
+        """Remember the team as the server told of it last."""
+        self._latest[spec.id] = spec
+
+    # ── commands ────────────────────────────────────────────────────────────────────────────────────
+
+    async def prepare(self, command: PrepareProject) -> Done:
+        """Begin to prepare (or say again how it is going): events follow."""
+        spec = command.project
+        self.heard(spec)
+        known = self._preparing.get(spec.id)
+        if known is not None:
+            await known.tell()
+            return Done()
+        preparation = Preparation(self._node, self._bus, spec)
+        self._preparing[spec.id] = preparation
+        self.work(self._prepare(preparation), f"prepare {spec.id}")
+        return Done()
+
+    async def apply(self, command: ApplyPermissions) -> PermissionsReport:
+        """The directory itself before this is answered; with ex-members, or to repair, the whole tree."""
+        spec = command.project
+        self.heard(spec)
+        ref = project_ref(spec)
+        try:
+            await ensure_team(self._launcher, spec, lambda _: None)
+            for user in ref.former:
+                await self._launcher.end_user(user, ref)
+            report = await self._launcher.apply_permissions(ref, top_only=True)
+            if command.repair or spec.former:
+                async with self._locks[spec.id]:
+                    report = await walk(self._launcher, project_ref(self._latest[spec.id]), lambda _: None)
+            else:
+                self.work(self._walk(spec), f"permissions {spec.id}")
+        except NotFound as error:
+            return PermissionsReport(notes=[error.message])  # never started here: there is nothing to be in line
+        return PermissionsReport(**{**vars(report), "notes": list(report.notes)[:50]})
+
+    async def rename(self, command: RenameProject) -> Done:
+        """Move the directory. Fine when that was done, or there is none yet."""
+        spec = command.project
+        async with self._locks[spec.id]:
+            try:
+                await self._launcher.rename_project(project_ref(spec), command.new_name)
+            except NotFound:
+                log.info("a project without a directory was renamed", project=f"{spec.owner}/{spec.name}")
+        self._latest.pop(spec.id, None)
+        return Done()
+
+    async def delete(self, command: DeleteProject) -> Done:
+        """Remove the directory and all in it."""
+        spec = command.project
+        preparation = self._preparing.get(spec.id)
+        if preparation is not None and preparation.task is not None:
+            preparation.task.cancel()
+            await asyncio.wait([preparation.task])
+        async with self._locks[spec.id]:
+            for member in spec.team:
+                await self._end_processes(member.user, spec)
+            await self._launcher.delete_project(project_ref(spec))
+        self._latest.pop(spec.id, None)
+        self._locks.pop(spec.id, None)
+        return Done()
+
+    # ── how ─────────────────────────────────────────────────────────────────────────────────────────
+
+    def work(self, work: object, name: str) -> asyncio.Task[None]:
+        """Run something that nobody waits for; what it raises is logged."""
+        task: asyncio.Task[None] = asyncio.create_task(work, name=f"compute:{name}")  # type: ignore[arg-type]
+        self.open_work.add(task)
+        task.add_done_callback(self._worked)
+        return task
+
+    def _worked(self, task: asyncio.Task[None]) -> None:
+        self.open_work.discard(task)
+        if not task.cancelled() and (error := task.exception()):
+            log.error("work in the background failed", task=task.get_name(), exc_info=error)
+
+    async def _prepare(self, preparation: Preparation) -> None:
+        spec = preparation.spec
+        preparation.task = asyncio.current_task()
+        try:
+            await self.ready(spec, spec.owner, preparation.tracker)
+            await preparation.end(ProjectState.RUNNING, "")
+        except AenError as error:
+            await preparation.end(ProjectState.PROBLEM, error.message)
+        except Exception as error:
+            fault = Internal(f"The project could not be prepared ({type(error).__name__}). See the log of the node.")
+            log.exception("a project could not be prepared", project=spec.id, id=fault.id)
+            await preparation.end(ProjectState.PROBLEM, f"{fault.message} [{fault.id}]")
+        finally:
+            self._preparing.pop(spec.id, None)
+
+    async def _walk(self, spec: ProjectSpec) -> None:
+        async with self._locks[spec.id]:
+            try:
+                await walk(self._launcher, project_ref(self._latest.get(spec.id, spec)), lambda _: None)
+            except AenError as error:
+                log.warning("permissions were not applied to all files", project=spec.id, reason=error.message)
+
+    async def _end_processes(self, user: str, spec: ProjectSpec) -> None:
+        try:
+            await self._launcher.end_user(user, project_ref(spec))
+        except AenError as error:  # no account: no processes
+            log.debug("nothing to end", user=user, reason=error.message)
+
+
+class Preparation:
+    """One project being prepared without an app, told by ProjectReported."""
+
+    def __init__(self, node: str, bus: Bus, spec: ProjectSpec) -> None:
+        self.spec = spec
+        self.task: asyncio.Task[None] | None = None
+        self._node, self._bus = node, bus
+        self._state, self._reason = ProjectState.STARTING, ""
+        self.tracker = Tracker([name for name, _ in STEPS], self.tell, thinned(self.tell))
+
+    async def tell(self) -> None:
+        """Say how far it is."""
+        event = ProjectReported(
+            node=self._node,
+            project=self.spec.id,
+            state=self._state,
+            reason=self._reason,
+            steps=[step.model_copy() for step in self.tracker.steps],
+        )
+        await self._bus.publish(event)
+
+    async def end(self, state: ProjectState, reason: str) -> None:
+        """Say how it ended."""
+        self._state, self._reason = state, reason
+        await self.tell()
+
+
+def thinned(tell: Callable[[], object], seconds: float = 0.25) -> Callable[[], None]:
+    """A function that calls `tell` soon, however often it is called itself."""
+    pending: set[asyncio.Task[None]] = set()
+
+    async def later() -> None:
+        await asyncio.sleep(seconds)
+        await tell()  # type: ignore[misc]
+
+    def soon() -> None:
+        if not pending:
+            task = asyncio.create_task(later(), name="compute:report")
+            pending.add(task)
+            task.add_done_callback(pending.discard)
+
+    return soon

@@ -1,0 +1,101 @@
+"""The steps of a project's start, in order. Each is idempotent: a start that was cut off is simply started again."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+
+import structlog
+
+from aen.errors import AenError
+from aen.launchers import Account, Launcher, ProjectRef, WalkReport
+from aen.messages import ProjectSpec
+from aen.roles.compute.roots import Roots
+from aen.roles.compute.tracker import Note
+
+log = structlog.get_logger(__name__)
+
+DEFAULT = "default"  # the environment that every project has
+
+
+@dataclass
+class Start:
+    """What the steps of one start share."""
+
+    spec: ProjectSpec
+    user: str  # whose account is needed besides the owner's
+    launcher: Launcher
+    roots: Roots
+    skeleton: str
+    account: Account | None = None  # the user's
+
+    @property
+    def ref(self) -> ProjectRef:
+        """The project as the launcher needs it."""
+        return project_ref(self.spec)
+
+
+def project_ref(spec: ProjectSpec) -> ProjectRef:
+    """A project as the launcher needs it."""
+    team = {member.user: member.role.value for member in spec.team}
+    return ProjectRef(spec.owner, spec.name, team, tuple(spec.former))
+
+
+async def account(start: Start, note: Note) -> None:
+    """Linux accounts: the owner's and the user's must be there; those of the rest of the team come as they can."""
+    await start.launcher.ensure_account(start.spec.owner)
+    start.account = await start.launcher.ensure_account(start.user)
+    await ensure_team(start.launcher, start.spec, note)
+
+
+async def ensure_team(launcher: Launcher, spec: ProjectSpec, note: Note) -> None:
+    """Accounts of the team, so that it gets its rights; one that can't be made holds up nobody else."""
+    for member in spec.team:
+        try:
+            await launcher.ensure_account(member.user)
+        except AenError as error:
+            note(f"{member.user} gets no access on this node: {error.message}")
+            log.warning("no account for a team member", user=member.user, reason=error.message)
+
+
+async def directory(start: Start, note: Note) -> None:
+    """The project's directory, from the skeleton."""
+    if await start.launcher.prepare_project(start.ref, start.skeleton):
+        note("made from the skeleton")
+
+
+async def environment(start: Start, note: Note) -> None:
+    """`envs/default`, a clone of the root environment, which may still have to be built."""
+    root = await start.roots.get("root", note)
+    await start.roots.get("apps", note)
+    note("")
+    if await start.launcher.publish_environment(start.ref, DEFAULT, str(root.path)):
+        note("made from the root environment")
+
+
+async def permissions(start: Start, note: Note) -> None:
+    """Every file in line with the team: the directory itself first, so that access is right at once."""
+    await walk(start.launcher, start.ref, note)
+
+
+async def walk(launcher: Launcher, ref: ProjectRef, note: Note) -> WalkReport:
+    """End ex-members' processes, then the directory itself, then the rest."""
+    for user in ref.former:
+        await launcher.end_user(user, ref)
+    await launcher.apply_permissions(ref, top_only=True)
+
+    def told(looked_at: int, changed: int) -> None:
+        note(f"{looked_at:,} files looked at, {changed:,} changed")
+
+    report = await launcher.apply_permissions(ref, progress=told)
+    note(f"{report.changed:,} of {report.looked_at:,} files changed" if report.changed else "")
+    return report
+
+
+#: In order; the app follows (sessions.py), for those who start one.
+STEPS: tuple[tuple[str, Callable[[Start, Note], Awaitable[None]]], ...] = (
+    ("account", account),
+    ("directory", directory),
+    ("environment", environment),
+    ("permissions", permissions),
+)
