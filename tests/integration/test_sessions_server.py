@@ -316,6 +316,31 @@ async def test_a_late_report_changes_nothing(server: Box, alice: Actor) -> None:
     assert (await server.domain.sessions.get(alice, session.id)).phase is P.RUNNING
 
 
+@pytest.mark.parametrize("late", [P.QUEUED, P.STARTING, P.RUNNING, P.STOPPING, P.STOPPED, P.PROBLEM])
+async def test_what_is_over_stays_over(server: Box, alice: Actor, late: Phase) -> None:
+    session = await opened(server, alice)
+    running = await phase(server, session.id, P.RUNNING)
+    report = server.node.sessions[session.id].model_copy(update={"phase": late, "reason": "late"})
+    await server.domain.sessions.stop(alice, session.id)
+    stopped = await phase(server, session.id, P.STOPPED)
+    assert stopped.generation == running.generation
+    after = await server.domain.sessions.reports.apply("n1", report)
+    assert after is not None
+    assert (after.phase, after.reason) == (P.STOPPED, "stopped by alice")
+    assert await routes(server) == []
+
+
+async def test_a_stop_is_a_stop_however_the_process_ends(server: Box, alice: Actor) -> None:
+    session = await opened(server, alice)
+    await phase(server, session.id, P.RUNNING)
+    killed = server.node.sessions[session.id].model_copy(update={"phase": P.PROBLEM, "reason": "exit code 137"})
+    server.node.deaf_to = {StopSession}
+    await server.domain.sessions.stop(alice, session.id)
+    after = await server.domain.sessions.reports.apply("n1", killed)
+    assert after is not None
+    assert (after.phase, after.reason) == (P.STOPPED, "stopped by alice")
+
+
 async def test_a_session_that_vanished_is_lost_and_can_be_opened_again(
     server: Box, alice: Actor, monkeypatch: pytest.MonkeyPatch
 ) -> None:

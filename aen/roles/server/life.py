@@ -109,21 +109,21 @@ class Life(Part):
         """A session entered another phase: the project goes along."""
         placed = _directory_done(session.steps)
         if session.phase is Phase.RUNNING:
-            await self.arrived(session.project)
+            await self.arrived(session.project, session.node)
         elif session.phase in (Phase.PROBLEM, Phase.LOST, Phase.STOPPED):
             await self._session_ended(session, placed)
         elif placed:
-            await self._placed(session.project)
+            await self._placed(session.project, session.node)
 
     def steps(self, id: str) -> list[Step]:
         """The steps of a preparation that is under way, as far as heard; for the project's page."""
         return self._steps.get(id, [])
 
-    async def arrived(self, id: str) -> None:
+    async def arrived(self, id: str, node: str) -> None:
         """The project is prepared: RUNNING, if that is what it was getting at."""
 
         def edit(project: Project) -> None:
-            project.placed = True
+            project.placed, project.node = True, project.node or node
             if project.state is S.STARTING:
                 project.move(S.RUNNING)
 
@@ -166,11 +166,11 @@ class Life(Part):
         data = {"project": project.slug, "state": event.state, "steps": steps, "reason": event.reason}
         self.domain.events.publish(f"project:{project.id}", "steps", data)
         if event.state is S.RUNNING:
-            await self.arrived(project.id)
+            await self.arrived(project.id, event.node)
         elif event.state is S.PROBLEM:
             await self.failed(project.id, event.reason, event.log_tail, _directory_done(event.steps))
         elif _directory_done(event.steps) and not project.placed:
-            await self._placed(project.id)
+            await self._placed(project.id, event.node)
 
     async def _session_ended(self, session: Session, placed: bool) -> None:
         if await self.domain.sessions.live_of(session.project):
@@ -188,9 +188,9 @@ class Life(Part):
 
         await self._edit_if_there(session.project, edit)
 
-    async def _placed(self, id: str) -> None:
+    async def _placed(self, id: str, node: str) -> None:
         def edit(project: Project) -> None:
-            project.placed = True
+            project.placed, project.node = True, project.node or node
 
         await self._edit_if_there(id, edit)
 

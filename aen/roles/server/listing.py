@@ -35,7 +35,7 @@ class Listing(Part):
 
     async def tags(self, actor: Actor, limit: int) -> tuple[tuple[str, int], ...]:
         """The most used tags of what the actor may see."""
-        projects, _ = await self._merged(_streams(actor, "all"), lambda project: may_see(actor, project), 500, None)
+        projects, _ = await self._merged(_streams(actor, "all"), lambda project: may_see(actor, project), 200, None)
         return tuple(Counter(tag for project in projects for tag in project.tags).most_common(limit))
 
     async def _found(self, actor: Actor, search: str) -> list[Project]:

@@ -75,7 +75,9 @@ class Nodes(Part):
 
     def isolated(self) -> bool:
         """Whether every compute node runs apps as each person's own account (False: evaluation mode)."""
-        return all(node.isolated for node in self._nodes.values() if "compute" in node.roles)
+        compute = [node for node in self._nodes.values() if "compute" in node.roles]
+        heard = [node for node in compute if self.up(node.id)]
+        return all(node.isolated for node in heard or compute)
 
     async def forget(self, name: str) -> None:
         """Drop the record of a node that is gone. NotFound, or Conflict while it is heard of."""

@@ -82,7 +82,7 @@ class Projects(Part):
         return await self.listing.page(actor, scope, tag, search, max(1, min(limit, 200)), cursor)
 
     async def tags(self, actor: Actor, limit: int = 30) -> tuple[tuple[str, int], ...]:
-        """The tags of what the actor may see (of the 500 projects changed last), most used first."""
+        """The tags of what the actor may see (of the 200 projects changed last), most used first."""
         check(actor, Permission.SIGNED_IN)
         return await self.listing.tags(actor, limit)
 

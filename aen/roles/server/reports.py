@@ -170,7 +170,7 @@ class Reports(Part):
         if session.phase is Phase.STOPPING and report.phase in _AT_NODE:
             if self._time_to_ask(session):
                 self.domain.sessions.dispatch.end_soon(session, session.reason)
-        elif report.phase is not session.phase and report.phase in PHASE_MOVES[session.phase]:
+        elif report.phase is not session.phase and _follows(session.phase, report.phase):
             await self.apply(session.node, report)
         elif report.activity - session.activity > _ACTIVITY_MS:
             await self.domain.sessions.dispatch.edit(session, lambda session: _take(session, report))
@@ -215,13 +215,23 @@ class Reports(Part):
         return found
 
 
+def _follows(known: Phase, reported: Phase) -> bool:
+    """Whether a report may bring a session from one phase to another. What is over stays over, unless it was only lost."""
+    if known in (Phase.STOPPED, Phase.PROBLEM) or reported in (Phase.QUEUED, Phase.LOST):
+        return False
+    return reported in PHASE_MOVES[known]
+
+
 def _take(session: Session, report: SessionReport) -> None:
     """What a report changes in the record. A phase that may not follow (a late report) changes nothing."""
     if report.phase is not session.phase:
-        if report.phase not in PHASE_MOVES[session.phase]:
+        if not _follows(session.phase, report.phase):
             return
-        session.move(report.phase, report.reason)
-    elif session.phase is not Phase.STOPPING:
+        if session.phase is Phase.STOPPING:  # however it ended: that was asked for, and why stands there already
+            session.move(Phase.STOPPED, session.reason)
+        else:
+            session.move(report.phase, report.reason)
+    elif session.phase in (Phase.QUEUED, Phase.STARTING, Phase.RUNNING):
         session.reason = report.reason
     session.steps = report.steps or session.steps
     session.log_tail = report.log_tail[-_TAIL:] or session.log_tail
