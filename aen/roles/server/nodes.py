@@ -14,6 +14,7 @@ from aen.errors import Conflict, NotFound, Unavailable
 from aen.messages import NodeReported
 from aen.model import now
 from aen.model.node import DataCenter, NodeRecord
+from aen.model.session import LIVE
 from aen.roles.server.background import held
 from aen.roles.server.changes import every, put
 from aen.roles.server.domain import Part
@@ -155,7 +156,7 @@ class Nodes(Part):
         before = self._nodes.get(event.node)
         record = NodeRecord(
             id=event.node,
-            sessions=len(event.sessions),
+            sessions=sum(report.phase in LIVE for report in event.sessions),
             **event.model_dump(include={*NodeRecord.model_fields} - {"id", "rev", "sessions", "last_seen"}),
         )
         self._nodes[event.node] = record

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
-
 from aen import names
 from aen.errors import Conflict, Denied, Invalid, NotFound
 from aen.messages import ApplyPermissions
@@ -23,7 +21,7 @@ from aen.store import Duplicate, Query
 
 MOST = 200  # people in one team
 RUNNERS = frozenset({Role.MEMBER, Role.MAINTAINER, Role.OWNER})  # who may have sessions
-_WALK_SECONDS = 60.0
+_WALK_SECONDS = 600.0  # the directory itself is done in moments; a big tree takes its time
 
 
 class Team(Part):
@@ -152,15 +150,13 @@ class Team(Part):
         return project
 
     async def _apply(self, job: Job, _: Progress) -> None:
-        """The job: former members' sessions end, the node applies the team as it is now, then nothing is due any more."""
+        """The job: the node applies the team as it is now, then nothing is due any more."""
         project = await self.domain.projects.by_id(str(job.payload["project"]))
         if project is None or PERMISSIONS not in project.pending or project.state is ProjectState.DELETING:
             return
         for user in project.former:  # once more: the change may have been cut off before it had closed the door
             await self._end_access(project, user, f"{user} left the team")
-        ending = [one for one in await self.domain.sessions.live_of(project.id) if one.user in project.former]
-        await asyncio.gather(*(self.domain.sessions.dispatch.end(one, "left the team") for one in ending))
-        if project.node:
+        if project.node:  # which ends former members' processes itself, before it takes their rights away
             command = ApplyPermissions(project=self.domain.projects.spec(project))
             await ask(self.bus, names.address("compute", project.node), command, _WALK_SECONDS)
         applied = project
