@@ -10,7 +10,8 @@ import errno
 import os
 import stat
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 from aen.acl.permissions import Grants, Kind, Rule, rules
@@ -75,7 +76,8 @@ class Walk:
         self._device = os.fstat(fd).st_dev
         self._directory(fd, "", public=False)
         if not top_only:
-            self._inside(fd, "", 1, public=False)
+            with _way_back():
+                self._inside(fd, "", 1, public=False)
         self.report.seconds = time.monotonic() - began
         return self.report
 
@@ -84,6 +86,9 @@ class Walk:
     def _inside(self, fd: int, place: str, depth: int, *, public: bool) -> None:
         deeper: list[str] = []
         plain, program = self._rules[Kind.FILE, public], self._rules[Kind.PROGRAM, public]
+        os.fchdir(
+            fd
+        )  # attributes are read by bare names, twice as fast as through /proc; files come before directories
         with os.scandir(fd) as found:
             for entry in found:
                 try:
@@ -116,6 +121,8 @@ class Walk:
                 return
             self._directory(fd, here, public=public)
             self._inside(fd, here, depth + 1, public=public)
+        except OSError as error:
+            self._failed(error, here)
         finally:
             os.close(fd)
 
@@ -162,7 +169,7 @@ class Walk:
             return
         settled = status.st_uid in self._writers and status.st_gid == self._task.grants.owner_gid
         try:
-            if (settled or not self._task.may_chown) and _has(f"/proc/self/fd/{parent}/{name}", status, rule):
+            if (settled or not self._task.may_chown) and _has(name, status, rule):
                 return
             fd = os.open(name, O_PINNED, dir_fd=parent)
         except OSError as error:
@@ -188,9 +195,9 @@ class Walk:
             return
         rule = self._rules[Kind.PROGRAM if status.st_mode & 0o100 else Kind.FILE, public]
         target = f"/proc/self/fd/{fd}"
-        changed = self._own(target, status)
-        changed |= _bring(target, status, rule)
-        self.report.changed += changed
+        self._own(target, status)
+        os.setxattr(target, ACCESS, rule.access)  # we are here because a look found something else
+        self.report.changed += 1
 
     # ── keeping count ───────────────────────────────────────────────────────────────────────────────
 
@@ -212,7 +219,18 @@ class Walk:
         self._skip(f"{_shown(place)} was left as it is: {error.strerror}.")
 
 
-def _bring(target: int | str, status: os.stat_result, rule: Rule) -> bool:
+@contextmanager
+def _way_back() -> Iterator[None]:
+    """Leave the process where it was: the walk changes its directory."""
+    before = os.open(".", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        yield
+    finally:
+        os.fchdir(before)
+        os.close(before)
+
+
+def _bring(target: int, status: os.stat_result, rule: Rule) -> bool:
     """Give an inode its access ACL; whether that changed it."""
     if rule.minimal:
         if _attribute(target, ACCESS) is None and stat.S_IMODE(status.st_mode) & 0o777 == rule.mode:
@@ -223,10 +241,10 @@ def _bring(target: int | str, status: os.stat_result, rule: Rule) -> bool:
     return True
 
 
-def _has(path: str, status: os.stat_result, rule: Rule) -> bool:
-    """Whether the inode at `path` (a name in a held directory) has its rule already. A symlink is not followed."""
+def _has(name: str, status: os.stat_result, rule: Rule) -> bool:
+    """Whether what has this name in the current directory has its rule already. A symlink is not followed."""
     try:
-        return os.getxattr(path, ACCESS, follow_symlinks=False) == rule.access
+        return os.getxattr(name, ACCESS, follow_symlinks=False) == rule.access
     except OSError as error:
         if error.errno in NO_ACL:
             return False  # perhaps a symlink by now: what is pinned will tell
@@ -235,7 +253,7 @@ def _has(path: str, status: os.stat_result, rule: Rule) -> bool:
     return rule.minimal and stat.S_IMODE(status.st_mode) & 0o777 == rule.mode
 
 
-def _attribute(target: int | str, name: str) -> bytes | None:
+def _attribute(target: int, name: str) -> bytes | None:
     try:
         return os.getxattr(target, name)
     except OSError as error:
