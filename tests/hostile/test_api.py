@@ -205,7 +205,8 @@ async def test_an_empty_body_is_an_empty_object(server: Served) -> None:
     await server.person("bob")
     assert (await alice.post("/api/v1/projects", {"name": "genome"})).status == 201
     team = "/api/v1/projects/alice/genome/team/bob"
-    for body in (None, {}):
+    bodies: tuple[Any, ...] = (None, {})
+    for body in bodies:
         answer = await alice.ask("PUT", team, body)
         assert answer.status == 200
         assert answer.json["items"][1]["role"] == "member"

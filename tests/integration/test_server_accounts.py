@@ -11,7 +11,8 @@ import pytest
 from aen.errors import Conflict, Denied, Invalid, NotFound, NotSignedIn, TooMany
 from aen.model.route import RevocationKind
 from aen.roles.server.accounts import NewUser, Profile, UserPatch
-from aen.roles.server.logins import token_hash
+from aen.roles.server.tokens import token_hash
+from aen.store import Query
 from tests.served import PASSWORD, ROOT, Served, served
 
 
@@ -375,9 +376,8 @@ async def test_removing_a_person(server: Served) -> None:
     with pytest.raises(Conflict, match="alice/mine"):
         await accounts.remove(ROOT, "alice")
     assert (await alice.ask("DELETE", "/api/v1/projects/alice/mine")).status == 202
-    await server.domain.store.delete(
-        "projects", (await server.domain.store.find("projects", _owned("alice"))).items[0]["id"]
-    )
+    mine = await server.domain.store.find("projects", Query((("owner", "alice"),), sort="updated"))
+    await server.domain.store.delete("projects", mine.items[0]["id"])
     await accounts.remove(ROOT, "alice")
     assert (await alice.get("/api/v1/me")).status == 401
     assert [member["user"] for member in (await olga.get("/api/v1/projects/olga/genome/team")).json["items"]] == [
@@ -386,9 +386,3 @@ async def test_removing_a_person(server: Served) -> None:
     again = await accounts.create(ROOT, NewUser(name="alice", password=PASSWORD))
     assert again.incarnation
     assert (await alice.get("/api/v1/me")).status == 401, "a recreated name inherits nothing"
-
-
-def _owned(name: str) -> object:
-    from aen.store import Query
-
-    return Query((("owner", name),), sort="updated")

@@ -6,8 +6,8 @@ import asyncio
 from collections.abc import AsyncIterator
 from pathlib import Path
 
-import aiohttp
 import pytest
+from yarl import URL
 
 from aen.roles.server.permissions import Actor
 from tests.served import PASSWORD, Client, Served, served
@@ -64,7 +64,7 @@ async def test_a_cookie_planted_before_sign_in_is_not_taken_over(server: Served)
     planted = cookie_of(mallory)
     await server.person("alice")
     victim = await server.nobody(origin=server.url)
-    victim.http.cookie_jar.update_cookies({"aen-login": planted}, response_url=aiohttp.client.URL(server.url))
+    victim.http.cookie_jar.update_cookies({"aen-login": planted}, response_url=URL(server.url))
     victim.csrf = mallory.csrf
     assert (await victim.post("/login", data={"name": "alice", "password": PASSWORD})).status == 303
     assert (await victim.get("/api/v1/me")).json["name"] == "alice"

@@ -1,11 +1,8 @@
-"""Logins: signing in and out, API tokens, and who a cookie or token stands for."""
+"""Logins: signing in and out, and who a cookie or token stands for."""
 
 from __future__ import annotations
 
-import hashlib
 import secrets
-import string
-from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import structlog
@@ -15,7 +12,7 @@ from aen.errors import Denied, Invalid, NotFound, NotSignedIn
 from aen.logins import Identity, LoginBackend
 from aen.logins.local import LocalLogin, hashed, is_outdated
 from aen.model import now
-from aen.model.route import RevocationKind, TokenLogin
+from aen.model.route import RevocationKind
 from aen.model.user import Login, LoginKind, User
 from aen.roles.server.limits import Attempts
 from aen.roles.server.people import Kept, People, plausible
@@ -27,10 +24,8 @@ if TYPE_CHECKING:
 
 log = structlog.get_logger(__name__)
 DAY = 86_400_000  # ms
-SCOPES = ("read", "run", "write", "admin")
 _SEEN_EVERY = 60_000  # ms: last_seen is written no more often
 _MOST_LOGINS = 200  # of one person; the oldest browser logins go
-_ALPHABET = string.ascii_letters + string.digits
 _WRONG = "The name or the password is wrong. Check both and try again."
 
 
@@ -40,7 +35,6 @@ class Logins(People):
     def __init__(self, domain: Domain) -> None:
         super().__init__(domain)
         self._logins: Kept[Login] = Kept()
-        self._tokens: dict[str, str] = {}  # sha256 → login id: that never changes
         self.attempts = Attempts(domain.config.server.login.attempts)
         self._backends: list[LoginBackend] = [
             LocalLogin(domain.config) if name == "local" else plugins.load("aen.logins", name)(domain.config)
@@ -80,11 +74,11 @@ class Logins(People):
                 stored.password = renewed
 
         user = await self.change_user(user.id, signed_in)
-        login = await self._add_login(user, LoginKind.BROWSER, self.domain.config.server.login.days, address, agent)
+        login = await self.add_login(user, LoginKind.BROWSER, self.domain.config.server.login.days, address, agent)
         await self._say("login.succeeded", user.id, address, Actor(user, login))
         return login
 
-    async def _add_login(
+    async def add_login(
         self, user: User, kind: LoginKind, days: float, address: str = "", agent: str = "", **more: Any
     ) -> Login:
         login = Login(
@@ -114,45 +108,15 @@ class Logins(People):
 
     async def actor_of_login(self, login_id: str) -> Actor | None:
         """Who a login cookie stands for; None when the login has ended, expired, or its user is locked or gone."""
-        return await self._actor(login_id, LoginKind.BROWSER)
+        return await self.actor_by(login_id, LoginKind.BROWSER)
 
     async def actor_now(self, actor: Actor) -> Actor | None:
         """The same actor as they are now; None when their login has ended since."""
         if actor.login is None:
             return actor if actor.local else None
-        return await self._actor(actor.login.id, actor.login.kind)
+        return await self.actor_by(actor.login.id, actor.login.kind)
 
-    async def actor_of_token(self, token: str) -> Actor | None:
-        """Who an API token (`aen_…`) stands for, or None."""
-        if len(token) > 100 or not token.startswith("aen_"):
-            return None
-        return await self._actor_of_hash(token_hash(token))
-
-    async def check_token(self, token_hash: str, address: str = "") -> TokenLogin:
-        """What the API token with this sha256 (hex) may do, for gateways. NotSignedIn when there is none."""
-        actor = await self._actor_of_hash(token_hash)
-        if actor is None or actor.user is None or actor.login is None:
-            raise NotSignedIn(
-                "This API token is not valid: it was withdrawn, has expired, or never was. Make a new one."
-            )
-        login = actor.login
-        return TokenLogin(login=login.id, user=actor.user.id, scope=login.scope, expires=login.expires)
-
-    async def _actor_of_hash(self, digest: str) -> Actor | None:
-        if not digest:
-            return None
-        id = self._tokens.get(digest)
-        if id is None:
-            page = await self.store.find("logins", Query(equal=(("token_hash", digest),), limit=1))
-            if not page.items:
-                return None
-            id = str(page.items[0]["id"])
-            if len(self._tokens) > 50_000:
-                self._tokens.clear()
-            self._tokens[digest] = id
-        return await self._actor(id, LoginKind.TOKEN)
-
-    async def _actor(self, login_id: str, kind: LoginKind) -> Actor | None:
+    async def actor_by(self, login_id: str, kind: LoginKind) -> Actor | None:
         login = await self._login(login_id)
         if login is None or login.kind is not kind or login.expires <= now():
             return None
@@ -246,27 +210,6 @@ class Logins(People):
             raise Denied("The old password is wrong. The password was not changed.")
         self.attempts.succeeded(key, "")
 
-    async def new_token(
-        self, actor: Actor, user: str, title: str = "", days: float = 90, scope: Sequence[str] = ()
-    ) -> tuple[Login, str]:
-        """A new API token, shown only now: `aen_` and 40 characters. `scope`: of read, run, write, admin; none: all."""
-        self.check_self(actor, user)
-        unknown = sorted(set(scope) - set(SCOPES))
-        if unknown or not 0 < days <= 3660 or len(title) > 100:
-            raise Invalid(
-                f"A token has a title of at most 100 characters, 0 to 3660 days, and scopes of {', '.join(SCOPES)}."
-            )
-        if actor.scope and not (scope and set(scope) <= actor.scope):
-            raise Denied("A narrowed API token can't make a token that may do more than itself.")
-        person = await self.find(user)
-        if person is None:
-            raise NotFound(f"There is no user {user[:40]!r}.")
-        token = "aen_" + "".join(secrets.choice(_ALPHABET) for _ in range(40))
-        more: dict[str, Any] = {"token_hash": token_hash(token), "title": title or "API token", "scope": list(scope)}
-        login = await self._add_login(person, LoginKind.TOKEN, days, **more)
-        await self.domain.activity.record(actor, "token.created", login.title, who=user, security=True)
-        return login, token
-
     async def logins(self, actor: Actor, user: str) -> list[Login]:
         """Somebody's browser logins and API tokens that are still good, newest first: themselves or administrators."""
         self.check_self(actor, user, Permission.SIGNED_IN)
@@ -307,8 +250,3 @@ class Logins(People):
     async def _say(self, act: str, who: str, address: str, actor: Actor | None = None) -> None:
         log.info("login", act=act, user=who[:64], address=address)
         await self.domain.activity.record(actor or Actor(), act, who, who=who, address=address, security=True)
-
-
-def token_hash(token: str) -> str:
-    """The sha256 (hex) by which an API token is stored and asked for."""
-    return hashlib.sha256(token.encode(errors="replace")).hexdigest()

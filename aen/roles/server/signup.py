@@ -15,9 +15,10 @@ from aen.errors import Conflict, Denied, Invalid, NotFound
 from aen.logins.local import check_policy, hashed
 from aen.model import now
 from aen.model.user import Invitation, User
-from aen.roles.server.logins import DAY, Logins
+from aen.roles.server.logins import DAY
 from aen.roles.server.people import Profile, email_address, plausible
 from aen.roles.server.permissions import Actor, Permission, check
+from aen.roles.server.tokens import Tokens
 from aen.store import Duplicate, Query, Stale
 
 if TYPE_CHECKING:
@@ -28,7 +29,7 @@ _ALPHABET = "abcdefghjkmnpqrstuvwxyz23456789"  # nothing that looks like somethi
 _SETTING = "registration"
 
 
-class SignUp(Logins):
+class SignUp(Tokens):
     """The part of accounts by which people come."""
 
     def __init__(self, domain: Domain) -> None:
