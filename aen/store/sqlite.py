@@ -107,9 +107,9 @@ class SqliteStore(Store):
         layout = self._layout(collection)
         after = unseal(self._secret, collection, query)
         work = partial(_page, steps=statements(layout, query, after), limit=query.limit + 1)
-        bodies = await _opened(self._queries).run(work)
-        items = [json.loads(body) for body in bodies[: query.limit]]
-        if len(bodies) <= query.limit:
+        found: list[Doc] = await _opened(self._queries).run(work)
+        items = found[: query.limit]
+        if len(found) <= query.limit:
             return Page(items)
         last = items[-1]
         return Page(items, seal(self._secret, collection, query, Place(last.get(query.sort), last["id"])))
@@ -117,8 +117,7 @@ class SqliteStore(Store):
     async def count(self, collection: str, equal: tuple[tuple[str, Any], ...] = ()) -> int:
         """How many documents match."""
         statement = counting(self._layout(collection), equal)
-        rows = await _opened(self._queries).run(partial(_rows, sql=statement.sql, params=statement.params))
-        return int(rows[0][0])
+        return int(await _opened(self._queries).run(partial(_one, statement=statement)))
 
     async def search(
         self, collection: str, words: str, visible_to: tuple[str, Any] | None = None, limit: int = 20
@@ -137,8 +136,9 @@ class SqliteStore(Store):
             f"SELECT t.body FROM {layout.words} AS w CROSS JOIN {layout.table} AS t ON t.n = w.rowid "
             f"WHERE w.words MATCH ? AND {condition} ORDER BY w.rank, t.id LIMIT ?"
         )
-        rows = await _opened(self._queries).run(partial(_rows, sql=sql, params=(wanted, *params, limit)))
-        return [json.loads(body) for (body,) in rows]
+        work = partial(_page, steps=[Statement(sql, (wanted, *params))], limit=limit)
+        found: list[Doc] = await _opened(self._queries).run(work)
+        return found
 
     async def check(self) -> list[str]:
         """What is wrong with the stored data, in sentences; writes go on while it looks."""
@@ -193,23 +193,32 @@ def _opened(lane: Any) -> Any:
     return lane
 
 
-def _rows(connection: sqlite3.Connection, sql: str, params: tuple[Any, ...]) -> list[Any]:
-    return connection.execute(sql, params).fetchall()
+def _one(connection: sqlite3.Connection, statement: Statement) -> Any:
+    return connection.execute(statement.sql, statement.params).fetchone()[0]
 
 
-def _page(connection: sqlite3.Connection, steps: list[Statement], limit: int) -> list[str]:
-    """The bodies of one page; all statements see the same moment."""
-    bodies: list[str] = []
+def _page(connection: sqlite3.Connection, steps: list[Statement], limit: int) -> list[Doc]:
+    """The documents of one page; all statements see the same moment."""
+    if len(steps) == 1:
+        return _documents(connection, steps[0], limit)
+    found: list[Doc] = []
     connection.execute("BEGIN")
     try:
         for step in steps:
-            rows = connection.execute(step.sql, (*step.params, limit - len(bodies)))
-            bodies += [body for (body,) in rows]
-            if len(bodies) >= limit:
+            found += _documents(connection, step, limit - len(found))
+            if len(found) >= limit:
                 break
     finally:
         connection.execute("COMMIT")
-    return bodies
+    return found
+
+
+def _documents(connection: sqlite3.Connection, step: Statement, limit: int) -> list[Doc]:
+    # One row for all of them: between two rows a thread gives the interpreter away, and may wait 5 ms to get it back.
+    sql = f"SELECT '[' || group_concat(body, ',') || ']' FROM ({step.sql})"
+    (text,) = connection.execute(sql, (*step.params, limit)).fetchone()
+    found: list[Doc] = json.loads(text) if text is not None else []
+    return found
 
 
 def _match(words: str) -> str:
