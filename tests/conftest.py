@@ -2,12 +2,20 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 from collections.abc import Generator, Iterator
 
 import pytest
+import uvloop
 
 from tests.world import World, remove_evaluation_account
+
+
+@pytest.fixture(scope="session")
+def event_loop_policy() -> asyncio.AbstractEventLoopPolicy:
+    """Tests run on the loop that the product runs on: uvloop's transports are not those of asyncio."""
+    return uvloop.EventLoopPolicy()
 
 
 @pytest.fixture(scope="module")

@@ -8,7 +8,7 @@ import hashlib
 import socket
 import time
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from aen.proxy.body import Chunked
 from aen.proxy.head import CHUNKED, END, STATUS_LINE, UNTIL_CLOSE, Memory, Refused, unfinished
@@ -125,8 +125,7 @@ class Upstream(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """See asyncio.Protocol."""
-        assert isinstance(transport, asyncio.Transport)
-        self.transport = transport
+        self.transport = transport = cast(asyncio.Transport, transport)  # uvloop's is not a subclass
         transport.set_write_buffer_limits(high=WRITE_BUFFER)
 
     def begin(self, client: Downstream, head: bytes) -> None:
