@@ -30,7 +30,8 @@ def _fine(done: subprocess.CompletedProcess[str]) -> str:
 
 
 def test_people_from_beginning_to_end(commands: World) -> None:
-    name = commands.person("ann")
+    name, other = commands.person("ann"), commands.person("boss")
+    assert _fine(commands.aen("user", "add", other, "--admin", "--password-stdin", stdin=PASSWORD + "\n"))
     assert _fine(commands.aen("user", "add", name, "--admin", "--password-stdin", stdin=PASSWORD + "\n"))
     listed = json.loads(_fine(commands.aen("user", "list", "--json")))
     (ann,) = [row for row in listed if row["name"] == name]
