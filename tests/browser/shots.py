@@ -102,7 +102,7 @@ async def _all(browser: Browser, made: Sample, shots: Sequence[Shot], theme: str
         )
         page = await context.new_page()
         if person:
-            await _sign_in(made, page, person)
+            await sign_in(made, page, person)
         for shot in shots:
             if shot.person == person:
                 await page.goto(made.server.url + shot.path, wait_until="load")
@@ -110,7 +110,7 @@ async def _all(browser: Browser, made: Sample, shots: Sequence[Shot], theme: str
         await context.close()
 
 
-async def _sign_in(made: Sample, page: Page, person: str) -> None:
+async def sign_in(made: Sample, page: Page, person: str) -> None:
     if person.startswith("student"):
         actor = await made.server.actor("alice")
         await made.server.domain.accounts.set_password(actor, person, PASSWORD)

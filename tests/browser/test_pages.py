@@ -1,0 +1,191 @@
+"""Every page in a real browser: readable, labelled, inside a 380 px window, quiet in the console; live; by keyboard."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+from playwright.async_api import Browser, BrowserContext, Page, expect
+
+from aen.model.session import Phase
+from tests.browser.chromium import chromium, executable
+from tests.browser.sample import Sample, sample
+from tests.browser.shots import PAGES, sign_in
+
+pytestmark = [
+    pytest.mark.browser,
+    pytest.mark.skipif(executable() is None, reason="there is no Chromium on this machine"),
+]
+AUDIT = (Path(__file__).parent / "audit.js").read_text()
+
+
+@pytest.fixture
+async def made(tmp_path: Path) -> AsyncIterator[Sample]:
+    async with sample(tmp_path) as running:
+        yield running
+
+
+@pytest.fixture
+async def browser() -> AsyncIterator[Browser]:
+    async with chromium() as running:
+        yield running
+
+
+async def context_of(browser: Browser) -> BrowserContext:
+    return await browser.new_context(
+        viewport={"width": 1280, "height": 800},
+        color_scheme="light",
+        reduced_motion="reduce",
+    )
+
+
+LOOKS = [("light", 1280), ("dark", 1280), ("light", 380), ("dark", 380)]
+
+
+async def test_every_page_is_readable_labelled_quiet_and_fits(made: Sample, browser: Browser) -> None:
+    wrong: list[str] = []
+
+    def watch(page: Page) -> None:
+        page.on("console", lambda message: wrong.append(message.text) if message.type == "error" else None)
+        page.on("pageerror", lambda error: wrong.append(str(error)))
+        page.on("request", lambda asked: None if asked.url.startswith(made.server.url) else wrong.append(asked.url))
+
+    for person in dict.fromkeys(shot.person for shot in PAGES):
+        context = await context_of(browser)
+        page = await context.new_page()
+        watch(page)
+        if person:
+            await sign_in(made, page, person)
+        for shot in [shot for shot in PAGES if shot.person == person]:
+            await page.goto(made.server.url + shot.path, wait_until="load")
+            for theme, width in LOOKS:
+                await page.emulate_media(color_scheme="dark" if theme == "dark" else "light")
+                await page.set_viewport_size({"width": width, "height": 800})
+                wrong += [f"{shot.name}, {theme}, {width}: {text}" for text in await page.evaluate(AUDIT)]
+        await context.close()
+    expected = "status of 40"  # the pages of errors are answered with an error, and the console says so
+    assert [text for text in wrong if expected not in text] == []
+
+
+async def test_a_project_page_follows_what_happens(made: Sample, browser: Browser) -> None:
+    page = await (await context_of(browser)).new_page()
+    await sign_in(made, page, "alice")
+    await page.goto(f"{made.server.url}/bob/microscopy")
+    await expect(page.locator(".step[data-state=running]")).to_contain_text("Environment")
+    await page.evaluate("window.notReloaded = true")
+    await made.node.run(made.starting)
+    await expect(page.locator("#head .state", has_text="Running")).to_be_visible()
+    await expect(page.locator(".step")).to_have_count(0)
+    assert await page.evaluate("window.notReloaded")
+
+
+async def test_the_page_of_a_start_goes_to_the_app(made: Sample, browser: Browser) -> None:
+    page = await (await context_of(browser)).new_page()
+    await sign_in(made, page, "alice")
+    gone: list[str] = []
+    page.on("request", lambda asked: gone.append(asked.url) if asked.is_navigation_request() else None)
+    await page.goto(f"{made.server.url}/bob/microscopy/open/jupyterlab")
+    await expect(page.locator(".step")).to_have_count(5)
+    gateway = made.server.config.gateway.url
+    async with page.expect_request(lambda asked: asked.url.startswith(gateway)) as going:
+        await made.node.run(made.starting)
+    assert (await going.value).url == f"{gateway}/bob/microscopy/jupyter/lab"
+
+
+async def test_a_start_that_fails_says_why_and_starts_again(made: Sample, browser: Browser) -> None:
+    page = await (await context_of(browser)).new_page()
+    await sign_in(made, page, "alice")
+    await page.goto(f"{made.server.url}/alice/scratch/open/jupyterlab")
+    await expect(page.get_by_text("disk full")).to_be_visible()
+    await expect(page.locator(".step[data-state=failed]")).to_have_count(1)
+    made.node.hold = True
+    await page.get_by_role("button", name="Try again").click()
+    await expect(page.locator(".step[data-state=failed]")).to_have_count(0)
+    sessions = await made.server.domain.sessions.of_project(await made.server.actor("alice"), "alice", "scratch")
+    assert sessions[0].phase in (Phase.QUEUED, Phase.STARTING)
+
+
+async def test_the_keyboard_is_enough(made: Sample, browser: Browser) -> None:
+    page = await (await context_of(browser)).new_page()
+    await page.goto(f"{made.server.url}/login")
+    await page.keyboard.type("alice")
+    await page.keyboard.press("Tab")
+    await page.keyboard.type("correct horse battery")
+    await page.keyboard.press("Enter")
+    await page.wait_for_url(f"{made.server.url}/")
+    await page.keyboard.press("Tab")
+    await expect(page.get_by_role("link", name="Skip to the content")).to_be_focused()
+    await page.keyboard.press("Enter")
+    await page.keyboard.press("Tab")
+    await expect(page.get_by_role("link", name="Mine", exact=True)).to_be_focused()
+    menu = page.get_by_label("Your menu")
+    await menu.focus()
+    await page.keyboard.press("Enter")
+    await expect(page.get_by_role("button", name="Sign out")).to_be_visible()
+    await page.keyboard.press("Escape")
+    await expect(page.get_by_role("button", name="Sign out")).to_be_hidden()
+    await expect(menu).to_be_focused()
+
+
+async def test_what_is_lost_is_asked_about_first(made: Sample, browser: Browser) -> None:
+    page = await (await context_of(browser)).new_page()
+    await sign_in(made, page, "alice")
+    await page.goto(f"{made.server.url}/alice/genome")
+    stop = page.locator("#actions").get_by_role("button", name="Stop")
+    await stop.click()
+    await expect(page.get_by_role("dialog")).to_contain_text("Unsaved work")
+    await page.keyboard.press("Escape")
+    await expect(page.get_by_role("dialog")).to_have_count(0)
+    await expect(page.locator("#head .state", has_text="Running")).to_be_visible()
+    await stop.click()
+    await page.get_by_role("dialog").get_by_role("button", name="Stop").click()
+    await expect(page.locator("#head .state", has_text="Stopped")).to_be_visible()
+
+
+async def test_a_project_is_deleted_only_with_its_name_typed(made: Sample, browser: Browser) -> None:
+    page = await (await context_of(browser)).new_page()
+    await sign_in(made, page, "alice")
+    await page.goto(f"{made.server.url}/alice/climate-atlas/settings/admin")
+    button = page.get_by_role("button", name="Delete project")
+    await expect(button).to_be_disabled()
+    await page.get_by_label("Type climate-atlas to confirm").fill("climate-atlas")
+    await button.click()
+    await expect(page.get_by_text("is being deleted")).to_be_visible()
+
+
+async def test_names_are_suggested_and_markdown_is_previewed(made: Sample, browser: Browser) -> None:
+    page = await (await context_of(browser)).new_page()
+    await sign_in(made, page, "alice")
+    await page.goto(f"{made.server.url}/alice/genome/settings/team")
+    await page.get_by_label("User name").press_sequentially("student1")
+    await expect(page.locator("#people option").first).to_have_attribute("value", "student10")
+    await page.goto(f"{made.server.url}/alice/genome/settings")
+    await page.get_by_label("Description").fill("**bold** <script>window.bad = 1</script>")
+    await page.get_by_role("button", name="Preview").click()
+    await expect(page.locator("[data-pane] strong")).to_have_text("bold")
+    assert await page.evaluate("window.bad") is None
+
+
+async def test_pages_work_without_scripts(made: Sample, browser: Browser) -> None:
+    context = await browser.new_context(java_script_enabled=False)
+    page = await context.new_page()
+    await sign_in(made, page, "alice")
+    await page.goto(f"{made.server.url}/new")
+    await page.get_by_label("Name", exact=True).fill("plain")
+    await page.get_by_role("button", name="Create project").click()
+    await expect(page.get_by_role("heading", name="alice/plain")).to_be_visible()
+    await page.get_by_role("button", name="Start", exact=True).click()
+    await expect(page.locator("#head .state")).to_have_text(re.compile("Starting|Running"))
+
+
+async def test_the_theme_that_a_person_chose_wins(made: Sample, browser: Browser) -> None:
+    page: Page = await (await context_of(browser)).new_page()
+    await sign_in(made, page, "alice")
+    ground = "getComputedStyle(document.body).backgroundColor"
+    before = await page.evaluate(ground)
+    await page.goto(f"{made.server.url}/account")
+    await page.get_by_label("Dark").check()
+    await expect(page.locator("html")).to_have_attribute("data-theme", "dark")
+    assert await page.evaluate(ground) != before
