@@ -162,14 +162,19 @@ def configured(folder: Path, run_dir: Path, port: int, **server: Any) -> Config:
 
 
 @contextlib.asynccontextmanager
-async def served(folder: Path, *, set_up: bool = True, **server: Any) -> AsyncIterator[Served]:
-    """A running server; with `set_up`, its administrator is `root1`."""
+async def served(
+    folder: Path, *, set_up: bool = True, listeners: dict[str, socket.socket] | None = None, **server: Any
+) -> AsyncIterator[Served]:
+    """A running server; with `set_up`, its administrator is `root1`. `listeners`: bound already, else one is."""
     async with contextlib.AsyncExitStack() as stack:
-        listener = stack.enter_context(socket.create_server(("127.0.0.1", 0)))
+        listeners = listeners or {"server": socket.create_server(("127.0.0.1", 0))}
+        for each in listeners.values():
+            stack.enter_context(each)
+        listener = listeners["server"]
         run_dir = stack.enter_context(tempfile.TemporaryDirectory(prefix="aen-", dir="/tmp"))  # sockets: a short path
         config = configured(folder, Path(run_dir), listener.getsockname()[1], **server)
         bus = await stack.enter_async_context(LocalBus())
-        context = Context(config, ("server", "gateway"), bus, None, {"server": listener})
+        context = Context(config, ("server", "gateway"), bus, None, listeners)
         role = Server(context)
         await stack.enter_async_context(role)
         running = Served(role, config, stack)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from aen.errors import Denied
 from aen.model import new_id
 from aen.model.activity import Activity
 from aen.roles.server.domain import Part
@@ -55,6 +56,8 @@ class ActivityLog(Part):
     ) -> tuple[list[Activity], str]:
         """What happened in a project, newest first: for whoever is in its team, and administrators."""
         project = await self.domain.projects.get(actor, owner, name)
+        if not actor.admin and project.role_of(actor.name) is None:
+            raise Denied("What happens in a project is for its team.")
         return await self._find((("project", project.id),), limit, cursor)
 
     async def security(self, actor: Actor, limit: int = 50, cursor: str = "") -> tuple[list[Activity], str]:

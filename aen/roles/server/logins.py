@@ -34,7 +34,7 @@ class Logins(People):
 
     def __init__(self, domain: Domain) -> None:
         super().__init__(domain)
-        self._logins: Kept[Login] = Kept()
+        self._logins = Kept(self._read_login)
         self.attempts = Attempts(domain.config.server.login.attempts)
         self._backends: list[LoginBackend] = [
             LocalLogin(domain.config) if name == "local" else plugins.load("aen.logins", name)(domain.config)
@@ -117,7 +117,7 @@ class Logins(People):
         return await self.actor_by(actor.login.id, actor.login.kind)
 
     async def actor_by(self, login_id: str, kind: LoginKind) -> Actor | None:
-        login = await self._login(login_id)
+        login = await self._logins.get(login_id) if plausible(login_id) else None
         if login is None or login.kind is not kind or login.expires <= now():
             return None
         user = await self.find(login.user)
@@ -126,15 +126,9 @@ class Logins(People):
         await self._seen(login)
         return Actor(user, login)
 
-    async def _login(self, id: str) -> Login | None:
-        login = self._logins.get(id)
-        if login is None:
-            doc = await self.store.get("logins", id) if plausible(id) else None
-            if doc is None:
-                return None
-            login = Login.model_validate(doc)
-            self._logins.put(id, login)
-        return login
+    async def _read_login(self, id: str) -> Login | None:
+        doc = await self.store.get("logins", id)
+        return Login.model_validate(doc) if doc is not None else None
 
     async def _seen(self, login: Login) -> None:
         if now() - login.last_seen < _SEEN_EVERY:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Generic, Literal, TypeVar
 
 import structlog
@@ -43,24 +43,32 @@ class Profile(Word):
 class Kept(Generic[T]):
     """Documents kept in memory for `KEPT` seconds; a change here drops its entry at once."""
 
-    def __init__(self) -> None:
+    def __init__(self, read: Callable[[str], Awaitable[T | None]]) -> None:
+        self._read = read
         self._entries: OrderedDict[str, tuple[float, T]] = OrderedDict()
+        self._drops = 0
 
-    def get(self, id: str) -> T | None:
-        """The entry, if it is fresh."""
+    async def get(self, id: str) -> T | None:
+        """The entry: the kept one if it is fresh, else read now."""
         entry = self._entries.get(id)
-        return entry[1] if entry is not None and time.monotonic() - entry[0] < KEPT else None
+        if entry is not None and time.monotonic() - entry[0] < KEPT:
+            return entry[1]
+        drops = self._drops
+        value = await self._read(id)
+        if value is not None and drops == self._drops:  # else it may be the one from before a change
+            self._put(id, value)
+        return value
 
-    def put(self, id: str, value: T) -> None:
-        """Keep an entry."""
+    def drop(self, id: str) -> None:
+        """Forget an entry."""
+        self._drops += 1
+        self._entries.pop(id, None)
+
+    def _put(self, id: str, value: T) -> None:
         self._entries[id] = (time.monotonic(), value)
         self._entries.move_to_end(id)
         while len(self._entries) > _MOST_KEPT:
             self._entries.popitem(last=False)
-
-    def drop(self, id: str) -> None:
-        """Forget an entry."""
-        self._entries.pop(id, None)
 
 
 class People(Part):
@@ -68,22 +76,16 @@ class People(Part):
 
     def __init__(self, domain: Domain) -> None:
         super().__init__(domain)
-        self._users: Kept[User] = Kept()
+        self._users = Kept(self._read_user)
         self._administrators = asyncio.Lock()  # the last one is never lost between a count and a change
 
     async def find(self, name: str) -> User | None:
         """The user of that name, unasked for permission: for the other parts of the domain."""
-        if not plausible(name):
-            return None
-        kept = self._users.get(name)
-        if kept is not None:
-            return kept
+        return await self._users.get(name) if plausible(name) else None
+
+    async def _read_user(self, name: str) -> User | None:
         doc = await self.store.get("users", name)
-        if doc is None:
-            return None
-        user = User.model_validate(doc)
-        self._users.put(name, user)
-        return user
+        return User.model_validate(doc) if doc is not None else None
 
     async def change_user(self, name: str, edit: Callable[[User], None]) -> User:
         """Read, let `edit` change it in place, store it (again when somebody was faster). NotFound, Conflict."""

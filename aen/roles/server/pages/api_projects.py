@@ -160,7 +160,7 @@ async def activity(request: web.Request) -> web.StreamResponse:
     domain, actor = asked(request)
     q = query(request, Paging)
     entries, next = await domain.activity.of_project(actor, *_where(request), q.most, q.cursor)
-    return listed([activity_view(entry) for entry in entries], next)
+    return listed([activity_view(entry, address=False) for entry in entries], next)
 
 
 P = Permission

@@ -288,6 +288,7 @@ def job_view(job: Job) -> JobView:
     return JobView(**_fields(job, JobView))
 
 
-def activity_view(entry: Activity) -> ActivityView:
-    """An act."""
-    return ActivityView(**_fields(entry, ActivityView))
+def activity_view(entry: Activity, *, address: bool = True) -> ActivityView:
+    """An act; where it came from is for the person and administrators only."""
+    more = {} if address else {"address": ""}
+    return ActivityView(**_fields(entry, ActivityView, **more))
