@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from aen.errors import Denied
 from aen.model import new_id
 from aen.model.activity import Activity
 from aen.roles.server.domain import Part
@@ -54,10 +53,10 @@ class ActivityLog(Part):
     async def of_project(
         self, actor: Actor, owner: str, name: str, limit: int = 50, cursor: str = ""
     ) -> tuple[list[Activity], str]:
-        """What happened in a project, newest first: for whoever is in its team, and administrators."""
+        """What happened in a project, newest first: for its team and administrators; others get nothing."""
         project = await self.domain.projects.get(actor, owner, name)
         if not actor.admin and project.role_of(actor.name) is None:
-            raise Denied("What happens in a project is for its team.")
+            return [], ""  # whoever only looks at a public project is told nothing of its people
         return await self._find((("project", project.id),), limit, cursor)
 
     async def security(self, actor: Actor, limit: int = 50, cursor: str = "") -> tuple[list[Activity], str]:
