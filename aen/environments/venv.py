@@ -168,7 +168,7 @@ def _make_top(path: Path) -> None:
     try:
         if not path.is_dir():
             path.mkdir(parents=True)
-            path.chmod(0o755)  # noqa: S103  everybody runs what is in it
+            path.chmod(0o755)
         if not os.access(path, os.W_OK | os.X_OK):
             raise PermissionError(13, "it can't be written")
     except OSError as error:

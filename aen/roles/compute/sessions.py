@@ -82,6 +82,7 @@ class Sessions:
             live.task = self._projects.work(self._run(live), f"start {record.session}")
         elif alive:
             live.task = self._projects.work(self._watch(live), f"watch {record.session}")
+            await self._tell(live)
         else:
             record.log_tail = await self._launching.tail(record.session)
             await self._end(live, Phase.STOPPED, "The app ended while AEN was not running.")

@@ -1,0 +1,145 @@
+"""Apps: the catalogue, what is replaced in a command told in YAML, what an app is started with."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from aen import apps
+from aen.apps import Launch
+from aen.apps.command import CommandServer
+from aen.apps.jupyter import USER_SIDE, JupyterServer
+from aen.config import Config
+from aen.config.model import App as Told
+from aen.errors import Invalid
+
+
+@pytest.fixture
+def launch(tmp_path: Path) -> Launch:
+    """A launch in a project of alice, with an environment of apps that holds our package only."""
+    site = tmp_path / "apps" / "lib" / "python3.11" / "site-packages"
+    site.mkdir(parents=True)
+    return Launch(
+        user="alice",
+        account="al",
+        home="/home/alice",
+        project_dir=Path("/projects/alice/genome"),
+        run_dir="/run/aen/abc-1",
+        prefix="/alice/genome/jupyter/",
+        secret="s3cret",
+        apps_python=tmp_path / "apps" / "bin" / "python",
+        environment=Path("/projects/alice/genome/envs/default"),
+        gateway_origin="http://gate.example",
+    )
+
+
+def told(*command: str, **more: object) -> CommandServer:
+    return CommandServer("dash", Told.model_validate({"command": list(command), **more}))
+
+
+def test_catalogue_has_built_in_apps_first() -> None:
+    config = Config.model_validate({"apps": {"dash": {"title": "Dash", "command": ["dash"]}}})
+    found = apps.catalog(config)
+    assert list(found) == ["jupyterlab", "notebook", "terminal", "dash"]
+    assert {app.server for app in found.values()} == {"jupyter", "dash"}
+    assert found["terminal"].landing == "terminals/1"
+
+
+@pytest.mark.parametrize("taken", ["jupyter", "notebook"])
+def test_names_of_built_in_apps_are_taken(taken: str) -> None:
+    with pytest.raises(Invalid, match=taken):
+        apps.servers(Config.model_validate({"apps": {taken: {"command": ["x"]}}}))
+
+
+def test_exactly_five_places_are_replaced(launch: Launch) -> None:
+    command = told(
+        "serve", "{socket}", "--at={prefix}", "{project}/{user}", "{other}", "{{}}", "${HOME}", "{user!r}"
+    ).command(launch)
+    assert command.argv[-8:] == [
+        "serve",
+        "/run/aen/abc-1/s",
+        "--at=/alice/genome/jupyter/",
+        "/projects/alice/genome/alice",
+        "{other}",
+        "{{}}",
+        "${HOME}",
+        "{user!r}",
+    ]
+    assert command.upstream == "unix:/run/aen/abc-1/s"
+
+
+def test_what_is_filled_in_is_not_filled_again(launch: Launch) -> None:
+    command = told("serve", "{user}").command(replace(launch, user="{prefix}"))
+    assert command.argv[-1] == "{prefix}"
+
+
+def test_port_is_one_for_all_places(launch: Launch) -> None:
+    command = told("serve", "--port={port}", env={"URL": "http://127.0.0.1:{port}"}).command(launch)
+    port = command.upstream.removeprefix("tcp:127.0.0.1:")
+    assert int(port) > 0
+    assert command.argv[-1] == f"--port={port}"
+    assert command.environ["URL"].endswith(f":{port}")
+
+
+def test_nothing_is_inherited(launch: Launch, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AEN_SERVER__SECRET_KEY", "x" * 40)
+    monkeypatch.setenv("LD_PRELOAD", "/tmp/evil.so")
+    monkeypatch.setenv("https_proxy", "http://me:secret@proxy:1")
+    monkeypatch.setenv("no_proxy", "localhost")
+    environ = JupyterServer().command(launch).environ
+    assert not {"AEN_SERVER__SECRET_KEY", "LD_PRELOAD", "https_proxy"} & set(environ)
+    assert environ["no_proxy"] == "localhost"
+    assert (environ["HOME"], environ["USER"], environ["AEN_USER"]) == ("/home/alice", "al", "alice")
+
+
+def test_secret_is_not_in_the_arguments(launch: Launch) -> None:
+    command = JupyterServer().command(launch)
+    assert not any("s3cret" in part for part in command.argv)
+    assert command.environ["AEN_APP_TOKEN"] == "s3cret"
+
+
+def test_project_environment_comes_first_and_caches_are_copied(launch: Launch) -> None:
+    environ = JupyterServer().command(launch).environ
+    assert environ["PATH"].split(":")[0] == "/projects/alice/genome/envs/default/bin"
+    assert environ["UV_LINK_MODE"] == "copy"
+
+
+def test_folder_of_the_project_is_not_on_the_path_of_imports(launch: Launch) -> None:
+    command = JupyterServer().command(launch)
+    assert command.argv[1] == "-P"
+    assert command.cwd == "/home/alice"
+
+
+def test_run_dir_too_long_for_kernels_is_told(launch: Launch) -> None:
+    with pytest.raises(Invalid, match="run_dir"):
+        JupyterServer().command(replace(launch, run_dir="/run/" + "x" * 60))
+
+
+async def test_activity_is_the_latest_and_asking_is_none(launch: Launch) -> None:
+    asked: list[str] = []
+    answers = {
+        "api/kernels": [{"last_activity": "2026-01-01T10:00:00.5Z", "execution_state": "idle"}],
+        "api/terminals": [{"last_activity": "2026-01-01T11:00:00Z"}],
+        "api/status": {"last_activity": "2026-01-01T09:00:00Z"},
+    }
+
+    async def get(path: str) -> object:
+        asked.append(path)
+        return answers[path.split("?")[0]]
+
+    seen = await JupyterServer().activity(launch, get)
+    assert seen is not None
+    assert (seen.source, seen.at, seen.busy) == ("terminal", 1767265200000, False)
+    assert all("no_track_activity=1" in path for path in asked if path != "api/status")
+    answers["api/kernels"] = [{"last_activity": "2026-01-01T08:00:00Z", "execution_state": "busy"}]
+    busy = await JupyterServer().activity(launch, get)
+    assert busy is not None
+    assert (busy.source, busy.busy) == ("1 kernel busy", True)
+
+
+def test_what_runs_as_the_user_imports_nothing_of_ours() -> None:
+    files = list(USER_SIDE.glob("*.py"))
+    assert {file.name for file in files} >= {"identity.py", "kernels.py"}
+    assert not any("from aen." in file.read_text() or "import aen\n" in file.read_text() for file in files)
