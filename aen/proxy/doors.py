@@ -12,9 +12,10 @@ from aen.proxy.routes import Entry
 from aen.proxy.sites import Site
 
 if TYPE_CHECKING:
-    from aen.proxy.downstream import Downstream, Request
+    from aen.proxy.answering import Request
+    from aen.proxy.downstream import Downstream
     from aen.proxy.plane import Plane
-    from aen.proxy.upstream import Pool
+    from aen.proxy.pool import Pool
 
 _SAFE = frozenset(("GET", "HEAD", "OPTIONS"))
 _SIGN_IN = "Sign in first: with a browser at the gateway, or with an API token."

@@ -16,14 +16,15 @@ import structlog
 
 from aen.model.route import Route
 from aen.proxy import Admission, Limits, Visitor
-from aen.proxy.downstream import Downstream, Request
+from aen.proxy.answering import Answering, Request
+from aen.proxy.downstream import Downstream
 from aen.proxy.head import Memory
 from aen.proxy.headers import RequestReader, ResponseReader
 from aen.proxy.peers import Network, Stranger, client_address, trusted
+from aen.proxy.pool import Pool
 from aen.proxy.routes import RouteTable
 from aen.proxy.sites import Sites
 from aen.proxy.tunnel import GOING_AWAY
-from aen.proxy.upstream import Pool
 from aen.service import Service
 
 log = structlog.get_logger(__name__)
@@ -96,11 +97,11 @@ class Plane(Service):
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
-    def connect(self, client: Downstream, request: Request, pool: Pool) -> None:
+    def connect(self, client: Answering, request: Request, pool: Pool) -> None:
         """Make a new connection to an app for a request."""
         self.run(self._connect(client, request, pool))
 
-    async def _connect(self, client: Downstream, request: Request, pool: Pool) -> None:
+    async def _connect(self, client: Answering, request: Request, pool: Pool) -> None:
         try:
             app = await pool.connect(self.limits.connect_seconds)
         except Stranger as stranger:
@@ -129,19 +130,19 @@ class Plane(Service):
         if self._empty is not None and not self.connections:
             self._empty.set()
 
-    def refused(self, client: Downstream, status: int, why: str) -> None:
+    def refused(self, client: Answering, status: int, why: str) -> None:
         """A head was refused."""
         self.counts["refused", str(status)] += 1
         log.debug("request refused", address=client.address, status=status, why=why)
 
-    def complain(self, client: Downstream, why: str) -> None:
+    def complain(self, client: Answering, why: str) -> None:
         """An app's answer was refused."""
         self.counts["refused", "answer"] += 1
         request = client.request
         session = request.door.entry.route.session if request and request.door and request.door.entry else "pages"
         log.warning("an app's answer was refused", session=session, why=why)
 
-    def ended(self, client: Downstream, request: Request) -> None:
+    def ended(self, client: Answering, request: Request) -> None:
         """A request is over: count it and note it. The query stays out of the log: it may hold secrets."""
         door = request.door
         where = "own" if door is None else "app" if door.entry is not None else "pages"

@@ -65,7 +65,7 @@ class Backend:
             record += data
             while (end := record.find(b"\r\n\r\n", seen)) >= 0:
                 seen = end + 4
-                if record[seen:seen + 1].isalnum() and b"hunked" in record[:end]:
+                if record[seen : seen + 1].isalnum() and b"hunked" in record[:end]:
                     seen = max(seen, record.rfind(b"0\r\n\r\n") + 5)
                 writer.write(self.response)
                 await writer.drain()

@@ -170,7 +170,8 @@ class House:
 @pytest.fixture
 async def house(tmp_path: Path) -> AsyncIterator[House]:
     async with AsyncExitStack() as stack:
-        bus = await stack.enter_async_context(LocalBus())
+        bus = LocalBus()
+        await stack.enter_async_context(bus)
         server = FakeServer(bus, Signer.load_or_make(tmp_path / "key.pem"))
         server.answer()
         runner = web.AppRunner(_app(), access_log=None, shutdown_timeout=0.1)
@@ -253,9 +254,9 @@ NEXTS = ["https://evil", "//evil", "///evil", "/\\evil", "javascript:alert(1)", 
 
 @pytest.mark.parametrize("wanted", NEXTS)
 async def test_next_leads_nowhere_else(house: House, wanted: str) -> None:
-    async with house.client("alice") as browser:
-        async with browser.get("/.aen/renew", params={"next": wanted}, allow_redirects=False) as answer:
-            assert (answer.status, answer.headers["Location"]) == (303, "/")
+    ask = {"params": {"next": wanted}, "allow_redirects": False}
+    async with house.client("alice") as browser, browser.get("/.aen/renew", **ask) as answer:  # type: ignore[arg-type]
+        assert (answer.status, answer.headers["Location"]) == (303, "/")
 
 
 async def test_api_tokens_in_each_of_their_forms(house: House) -> None:
@@ -388,9 +389,9 @@ async def test_pages_believe_only_the_data_plane(house: House) -> None:
     async with house.client(**headers) as script, script.get(ask) as answer:
         assert answer.status == 401
     connector = aiohttp.UnixConnector(str(house.tmp / "run/gateway/pages"))
-    async with aiohttp.ClientSession(connector=connector) as direct:
-        async with direct.get("http://x" + ask, headers=headers) as answer:
-            assert answer.status == 403
+    direct = aiohttp.ClientSession(connector=connector)
+    async with direct, direct.get("http://x" + ask, headers=headers) as answer:
+        assert answer.status == 403
 
 
 async def test_after_a_restart_without_the_server_known_people_reach_running_sessions(house: House) -> None:

@@ -1,0 +1,265 @@
+"""Answering: what a client's connection sends: the answers of apps, relayed, and the few that are our own."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from typing import TYPE_CHECKING
+
+from aen.proxy import Visitor
+from aen.proxy.answers import cleared, redirect, refusal
+from aen.proxy.body import LAST_CHUNK, Chunked, chunk
+from aen.proxy.doors import Door
+from aen.proxy.head import UNTIL_CLOSE
+from aen.proxy.headers import RequestFields, ResponseFields
+from aen.proxy.tunnel import Tunnel
+from aen.proxy.upstream import Upstream
+
+if TYPE_CHECKING:
+    from aen.proxy.plane import Plane
+
+#: Where a connection is: awaiting a head; taking a body; the request is whole; …; no more requests.
+IN_HEAD, IN_BODY, SENT, TUNNEL, OVER = range(5)
+_AGAIN = frozenset(("GET", "HEAD", "OPTIONS", "PUT", "DELETE"))  # may be sent twice
+_LINGER_SECONDS = 2.0  # what a client still sends is read and dropped, so that it gets to see our answer
+
+
+class Request:
+    """What is known of the request under way."""
+
+    __slots__ = ("began", "door", "fields", "head", "key", "method", "old", "status", "target", "visitor")
+
+    def __init__(self, method: str, target: bytes, key: bytes, old: bool, fields: RequestFields) -> None:
+        self.method, self.target, self.key, self.old, self.fields = method, target, key, old, fields
+        self.visitor: Visitor | None = None
+        self.door: Door | None = None
+        self.head = b""
+        self.status = 0
+        self.began = time.monotonic()
+
+
+class Answering(asyncio.Protocol):
+    """The sending side. `downstream.py` is the receiving side of the same connection."""
+
+    __slots__ = (
+        *(
+            "_body_left",
+            "_buffer",
+            "_chunked_out",
+            "_chunks",
+            "_ending",
+            "_held",
+            "_state",
+            "_partial",
+            "_stalled",
+            "_started",
+        ),
+        *("_app", "_plane", "_taken", "address", "deadline", "request", "transport", "tunnel"),
+    )
+
+    transport: asyncio.Transport
+
+    def __init__(self, plane: Plane) -> None:
+        self._plane = plane
+        self._app: Upstream | None = None
+        self._buffer, self._state = b"", IN_HEAD
+        self._chunks: Chunked | None = None
+        self._body_left, self._taken = 0, 0
+        self._held, self._stalled, self._started = False, False, False
+        self._chunked_out, self._ending, self._partial = False, False, False
+        self.request: Request | None = None
+        self.tunnel: Tunnel | None = None
+        self.address = ""
+        self.deadline = 0.0  # monotonic; 0: none
+
+    def _read(self) -> None:
+        """Read from the client, or not: by what is known now."""
+        raise NotImplementedError
+
+    def connected(self, request: Request, app: Upstream) -> None:
+        """A connection to the app is there."""
+        raise NotImplementedError
+
+    def _next(self) -> None:
+        """Await the next request on this connection."""
+        raise NotImplementedError
+
+    # ── the app's side ──────────────────────────────────────────────────────────────────────────────
+
+    @property
+    def head_only(self) -> bool:
+        """Whether the request asks for a head without a body."""
+        return self.request is not None and self.request.method == "HEAD"
+
+    @property
+    def sent_all(self) -> bool:
+        """Whether the request has gone to the app to its end."""
+        return self._state == SENT
+
+    def interim(self, status: int, phrase: bytes, fields: ResponseFields) -> None:
+        """An interim answer of the app: 100 to those who asked for it, 103 to those who know it."""
+        request = self.request
+        if request is None or request.old or (status == 100 and not request.fields.expect):
+            return
+        lines = b"" if status == 100 else fields.forwarded
+        self.transport.write(b"HTTP/1.1 %d %b\r\n%b\r\n" % (status, phrase, lines))
+
+    def respond(self, status: int, phrase: bytes, fields: ResponseFields, length: int, *, bodyless: bool) -> None:
+        """The head of the app's answer. `length` as in head.py; `bodyless`: there is none, whatever the head says."""
+        request = self.request
+        assert request is not None
+        self._started, self.deadline, request.status = True, 0.0, status
+        self._chunked_out = length < 0 and not request.old
+        if request.fields.websocket or not self.sent_all:
+            self._ending = True
+        if length == UNTIL_CLOSE and request.old:
+            self._ending = True
+        framing = b""
+        if self._chunked_out:
+            framing = b"Transfer-Encoding: chunked\r\n"
+        elif length > 0 or (not bodyless and length == 0):
+            framing = b"Content-Length: %d\r\n" % length
+        elif bodyless and fields.stated and status not in (204, 304):
+            framing = b"Content-Length: %d\r\n" % fields.length
+        ending = b"Connection: close\r\n" if self._ending else b""
+        self.transport.write(b"HTTP/1.1 %d %b\r\n%b%b%b\r\n" % (status, phrase, fields.forwarded, framing, ending))
+
+    def body(self, data: bytes) -> None:
+        """A part of the answer's body."""
+        if not self._chunked_out:
+            self.transport.write(data)
+        elif data:
+            self.transport.write(chunk(data))
+
+    def finish_body(self) -> None:
+        """The answer's body is whole."""
+        if self._chunked_out:
+            self.transport.write(LAST_CHUNK)
+
+    def answered(self) -> None:
+        """The app has answered and its connection is given back: go on with the next request."""
+        self._app = None
+        unsent = self._state == IN_BODY
+        self._done()
+        if self._ending:
+            self._finish(lingering=unsent or bool(self._buffer))
+        else:
+            self._next()
+
+    def no_answer(self, *, again: bool) -> None:
+        """The app's connection ended before an answer. `again`: it was a kept one, which may have been stale."""
+        self._app = None
+        request = self.request
+        if request is None:
+            return
+        if again and request.method in _AGAIN and not request.fields.length and request.door is not None:
+            self._plane.connect(self, request, request.door.pool)
+        else:
+            self._fail(502, "The app ended the connection without an answer. It may have stopped.")
+
+    def bad_answer(self, why: str) -> None:
+        """The app's answer can't be passed on."""
+        self._app = None
+        self._plane.complain(self, why)
+        self._fail(502, why)
+
+    def unreachable(self, request: Request, status: int, why: str) -> None:
+        """No connection to the app could be made."""
+        if self.request is request:
+            self._fail(status, why)
+
+    def cut_off(self) -> None:
+        """The app went away in the middle of its answer: so do we, so that the client sees that it is not whole."""
+        self._app = None
+        if self.tunnel is None and not self._started:
+            self._fail(502, "The app's answer was cut off.")
+        else:
+            self.transport.close()
+
+    def awaits_upgrade(self) -> bytes:
+        """The key of the WebSocket handshake under way, or empty."""
+        return self.request.fields.websocket if self.request is not None else b""
+
+    def switched(self, fields: ResponseFields) -> None:
+        """The app takes the WebSocket: from now on bytes pass as they are."""
+        request, app = self.request, self._app
+        assert request is not None
+        assert app is not None
+        lines = b"Upgrade: websocket\r\nConnection: Upgrade\r\n"
+        self.transport.write(b"HTTP/1.1 101 Switching Protocols\r\n%b%b\r\n" % (lines, fields.forwarded))
+        request.status, self._state, self.deadline, self._started = 101, TUNNEL, 0.0, True
+        self.tunnel = Tunnel(self.transport, app.transport, asyncio.get_running_loop())
+        rest, self._buffer = self._buffer, b""
+        if rest:
+            self.tunnel.client_sent(rest)
+        self._read()
+
+    # ── our own answers ─────────────────────────────────────────────────────────────────────────────
+
+    def refuse(self, status: int, why: str, headers: bytes = b"") -> None:
+        """Answer a request that is not well formed, and serve no other on this connection."""
+        if status == 426:
+            headers += b"Sec-WebSocket-Version: 13\r\n"
+        self._plane.refused(self, status, why)
+        self.transport.write(refusal(status, why, close=True, headers=headers))
+        self._done()
+        self._finish(lingering=True)
+
+    def reply(self, status: int, why: str, headers: bytes = b"") -> None:
+        """Answer the request by ourselves: it reaches no app."""
+        whole = self._state == SENT
+        self._ending = self._ending or not whole
+        request = self.request
+        if request is not None:
+            request.status = status
+        answer = refusal(status, why, close=self._ending, headers=headers, head_only=self.head_only)
+        self._send(answer, lingering=not whole)
+
+    def lead_to(self, location: bytes) -> None:
+        """Send the browser to another address of ours."""
+        if self.request is not None:
+            self.request.status = 303
+        self._send(redirect(location, close=self._ending), lingering=False)
+
+    def clear_cookie(self, request: Request) -> None:
+        """Our cookie was there twice: somebody may have planted one. Neither counts; both are cleared."""
+        name = self._plane.cookie
+        lines = cleared(name, request.key, secure=self._plane.sites.secure)
+        self._ending = True
+        self.reply(400, "Your sign-in cookie was sent twice. It has been cleared: load the page again.", lines)
+
+    def _send(self, answer: bytes, *, lingering: bool) -> None:
+        self.transport.write(answer)
+        self._done()
+        if self._ending:
+            self._finish(lingering=lingering)
+        else:
+            self._next()
+
+    def _fail(self, status: int, why: str) -> None:
+        app, self._app = self._app, None
+        if app is not None:
+            app.drop()
+        if self._started:
+            self.transport.close()
+            return
+        self._ending = True
+        self.reply(status, why, b"Retry-After: 2\r\n" if status in (502, 503, 504) else b"")
+
+    def _done(self) -> None:
+        """The request is answered."""
+        if self.request is not None:
+            self._plane.ended(self, self.request)
+        self.request = None
+        self._chunks, self._started = None, False
+
+    def _finish(self, *, lingering: bool) -> None:
+        """Serve no more. Lingering: the client is still sending; closing at once could cost it our answer."""
+        self._state, self._buffer, self._held = OVER, b"", False
+        if not lingering:
+            self.transport.close()
+            return
+        self._read()
+        if self.transport.can_write_eof() and not self.transport.is_closing():
+            self.transport.write_eof()
+        self.deadline = self._plane.now + _LINGER_SECONDS
