@@ -16,6 +16,7 @@ from aen.model.session import Phase
 from aen.roles.server.permissions import Actor
 from aen.roles.server.wording import NewProject, ProjectPatch
 from tests.box import Box, box
+from tests.fakenode import FakeNode
 from tests.waiting import until
 
 S = ProjectState
@@ -267,6 +268,32 @@ async def test_no_node_is_said_and_changes_nothing(server: Box) -> None:
     found = await server.domain.projects.by_id(project.id)
     assert found is not None
     assert (found.state, found.node) == (S.STOPPED, "")
+
+
+async def test_a_project_stays_where_its_directory_is(server: Box) -> None:
+    alice, project = await genome(server)
+    _, other = await genome(server, "other")
+    await server.domain.projects.start(alice, "alice", "genome")
+    await state(server, project, S.RUNNING)
+    await server.domain.projects.stop(alice, "alice", "genome")
+    await state(server, project, S.STOPPED)
+    async with FakeNode(server.bus, "n2") as second, server.node.away():
+
+        async def known() -> bool:
+            return server.domain.nodes.up("n2")
+
+        await until(known, 5, "n2 is heard of")
+        record = server.domain.nodes.get("n1")
+        assert record is not None
+        record.last_seen -= 60_000
+        with pytest.raises(Unavailable, match="n1, which has not been heard of for 60 s"):
+            await server.domain.projects.start(alice, "alice", "genome")
+        await server.domain.projects.start(alice, "alice", "other")
+        assert (await state(server, other, S.RUNNING)).node == "n2"
+        assert [command.project.name for command in second.of(PrepareProject)] == ["other"]
+    found = await server.domain.projects.by_id(project.id)
+    assert found is not None
+    assert (found.state, found.node) == (S.STOPPED, "n1")
 
 
 async def test_lost_word_of_a_start_is_asked_again(server: Box, monkeypatch: pytest.MonkeyPatch) -> None:
