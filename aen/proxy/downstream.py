@@ -25,7 +25,8 @@ class Downstream(Answering):
         self.transport = transport = cast(asyncio.Transport, transport)  # uvloop's is not a subclass
         transport.set_write_buffer_limits(high=WRITE_BUFFER)
         peer = transport.get_extra_info("peername")
-        self.address = peer[0] if isinstance(peer, tuple) else ""
+        # A listener on all interfaces speaks IPv6, and shows IPv4 clients as ::ffff:a.b.c.d.
+        self.address = peer[0].removeprefix("::ffff:") if isinstance(peer, tuple) else ""
         self._plane.connections.add(self)
         self.deadline = self._plane.now + self._plane.limits.head_seconds
 
