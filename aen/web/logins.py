@@ -8,11 +8,36 @@ import warnings
 import aiohttp_session
 from aiohttp import web
 from aiohttp_session.cookie_storage import EncryptedCookieStorage
-from cryptography.fernet import Fernet
+from cryptography.fernet import Fernet, InvalidToken
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
 _KEY = "login"
+
+
+class LoginCookie(EncryptedCookieStorage):
+    """The cookie's storage. Where the browser sends our name twice, only one that is ours counts.
+
+    Somebody who runs code on this host can plant a twin at a deeper path: junk does no harm, and a second
+    login that is good (theirs) makes nobody of both, since we can't tell which one the person meant.
+    """
+
+    def load_cookie(self, request: web.Request) -> str | None:
+        """The value that opens; None when none does, or several."""
+        good = {value for value in _values(request, self.cookie_name) if self._opens(value)}
+        return good.pop() if len(good) == 1 else None
+
+    def _opens(self, value: str) -> bool:
+        try:
+            self._fernet.decrypt(value.encode(), ttl=self.max_age)
+        except (InvalidToken, UnicodeEncodeError):
+            return False
+        return True
+
+
+def _values(request: web.Request, name: str) -> list[str]:
+    pairs = (pair.partition("=") for header in request.headers.getall("Cookie", []) for pair in header.split(";"))
+    return [value.strip().strip('"') for key, _, value in pairs if key.strip() == name][:10]
 
 
 def cookie_name(secure: bool) -> str:
@@ -24,7 +49,7 @@ def install(app: web.Application, *, secret: str, secure: bool, days: float) -> 
     """Make `login_of`, `remember` and `forget` work in `app`. `secret`: `server.secret_key`, 32 characters or more."""
     # aiohttp-session keeps its state under string keys, which aiohttp 3.14 warns of; it is right all the same.
     warnings.filterwarnings("ignore", "It is recommended to use web.RequestKey", module="aiohttp_session")
-    storage = EncryptedCookieStorage(
+    storage = LoginCookie(
         _fernet(secret),
         cookie_name=cookie_name(secure),
         max_age=int(days * 86400),
