@@ -19,6 +19,7 @@ WRITES = 256  # most writes in one commit
 Work = Callable[[sqlite3.Connection], Any]
 Item = tuple[Work, "asyncio.Future[Any]"]
 Outcome = tuple["asyncio.Future[Any]", Any, BaseException | None]
+Doing = Callable[[sqlite3.Connection, Work, "asyncio.Future[Any]"], Outcome | None]
 
 log = structlog.get_logger(__name__)
 
@@ -94,7 +95,11 @@ class Lane:
 
 
 class Writer(Lane):
-    """The one lane that writes. What waits is committed together; nobody is answered before the commit is on disk."""
+    """The one lane that writes. What waits is committed together; nobody is answered before the commit is on disk.
+
+    Work that raises an AenError must not have written anything yet. Then a batch needs no savepoints, which would
+    cost more than the writes; should anything else go wrong, the batch is rolled back and done again with them.
+    """
 
     def __init__(self, connection: sqlite3.Connection) -> None:
         self.writes = 0
@@ -104,9 +109,9 @@ class Writer(Lane):
 
     def _work(self, connection: sqlite3.Connection, batch: list[Item]) -> list[Outcome]:
         try:
-            connection.execute("BEGIN IMMEDIATE")
-            outcomes = [self._one(connection, work, future) for work, future in batch]
-            connection.execute("COMMIT")
+            outcomes = self._committed(connection, batch, _plainly)
+            if outcomes is None:
+                outcomes = self._committed(connection, batch, _apart)
         except Exception as error:  # the batch as a whole: none of it was written
             with suppress(sqlite3.Error):
                 connection.execute("ROLLBACK")
@@ -116,17 +121,43 @@ class Writer(Lane):
         self.writes += len(batch)
         self.commits += 1
         self.trouble = ""
+        return outcomes or []
+
+    def _committed(self, connection: sqlite3.Connection, batch: list[Item], one: Doing) -> list[Outcome] | None:
+        """What came of a batch, once it is on disk; None when it was rolled back because something unforeseen happened."""
+        connection.execute("BEGIN IMMEDIATE")
+        outcomes = []
+        for work, future in batch:
+            outcome = one(connection, work, future)
+            if outcome is None:
+                if connection.in_transaction:
+                    connection.execute("ROLLBACK")
+                return None
+            outcomes.append(outcome)
+        connection.execute("COMMIT")
         return outcomes
 
-    def _one(self, connection: sqlite3.Connection, work: Work, future: asyncio.Future[Any]) -> Outcome:
-        connection.execute("SAVEPOINT one")
-        outcome = _outcome(connection, work, future)
-        if outcome[2] is not None:
-            if not connection.in_transaction:  # a full disk, for one, ends the whole transaction
-                raise outcome[2]
-            connection.execute("ROLLBACK TO one")
-        connection.execute("RELEASE one")
-        return outcome
+
+def _plainly(connection: sqlite3.Connection, work: Work, future: asyncio.Future[Any]) -> Outcome | None:
+    """Do work without a savepoint; None when anything but an AenError is raised."""
+    try:
+        return future, work(connection), None
+    except AenError as error:
+        return future, None, error
+    except Exception:
+        return None  # told when it happens again, apart from its neighbours
+
+
+def _apart(connection: sqlite3.Connection, work: Work, future: asyncio.Future[Any]) -> Outcome:
+    """Do work in a savepoint of its own, so that its failure leaves its neighbours alone."""
+    connection.execute("SAVEPOINT one")
+    outcome = _outcome(connection, work, future)
+    if outcome[2] is not None:
+        if not connection.in_transaction:  # a full disk, for one, ends the whole transaction
+            raise outcome[2]
+        connection.execute("ROLLBACK TO one")
+    connection.execute("RELEASE one")
+    return outcome
 
 
 def failure(error: BaseException) -> BaseException:

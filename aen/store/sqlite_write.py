@@ -1,4 +1,7 @@
-"""Single reads and writes of documents in SQLite. Each runs in a lane's thread, writes inside a transaction."""
+"""Single reads and writes of documents in SQLite. Each runs in a lane's thread, writes inside a transaction.
+
+An AenError is raised before anything was written: the writer relies on it.
+"""
 
 from __future__ import annotations
 
@@ -48,16 +51,23 @@ def insert(connection: sqlite3.Connection, layout: Layout, doc: Doc, body: str) 
 
 def replace(connection: sqlite3.Connection, layout: Layout, doc: Doc, body: str) -> None:
     """Put `doc` in the place of the document of the rev before. Raises Stale, Duplicate."""
-    row = connection.execute(f"SELECT n, rev, body FROM {layout.table} WHERE id=?", (doc["id"],)).fetchone()
-    if row is None or row[1] != doc["rev"] - 1:
-        raise _stale(layout, doc["id"], row)
-    number, _, before = row
+    before = _before(connection, layout, doc) if layout.sides or layout.words else None
+    change = f"UPDATE {layout.table} SET rev=?, body=? WHERE id=? AND rev=?"
     try:
-        connection.execute(f"UPDATE {layout.table} SET rev=?, body=? WHERE n=?", (doc["rev"], body, number))
+        changed = connection.execute(change, (doc["rev"], body, doc["id"], doc["rev"] - 1)).rowcount
     except sqlite3.IntegrityError as error:
         raise _duplicate(error, layout, doc) from None
-    if layout.sides or layout.words:
-        _follow(connection, layout, number, json.loads(before), doc)
+    if changed == 0:
+        raise _stale(layout, doc["id"], read(connection, layout.table, doc["id"]))
+    if before is not None:
+        _follow(connection, layout, before[0], json.loads(before[1]), doc)
+
+
+def _before(connection: sqlite3.Connection, layout: Layout, doc: Doc) -> tuple[int, str] | None:
+    """Row number and JSON of the document that is replaced, if it is still of that rev."""
+    sql = f"SELECT n, body FROM {layout.table} WHERE id=? AND rev=?"
+    found: tuple[int, str] | None = connection.execute(sql, (doc["id"], doc["rev"] - 1)).fetchone()
+    return found
 
 
 def delete(connection: sqlite3.Connection, layout: Layout, id: str, rev: int | None) -> bool:

@@ -228,3 +228,29 @@ def _sql(path: Path, *statements: str) -> list[tuple[str]]:
         return rows
     finally:
         connection.close()
+
+
+async def test_an_unforeseen_failure_leaves_its_neighbours_alone(tmp_path: Path) -> None:
+    def fails_halfway(connection: sqlite3.Connection) -> None:
+        connection.execute("INSERT INTO settings(id, rev, body) VALUES('half', 1, '{}')")
+        raise ZeroDivisionError
+
+    async with SqliteStore(tmp_path / "aen.db") as store:
+        await store.insert("settings", {"id": "taken"})
+        assert store._writer is not None
+        work: list[asyncio.Future[object]] = []
+        for number in range(60):
+            if number % 20 == 7:
+                work.append(asyncio.ensure_future(store._writer.run(fails_halfway)))
+            else:
+                work.append(
+                    asyncio.ensure_future(
+                        store.insert("settings", {"id": "taken" if number % 9 == 5 else f"s{number}"})
+                    )
+                )
+        outcomes = await asyncio.gather(*work, return_exceptions=True)
+        found = {doc["id"] for doc in (await store.find("settings", Query(limit=100))).items}
+    assert [type(outcomes[number]) for number in (7, 27, 47)] == [ZeroDivisionError] * 3
+    good = {number for number in range(60) if number % 20 != 7 and number % 9 != 5}
+    assert all(isinstance(outcomes[number], Duplicate) for number in range(60) if number % 9 == 5 and number % 20 != 7)
+    assert found == {"taken", *(f"s{number}" for number in good)}
