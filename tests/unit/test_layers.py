@@ -24,6 +24,7 @@ ONLY = {"motor": "aen/store/mongo.py", "nats": "aen/bus/nats.py", "posix1e": "ae
 
 #: Longer than 300 lines (the hard limit is 400), or functions over 40 lines (60): name → why.
 LONG_FILES: dict[str, str] = {
+    "aen/launchers/running.py": "an app's life from start to adoption to end, over one record",
     "aen/messages.py": "the one list of everything that roles say to each other",
 }
 LONG_FUNCTIONS: dict[str, str] = {}
