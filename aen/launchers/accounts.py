@@ -254,12 +254,13 @@ def _taken(number: int) -> bool:
     return False
 
 
-def write_json(path: Path, data: dict[str, Any]) -> None:
-    """Written whole or not at all, 0600."""
+def write_json(path: Path, data: dict[str, Any], *, durable: bool = True) -> None:
+    """Written whole or not at all, 0600. `durable`: on the disk when this returns (not for what a new boot makes void)."""
     beside = path.with_name(f".{path.name}.new")
     fd = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
     with open(fd, "w") as file:
         json.dump(data, file, indent=1, sort_keys=True)
         file.flush()
-        os.fsync(file.fileno())
+        if durable:
+            os.fsync(file.fileno())
     os.replace(beside, path)

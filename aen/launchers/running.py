@@ -141,7 +141,7 @@ class Apps:
         app, spawned = self._fork(spec, account)
         self._by_session[spec.session] = app
         try:
-            write_json(self._path(app), app.record())
+            write_json(self._path(app), app.record(), durable=False)
         except OSError:
             spawned.forget()
             raise
