@@ -56,16 +56,16 @@ class JupyterServer:
         )
 
     async def activity(self, launch: Launch, get_json: Callable[[str], Awaitable[Any]]) -> Seen | None:
-        """Kernels at work, then the latest of kernels, terminals and the server itself. Asking is not activity."""
+        """Kernels at work, then the latest of kernels and terminals. Neither asking nor a forgotten tab is activity."""
         kernels = await get_json("api/kernels?no_track_activity=1")
         busy = sum(kernel.get("execution_state") == "busy" for kernel in kernels)
         terminals = await get_json("api/terminals?no_track_activity=1")
-        status = await get_json("api/status")
         seen = [
             *((_ms(kernel["last_activity"]), "kernel") for kernel in kernels),
             *((_ms(terminal["last_activity"]), "terminal") for terminal in terminals),
-            (_ms(status["last_activity"]), "page"),
         ]
+        if not seen:  # the server's own word counts what an open tab asks for; without kernels there is no other
+            seen = [(_ms((await get_json("api/status"))["last_activity"]), "page")]
         at, source = max(seen)
         if busy:
             return Seen(at, f"{busy} kernel{'s' if busy > 1 else ''} busy", busy=True)

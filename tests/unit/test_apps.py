@@ -132,11 +132,15 @@ async def test_activity_is_the_latest_and_asking_is_none(launch: Launch) -> None
     seen = await JupyterServer().activity(launch, get)
     assert seen is not None
     assert (seen.source, seen.at, seen.busy) == ("terminal", 1767265200000, False)
-    assert all("no_track_activity=1" in path for path in asked if path != "api/status")
+    assert all("no_track_activity=1" in path for path in asked)
     answers["api/kernels"] = [{"last_activity": "2026-01-01T08:00:00Z", "execution_state": "busy"}]
     busy = await JupyterServer().activity(launch, get)
     assert busy is not None
     assert (busy.source, busy.busy) == ("1 kernel busy", True)
+    answers |= {"api/kernels": [], "api/terminals": []}
+    page = await JupyterServer().activity(launch, get)
+    assert page is not None
+    assert page.source == "page"
 
 
 def test_what_runs_as_the_user_imports_nothing_of_ours() -> None:

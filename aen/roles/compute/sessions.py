@@ -179,9 +179,9 @@ class Sessions:
         tracker = Tracker(STEP_NAMES, tell, thinned(tell))
         record.phase = Phase.STARTING
         self._records.save(record)
-        start = await self._projects.ready(record.project, record.user, tracker)
-        assert start.account is not None  # the first step sets it or fails
         try:
+            start = await self._projects.ready(record.project, record.user, tracker)
+            assert start.account is not None  # the first step sets it or fails
             async with tracker.step("app") as note:
                 await self._launching.launch(record, self.servers[record.app_server], start.account, note)
         finally:
