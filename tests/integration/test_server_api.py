@@ -190,6 +190,16 @@ async def test_draining_ends_streams(server: Served) -> None:
             await fresh.get(server.url)
 
 
+async def test_the_end_does_not_wait_for_streams(tmp_path: Path) -> None:
+    async with aiohttp.ClientSession() as http, served(tmp_path) as server:
+        alice = await server.script("alice")
+        stream = await http.get(f"{server.url}/api/v1/events", headers={"Authorization": f"Bearer {alice.token}"})
+        await stream.content.readuntil(b"\n\n")
+        async with asyncio.timeout(4):  # less than the time that handlers are given to finish
+            await server.role.stop()
+        stream.close()
+
+
 async def test_the_admin_socket_is_the_machines_administrator(server: Served) -> None:
     path = path_of(server.config)
     assert path.stat().st_mode & 0o777 == 0o600

@@ -104,8 +104,14 @@ def make_site(domain: Domain, secret: str) -> web.Application:
     here.sign_in = "/login"
     here.frame = frame
     here.form_origins = lambda: _gateway_origins(domain)
+    app.on_shutdown.append(_end_streams)
     add_routes(app)
     return app
+
+
+async def _end_streams(app: web.Application) -> None:
+    """Streams never end by themselves: they must not hold up the end."""
+    app[DOMAIN].events.drain()
 
 
 def _gateway_origins(domain: Domain) -> Iterable[str]:

@@ -18,7 +18,7 @@ from aen.roles.server.permissions import ACTOR, Actor
 M = TypeVar("M", bound=BaseModel)
 PREFIX = "/api/v1"
 LARGEST = 1024 * 1024  # bytes of a body
-_MOST_ITEMS = 500
+_MOST_ITEMS = 200
 
 
 class TooLarge(Invalid):
@@ -38,7 +38,7 @@ class Nothing(Word):
 
 
 class Paging(Word):
-    """Which page of a list: at most `limit` items (500 are the most), going on at `cursor`."""
+    """Which page of a list: at most `limit` items (200 are the most), going on at `cursor`."""
 
     limit: int = Field(50, ge=1)
     cursor: str = Field("", max_length=500)
