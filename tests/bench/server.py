@@ -112,15 +112,18 @@ async def _times(client: Client, path: str) -> list[float]:
 
 async def _logins(world: World) -> AsyncIterator[Row]:
     user = User(id="x", incarnation="x", password=await hashed(PASSWORD))
-    begun = time.monotonic()
-    for _ in range(LOGINS):
+    kdf, whole = [], []
+    for number in range(LOGINS):  # in turns, so that both meet the same machine
+        begun = time.monotonic()
         assert await LocalLogin().check("x", PASSWORD, user)
-    kdf = time.monotonic() - begun
-    begun = time.monotonic()
-    for number in range(LOGINS):
+        kdf.append(time.monotonic() - begun)
         async with world.client() as client:
             client.origin = world.server
+            begun = time.monotonic()
             await _sign_in(client, f"u{number + 1:05}")
-    total = time.monotonic() - begun
-    yield Row("Argon2id, one at a time", LOGINS / kdf, "1/s")
-    yield Row("logins by the form, Argon2id left out", LOGINS / max(total - kdf, 0.001), "1/s")
+            whole.append(time.monotonic() - begun)
+    ours = percentile(whole, 0.5) - percentile(kdf, 0.5)
+    yield Row("Argon2id, median", percentile(kdf, 0.5) * 1000, "ms")
+    yield Row("login by the form, median", percentile(whole, 0.5) * 1000, "ms")
+    if ours > 0:  # on a busy machine the difference drowns
+        yield Row("logins, Argon2id left out", 1 / ours, "1/s")
