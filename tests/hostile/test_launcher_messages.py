@@ -29,8 +29,18 @@ def spot() -> Iterator[Place]:
         yield made
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def handle(spot: Place) -> Iterator[LauncherHandle]:
+    """One launcher for all: each test also shows that the one before did not hurt it."""
+    made = spot.spawn()
+    try:
+        yield made
+    finally:
+        made.close()
+
+
+@pytest.fixture
+def doomed(spot: Place) -> Iterator[LauncherHandle]:
     made = spot.spawn()
     try:
         yield made
@@ -100,11 +110,11 @@ def test_bodies_that_are_no_requests(handle: LauncherHandle, body: bytes) -> Non
     alive(handle)
 
 
-def test_a_length_beyond_bounds_ends_it(handle: LauncherHandle) -> None:
-    sock = raw(handle)
+def test_a_length_beyond_bounds_ends_it(doomed: LauncherHandle) -> None:
+    sock = raw(doomed)
     sock.sendall(struct.pack("!I", LARGEST + 1))
     refused(receive(sock))
-    assert handle.child.wait(10) == 0
+    assert doomed.child.wait(10) == 0
 
 
 def test_a_message_in_pieces_and_many_in_one(handle: LauncherHandle) -> None:

@@ -86,13 +86,13 @@ def _state(outside: Path) -> dict[str, tuple[int, int, int, int]]:
 
 
 def _walks(arena: Path, enough: int, seconds: float) -> tuple[int, int]:
-    """Walk until the attacker was met often enough; (walks, those that found the directory swapped away)."""
+    """Walk often enough, and until the attacker was met; (walks, those that found the directory swapped away)."""
     people = {MEMBER: True}
     fd = os.open(arena / "project", os.O_RDONLY | os.O_DIRECTORY)
     walks = met = 0
     until = time.monotonic() + seconds
     try:
-        while met < enough and time.monotonic() < until:
+        while (walks < enough or met == 0) and time.monotonic() < until:
             people[MEMBER + 100 + walks % 2] = bool(walks % 3)  # so that there is always something to change
             if len(people) > 2:
                 people.pop(MEMBER + 100 + (walks + 1) % 2)
@@ -107,10 +107,10 @@ def _walks(arena: Path, enough: int, seconds: float) -> tuple[int, int]:
 
 def test_nothing_outside_changes(arena: Path, attacker: int) -> None:
     before = _state(arena / "outside")
-    walks, met = _walks(arena, enough=300, seconds=30)
+    walks, met = _walks(arena, enough=300, seconds=120)
     assert _state(arena / "outside") == before
-    assert walks >= 300, "the attacker has to be met to be beaten"
-    assert met > 0
+    assert walks >= 300
+    assert met > 0, "the attacker has to be met to be beaten"
 
 
 @pytest.mark.slow
