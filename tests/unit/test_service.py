@@ -48,11 +48,12 @@ class Recorded(Service):
 
 async def test_what_was_entered_is_left_last_first() -> None:
     service = Recorded()
-    assert service.state is State.NEW
+    states = [service.state]
     async with service:
-        assert service.state is State.RUNNING
+        states.append(service.state)
         assert service.health()["status"] == "ok"
-    assert service.state is State.STOPPED
+    states.append(service.state)
+    assert states == [State.NEW, State.RUNNING, State.STOPPED]
     assert service.events == ["enter a", "enter b", "leave b", "cancelled", "leave a"]
     await service.stop()
     assert service.events.count("leave a") == 1
