@@ -92,7 +92,7 @@ def place(mode: str = "managed") -> Iterator[Place]:
         finally:
             _end_left_over(top)
             remove_accounts(61000)
-            subprocess.run(["userdel", made.service], capture_output=True, check=False)
+            subprocess.run(["userdel", "--force", made.service], capture_output=True, check=False)
             shutil.rmtree(top, ignore_errors=True)
 
 

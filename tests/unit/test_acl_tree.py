@@ -21,7 +21,9 @@ OWNER, MEMBER, VIEWER, GONE, STRANGER, SERVICE = 61901, 61902, 61903, 61904, 619
 
 def mine(people: dict[int, bool] | None = None, linked_stay: bool = False) -> Task:
     """A project of the running user."""
-    return Task(Grants(ME, GROUP, people or {}, group=True), untouched=frozenset(), may_chown=False, linked_stay=linked_stay)
+    return Task(
+        Grants(ME, GROUP, people or {}, group=True), untouched=frozenset(), may_chown=False, linked_stay=linked_stay
+    )
 
 
 def theirs(people: dict[int, bool] | None = None, former: frozenset[int] = frozenset()) -> Task:
