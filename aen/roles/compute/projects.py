@@ -41,16 +41,18 @@ class Projects:
         self._preparing: dict[str, Preparation] = {}
         self.open_work: set[asyncio.Task[None]] = set()
 
-    async def ready(self, spec: ProjectSpec, user: str, tracker: Tracker) -> Start:
-        """Run the steps before the app. The error of the step that fails is raised."""
+    def begin(self, spec: ProjectSpec, user: str) -> Start:
+        """What the steps of a start share; `ready` runs them."""
         self.heard(spec)
-        start = Start(spec, user, self._launcher, self._roots, str(self._config.compute.skeleton))
-        async with self._locks[spec.id]:
+        return Start(spec, user, self._launcher, self._roots, str(self._config.compute.skeleton))
+
+    async def ready(self, start: Start, tracker: Tracker) -> None:
+        """Run the steps before the app. The error of the step that fails is raised."""
+        async with self._locks[start.spec.id]:
             for name, step in STEPS:
-                start.spec = self._latest[spec.id]
+                start.spec = self._latest.get(start.spec.id, start.spec)
                 async with tracker.step(name) as note:
                     await step(start, note)
-        return start
 
     def heard(self, spec: ProjectSpec) -> None:
         """Remember the team as the server told of it last."""
@@ -134,7 +136,7 @@ class Projects:
         spec = preparation.spec
         preparation.task = asyncio.current_task()
         try:
-            await self.ready(spec, spec.owner, preparation.tracker)
+            await self.ready(self.begin(spec, spec.owner), preparation.tracker)
             await preparation.end(ProjectState.RUNNING, "")
         except AenError as error:
             await preparation.end(ProjectState.PROBLEM, error.message)

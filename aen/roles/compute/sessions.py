@@ -26,6 +26,7 @@ from aen.model.session import LIVE, STEP_NAMES, Phase
 from aen.roles.compute.launching import Launching, how_it_ended
 from aen.roles.compute.projects import Projects, thinned
 from aen.roles.compute.records import Record, Records
+from aen.roles.compute.steps import Start
 from aen.roles.compute.tracker import Tracker
 
 log = structlog.get_logger(__name__)
@@ -179,17 +180,26 @@ class Sessions:
         tracker = Tracker(STEP_NAMES, tell, thinned(tell))
         record.phase = Phase.STARTING
         self._records.save(record)
+        start = self._projects.begin(record.project, record.user)
         try:
-            start = await self._projects.ready(record.project, record.user, tracker)
-            assert start.account is not None  # the first step sets it or fails
-            async with tracker.step("app") as note:
-                await self._launching.launch(record, self.servers[record.app_server], start.account, note)
+            async with asyncio.TaskGroup() as both:
+                both.create_task(self._projects.ready(start, tracker))
+                both.create_task(self._launch(record, start, tracker))
+        except ExceptionGroup as failed:
+            raise _first_of(failed) from failed
         finally:
             record.steps = [step.model_copy() for step in tracker.steps]
         record.phase, record.activity, record.activity_source = Phase.RUNNING, now(), "start"
         self._records.save(record)
         log.info("session runs", session=record.session, user=record.user, app_server=record.app_server)
         await self._tell(live)
+
+    async def _launch(self, record: Record, start: Start, tracker: Tracker) -> None:
+        """The app boots while the rest of the walk goes on: it lives in the person's home, and the door is right already."""
+        await start.entered.wait()
+        assert start.account is not None  # the first step sets it or fails
+        async with tracker.step("app") as note:
+            await self._launching.launch(record, self.servers[record.app_server], start.account, note)
 
     async def _watch(self, live: Live) -> None:
         """Until the app ends by itself (a stop cancels this)."""
@@ -243,3 +253,9 @@ class Sessions:
         if self._live.get(live.record.session) is not live:
             return
         await self._bus.publish(SessionReported(node=self._node, report=live.record.report()))
+
+
+def _first_of(failed: ExceptionGroup[Exception]) -> Exception:
+    """The error that ended a start: the other half was cancelled because of it."""
+    first = failed.exceptions[0]
+    return _first_of(first) if isinstance(first, ExceptionGroup) else first

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import structlog
 
@@ -28,6 +29,7 @@ class Start:
     roots: Roots
     skeleton: str
     account: Account | None = None  # the user's
+    entered: asyncio.Event = field(default_factory=asyncio.Event)  # the directory itself lets the team in
 
     @property
     def ref(self) -> ProjectRef:
@@ -75,14 +77,17 @@ async def environment(start: Start, note: Note) -> None:
 
 async def permissions(start: Start, note: Note) -> None:
     """Every file in line with the team: the directory itself first, so that access is right at once."""
-    await walk(start.launcher, start.ref, note)
+    await walk(start.launcher, start.ref, note, start.entered.set)
 
 
-async def walk(launcher: Launcher, ref: ProjectRef, note: Note) -> WalkReport:
-    """End ex-members' processes, then the directory itself, then the rest."""
+async def walk(
+    launcher: Launcher, ref: ProjectRef, note: Note, entered: Callable[[], None] = lambda: None
+) -> WalkReport:
+    """End ex-members' processes, then the directory itself (then `entered` is called), then the rest."""
     for user in ref.former:
         await launcher.end_user(user, ref)
     await launcher.apply_permissions(ref, top_only=True)
+    entered()
 
     def told(looked_at: int, changed: int) -> None:
         note(f"{looked_at:,} files looked at, {changed:,} changed")
