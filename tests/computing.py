@@ -78,7 +78,7 @@ class Box:
         self.beats.append(event)
 
 
-def configuration(place: Place, **compute: object) -> Config:
+def configuration(place: Place, apps: dict[str, object] | None = None, **compute: object) -> Config:
     """The configuration that belongs to a place."""
     options = {"name": NODE, "project_root": place.policy.project_root, "skeleton": skeleton(), "starts": 2}
     return Config.model_validate(
@@ -88,6 +88,7 @@ def configuration(place: Place, **compute: object) -> Config:
             "envs_dir": envs(),
             "accounts": {"mode": place.policy.mode},
             "compute": options | compute,
+            "apps": apps or {},
         }
     )
 
@@ -105,9 +106,9 @@ def skeleton() -> Path:
 
 
 @asynccontextmanager
-async def box(place: Place, **compute: object) -> AsyncIterator[Box]:
+async def box(place: Place, apps: dict[str, object] | None = None, **compute: object) -> AsyncIterator[Box]:
     """A compute role in this place. Leaving it ends the role, never the apps."""
-    config = configuration(place, **compute)
+    config = configuration(place, apps, **compute)
     config.data_dir.mkdir(exist_ok=True)
     policy = replace(place.policy, envs_dir=str(config.envs_dir), skeletons=(str(config.compute.skeleton),))
     handle = spawn_launcher(policy)
