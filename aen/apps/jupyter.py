@@ -86,6 +86,8 @@ def _options(launch: Launch, run_dir: str) -> list[str]:
         "ServerApp.allow_remote_access": True,
         "ServerApp.trust_xheaders": True,
         "ServerApp.allow_unauthenticated_access": False,
+        # Else JupyterLab's pages send a token of Jupyter's own, which the gateway takes for one of ours that ended.
+        "IdentityProvider.token": "",
         "ServerApp.identity_provider_class": "aen_jupyter.identity.AenIdentityProvider",
         "ServerApp.authorizer_class": "aen_jupyter.identity.AenAuthorizer",
         "ServerApp.kernel_spec_manager_class": "aen_jupyter.kernels.ProjectKernels",
