@@ -20,13 +20,16 @@ pytestmark = [
 
 PICTURES = Path(__file__).resolve().parent.parent.parent / ".artifacts" / "story"
 START_MS = 240_000  # the very first start also makes the root environment
-LAB_MS = 60_000
+LAB_MS = 90_000  # JupyterLab itself loads slowly on a busy machine
 
 
 @pytest.fixture
 async def browser() -> AsyncIterator[Browser]:
     async with chromium() as made:
         yield made
+        PICTURES.mkdir(parents=True, exist_ok=True)
+        for number, page in enumerate(page for context in made.contexts for page in context.pages):
+            await page.screenshot(path=PICTURES / f"end-{number}.png")  # what everybody saw last: helps when it failed
 
 
 async def picture(page: Page, name: str) -> None:
@@ -95,6 +98,7 @@ async def test_from_the_first_visit_to_the_output_of_a_cell(world: World, browse
     await picture(page, "4-team")
 
     await page.goto(f"{world.server}/{alice}/genome")
+    await expect(page.locator("#strips .strip[data-kind=info]")).to_have_count(0, timeout=START_MS)  # the node is ready
     lab = await open_app(page, "JupyterLab")
     await expect(page.locator(".step").first).to_be_visible(timeout=20_000)
     await picture(page, "5-steps")
