@@ -152,6 +152,7 @@ class Upstream(asyncio.Protocol):
             self._end(bool(rest))
         elif rest:
             self._body(rest)
+        client.flush()
 
     def _body(self, data: bytes) -> None:
         client = self.client
