@@ -49,10 +49,10 @@ async def sign_in(context: BrowserContext, world: World, name: str) -> Page:
     return page
 
 
-async def open_app(page: Page, title: str) -> Page:
+async def open_app(page: Page, app: str) -> Page:
     """Press an app's button and return the tab that opens."""
     async with page.context.expect_page() as opened:
-        await page.locator("button.app", has_text=title).click()
+        await page.locator(f'button[data-focus="app-{app}"]').click()
     return await opened.value
 
 
@@ -61,6 +61,9 @@ async def run_cell(lab: Page, code: str, output: str) -> None:
     await lab.locator("#jp-main-dock-panel").wait_for(timeout=LAB_MS)
     await lab.locator('.jp-LauncherCard[data-category="Notebook"]').first.click(timeout=LAB_MS)
     cell = lab.locator(".jp-Notebook .jp-CodeCell .cm-content").first
+    await expect(lab.locator("#jp-bottom-panel, #jp-main-statusbar").get_by_text("| Idle")).to_be_visible(
+        timeout=LAB_MS
+    )
     await cell.click(timeout=LAB_MS)
     await lab.keyboard.type(code)
     await lab.keyboard.press("Shift+Enter")
@@ -99,7 +102,7 @@ async def test_from_the_first_visit_to_the_output_of_a_cell(world: World, browse
 
     await page.goto(f"{world.server}/{alice}/genome")
     await expect(page.locator("#strips .strip[data-kind=info]")).to_have_count(0, timeout=START_MS)  # the node is ready
-    lab = await open_app(page, "JupyterLab")
+    lab = await open_app(page, "jupyterlab")
     await expect(page.locator(".step").first).to_be_visible(timeout=20_000)
     await picture(page, "5-steps")
     await lab.wait_for_url(re.compile(rf"^{re.escape(world.gateway)}/{alice}/genome/jupyter/lab"), timeout=START_MS)
@@ -108,9 +111,9 @@ async def test_from_the_first_visit_to_the_output_of_a_cell(world: World, browse
 
     await expect(page.locator("#head .state", has_text="Running")).to_be_visible()
     await picture(page, "7-running")
-    notebook = await open_app(page, "Notebook")
+    notebook = await open_app(page, "notebook")
     await notebook.wait_for_url(re.compile(rf"^{re.escape(world.gateway)}/{alice}/genome/jupyter/tree"), timeout=LAB_MS)
-    terminal = await open_app(page, "Terminal")
+    terminal = await open_app(page, "terminal")
     await terminal.wait_for_url(re.compile(r"/jupyter/(lab/)?terminals/"), timeout=LAB_MS)
     await terminal.locator(".xterm, .jp-Terminal").first.wait_for(timeout=LAB_MS)
     await picture(terminal, "8-terminal")
