@@ -110,18 +110,21 @@ class Nodes(Part):
         return center
 
     def choose(self, datacenter: str) -> str:
-        """The compute node where a new project goes: the least busy that is ready. Unavailable with what to do."""
+        """The compute node where a new project goes: the least busy that is ready. Unavailable with what to do.
+
+        When none is ready yet, one that is getting ready: the start waits there and shows how far it is.
+        """
         there = [node for node in self._nodes.values() if "compute" in node.roles and node.datacenter == datacenter]
         heard = [node for node in there if self.up(node.id)]
+        if not heard:
+            raise self._nobody(datacenter, there)
         ready = [node for node in heard if node.ready]
-        if not ready:
-            raise self._nobody(datacenter, there, heard)
-        best = max(ready, key=self._room)
+        best = max(ready, key=self._room) if ready else max(heard, key=lambda node: (node.progress, node.id))
         self._placed[best.id] += 1
         return best.id
 
     def need(self, name: str) -> None:
-        """Raise Unavailable, with what to do, unless the node can take work now."""
+        """Raise Unavailable, with what to do, unless the node is there. One that is getting ready makes starts wait."""
         node = self._nodes.get(name)
         if node is None or not self.up(name):
             raise Unavailable(
@@ -129,16 +132,12 @@ class Nodes(Part):
                 f"{_ago(self.silence(name))}. Ask an administrator to start it again.",
                 retry_after=10,
             )
-        if not node.ready:
-            raise _building(node)
 
     def _room(self, node: NodeRecord) -> tuple[float, str]:
         busy = 1 + node.sessions + self._placed[node.id]
         return (max(node.load.memory_free, 1) / busy, node.id)
 
-    def _nobody(self, datacenter: str, there: Sequence[NodeRecord], heard: Sequence[NodeRecord]) -> Unavailable:
-        if heard:
-            return _building(max(heard, key=lambda node: node.progress))
+    def _nobody(self, datacenter: str, there: Sequence[NodeRecord]) -> Unavailable:
         if there:
             known = ", ".join(sorted(node.id for node in there))
             return Unavailable(
@@ -186,16 +185,6 @@ class Nodes(Part):
             self._stored[record.id] = record.last_seen
         except Conflict:
             self._unsaved.add(record.id)
-
-
-def _building(node: NodeRecord) -> Unavailable:
-    done = f"{node.progress:.0%}".replace("%", " %")
-    what = node.message or "preparing what the first start needs"
-    return Unavailable(
-        f"{node.id} is still getting ready ({done}: {what}). This happens once and takes some minutes; "
-        "try again when it is done.",
-        retry_after=5,
-    )
 
 
 def _ago(seconds: float) -> str:
