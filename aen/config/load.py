@@ -32,12 +32,18 @@ class Loaded:
     """A configuration as it was given (blanks are filled by `resolve`), and where each value came from."""
 
     config: Config
+    given: Mapping[str, Any]
     origins: Mapping[Key, str]
     files: tuple[Path, ...]
 
     def origin(self, path: str) -> str:
         """Where the option at the dotted `path` was set: `file:line`, a variable, or `default`."""
         way: Key = tuple(path.split("."))
+        values: Any = self.given
+        for part in way:
+            if not isinstance(values, dict) or part not in values:
+                return "default"  # its section may stand in a file, the option doesn't
+            values = values[part]
         return _nearest(self.origins, way) or "default"
 
 
@@ -58,7 +64,7 @@ def load(files: Sequence[Path], environ: Mapping[str, str]) -> Loaded:
     problems += wrong
     if problems:
         raise ConfigError(problems)
-    return Loaded(config, origins, chosen)
+    return Loaded(config, values, origins, chosen)
 
 
 def _merge(values: dict[str, Any], origins: dict[Key, str], source: Source) -> None:

@@ -166,10 +166,11 @@ async def test_events_reach_a_page_and_end_with_the_login(server: Served) -> Non
     ) as stream:
         assert stream.content_type == "text/event-stream"
         await stream.content.readuntil(b"\n\n")
+        server.domain.events.publish("user:alice", "project", {"told": "twice, if this came through"})
         server.domain.events.publish(f"project:{project['id']}", "tested", {"x": 1})
         async with asyncio.timeout(10):
-            while b"event: tested" not in await stream.content.readuntil(b"\n\n"):
-                pass
+            while b"event: tested" not in (told := await stream.content.readuntil(b"\n\n")):
+                assert b"event:" not in told, "a project's stream tells of the project, once"
         actor = await server.actor("alice")
         await server.domain.accounts.end_all(actor.name, tokens=True)
         async with asyncio.timeout(10):

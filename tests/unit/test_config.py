@@ -67,6 +67,7 @@ def test_later_files_win_and_the_environment_wins_over_all(tmp_path: Path) -> No
     assert loaded.origin("server.url") == f"{second}:2"
     assert loaded.origin("log.level") == "environment variable AEN_LOG__LEVEL"
     assert loaded.origin("acl.group") == "default"
+    assert loaded.origin("server.tls.cert") == "default", "its section stands in a file, the option does not"
 
 
 def test_the_working_directory_is_never_searched(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

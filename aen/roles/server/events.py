@@ -28,6 +28,7 @@ RESYNC = "resync"
 LOGIN_ENDED = "login.ended"  # on `user:<name>`: whoever streams looks at once whether it was their login
 
 Allowed = Callable[[], Awaitable[bool]]
+Shown = Callable[["Happened"], bool]
 
 
 @dataclass(frozen=True)
@@ -134,11 +135,12 @@ class Events(Part):
         topics: Iterable[str],
         still_allowed: Allowed | None = None,
         first: Iterable[tuple[str, dict[str, Any]]] = (),
+        shown: Shown = lambda event: True,
     ) -> web.StreamResponse:
         """Answer with a stream of these topics until the client goes, the server drains or the login ends.
 
         `still_allowed` is asked at each heartbeat, at most HEARTBEAT seconds apart. `first`: kind and data of events
-        that only this stream gets, at its beginning (the state as it is). A browser that comes back after a break
+        that only this stream gets, at its beginning (the state as it is). `shown`: which events are told. A browser that comes back after a break
         (`Last-Event-ID`) gets a `resync` first, since nothing is kept.
         """
         subscription = self.subscribe(topics)
@@ -150,7 +152,7 @@ class Events(Part):
                 await response.write(_frame(Happened(0, "", RESYNC, {})))
             for kind, data in first:
                 await response.write(_frame(Happened(0, "", kind, data)))
-            await _pump(subscription, response, still_allowed)
+            await _pump(subscription, response, still_allowed, shown)
         except (ConnectionError, ConnectionResetError):
             return response  # the client has gone
         finally:
@@ -185,7 +187,9 @@ class _Ending:
         self._hub.drain()
 
 
-async def _pump(subscription: Subscription, response: web.StreamResponse, still_allowed: Allowed | None) -> None:
+async def _pump(
+    subscription: Subscription, response: web.StreamResponse, still_allowed: Allowed | None, shown: Shown
+) -> None:
     """Write events until the subscription or the login ends. A busy stream is checked as often as a quiet one."""
     clock = asyncio.get_running_loop().time
     checked = clock()
@@ -199,7 +203,7 @@ async def _pump(subscription: Subscription, response: web.StreamResponse, still_
             await response.write(b": still here\n\n")
         if event is _END:
             return
-        if isinstance(event, Happened):
+        if isinstance(event, Happened) and (not event.topic or shown(event)):
             await response.write(_frame(event))
 
 

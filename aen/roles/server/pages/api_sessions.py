@@ -12,10 +12,14 @@ from aen.apps import catalog
 from aen.errors import AenError, NotFound
 from aen.model import Word
 from aen.model.session import Session
+from aen.roles.server.events import LOGIN_ENDED, Happened
 from aen.roles.server.pages.api import PREFIX, Nothing, Paging, answer, asked, body, listed, part, query
 from aen.roles.server.pages.api_views import AppView, PageOf, SessionViewOfApi
 from aen.roles.server.permissions import Permission, check
 from aen.roles.server.urls import Url
+
+#: What a stream of a project or session tells of one's own account: that there is nothing more to see.
+_ABOUT_ME = frozenset({LOGIN_ENDED, "project-left", "project-deleted"})
 
 
 class NewSession(Word):
@@ -148,7 +152,10 @@ async def _stream(request: web.Request, topics: list[str], still: Callable[[], A
         except AenError:
             return False
 
-    return await domain.events.stream(request, {*topics, f"user:{actor.name}"}, still_allowed)
+    def shown(event: Happened) -> bool:
+        return event.topic in topics or event.kind in _ABOUT_ME
+
+    return await domain.events.stream(request, {*topics, f"user:{actor.name}"}, still_allowed, shown=shown)
 
 
 async def _current(request: web.Request) -> Any:
