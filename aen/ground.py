@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import pkgutil
 import socket
+import ssl
 from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
@@ -59,15 +60,16 @@ def lay(loaded: Loaded, roles: tuple[str, ...], *, headless: bool = False) -> Gr
     # A command's stand-in server is no node of a distributed installation: it needs no carrier between machines.
     complete = tuple(ROLES) if headless else roles
     config = resolve(loaded.config, roles=complete, machine=machine)
-    _check_carrier(config)
+    _check(config, roles)
     lock = places.Lock(config.data_dir)
     lock.check()
     wanted = {} if headless else listeners.wanted(config, roles)
     bound = listeners.bind({name: place for name, place in wanted.items() if not listeners.is_unix(place)})
     handle = None
+    made: list[Path] = []
     try:
         uid, gid = ensure_service_account(config.service_account) if machine.root else (os.geteuid(), os.getegid())
-        places.make(places.wanted(config, () if headless else roles, uid, gid))
+        places.make(places.wanted(config, () if headless else roles, uid, gid), made)
         lock.take(uid, gid)
         # Sockets after the directories: they usually lie in run_dir.
         bound |= listeners.bind({name: place for name, place in wanted.items() if listeners.is_unix(place)})
@@ -75,6 +77,7 @@ def lay(loaded: Loaded, roles: tuple[str, ...], *, headless: bool = False) -> Gr
             bound = listeners.bind_private(config.run_dir / COMMAND_SOCKET, uid, gid)
         config = resolve(loaded.config, roles=complete, machine=machine, ports=listeners.ports(bound))
         if "compute" in roles and not headless:
+            made += [place for place in (places.launcher_dir(config, root=machine.root),) if not place.exists()]
             handle = spawn_launcher(_policy(config, machine, uid, gid))
         preload(roles, config)
         _become(config, machine)
@@ -83,6 +86,7 @@ def lay(loaded: Loaded, roles: tuple[str, ...], *, headless: bool = False) -> Gr
         lock.release()
         if handle is not None:
             handle.close()
+        places.unmake(made)
         raise
     if "compute" in roles and not machine.root:
         log.warning("evaluation mode: apps run as one account and are not isolated from each other", uid=uid)
@@ -96,7 +100,7 @@ def prepare(loaded: Loaded) -> list[str]:
     config = resolve(loaded.config, roles=roles, machine=machine)
     uid, gid = ensure_service_account(config.service_account) if machine.root else (os.geteuid(), os.getegid())
     wanted = places.wanted(config, roles, uid, gid)
-    places.make(wanted)
+    places.make(wanted, [])
     account = [f"service account: {config.service_account} (uid {uid})"] if machine.root else []
     return [*account, *(f"{place.option}: {place.path}" for place in wanted)]
 
@@ -116,12 +120,33 @@ def preload(roles: tuple[str, ...], config: Config) -> None:
     plugins.load("aen.buses", "local" if config.bus.mode == "local" else "nats")
 
 
+def _check(config: Config, roles: tuple[str, ...]) -> None:
+    """What can be seen before anything is made."""
+    _check_carrier(config)
+    _check_files(config, roles)
+
+
 def _check_carrier(config: Config) -> None:
     if config.bus.mode != "local" and "nats" not in plugins.names("aen.buses"):
         raise Invalid(
             "Roles on machines of their own need the NATS bus, which this version does not have yet: "
             "run all of them in one process with `--role all`."
         )
+
+
+def _check_files(config: Config, roles: tuple[str, ...]) -> None:
+    """Files that the configuration names."""
+    skeleton = config.compute.skeleton
+    if "compute" in roles and not skeleton.is_dir():
+        raise Invalid(f"compute.skeleton {skeleton} is not a directory: new projects are copied from it.")
+    for role, tls in (("server", config.server.tls), ("gateway", config.gateway.tls)):
+        if role not in roles or tls.cert is None or tls.key is None:
+            continue
+        try:
+            ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_cert_chain(tls.cert, tls.key, password="")
+        except OSError as error:  # SSLError is one
+            why = error.strerror or str(error)
+            raise Invalid(f"{role}.tls: {tls.cert} and {tls.key} can't be used: {why}.") from error
 
 
 def _import_if_installed(name: str) -> None:

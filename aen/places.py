@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import os
+import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -48,24 +49,35 @@ def wanted(config: Config, roles: tuple[str, ...], uid: int, gid: int) -> list[P
     return found
 
 
-def make(places: list[Place]) -> None:
-    """Make what is missing and check what is there. Raises Invalid with one sentence that names the option."""
+def make(places: list[Place], made: list[Path]) -> None:
+    """Make what is missing and check what is there. Raises Invalid with one sentence that names the option.
+
+    `made` is told of each directory that is new, for `unmake`.
+    """
     for place in places:
         try:
-            _make(place)
+            _make(place, made)
         except OSError as error:
             raise Invalid(f"{place.option} {place.path} can't be used: {error.strerror}.") from error
 
 
-def _make(place: Place) -> None:
+def unmake(made: list[Path]) -> None:
+    """A start that failed leaves nothing behind: remove the directories that it made, and no others."""
+    for path in reversed(made):
+        shutil.rmtree(path, ignore_errors=True)
+
+
+def _make(place: Place, made: list[Path]) -> None:
     path = place.path
     if not path.exists():
         # Parents are made as 0755 whatever the umask, so that other accounts can pass.
         for parent in reversed(path.parents):
             if not parent.exists():
                 parent.mkdir(mode=0o755)
+                made.append(parent)
                 parent.chmod(0o755)
         path.mkdir(mode=place.mode)
+        made.append(path)
         os.chown(path, place.uid, place.gid)
         path.chmod(place.mode)
     _check(place)

@@ -147,6 +147,8 @@ def test_a_taken_port_says_who_has_it(world: World, tmp_path: Path, option: str)
         ({"data_dir": "/proc/aen"}, "data_dir /proc/aen can't be used"),
         ({"gateway__workers": 3}, "gateway.workers"),
         ({"bus": {"mode": "external", "url": "nats://127.0.0.1:1"}}, "NATS"),
+        ({"compute__skeleton": "/nowhere"}, "compute.skeleton /nowhere is not a directory"),
+        ({"server__tls": {"cert": "/no/cert", "key": "/no/key"}}, "server.tls: /no/cert and /no/key can't be used"),
     ],
 )
 def test_what_cannot_work_is_one_sentence(world: World, tmp_path: Path, changes: dict[str, Any], sentence: str) -> None:
@@ -154,6 +156,28 @@ def test_what_cannot_work_is_one_sentence(world: World, tmp_path: Path, changes:
     assert done.returncode == 2
     assert sentence in done.stderr
     assert len(done.stderr.splitlines()) == 1, done.stderr
+    assert not (world.folder / "other").exists(), "nothing half-made"
+
+
+@pytest.mark.root
+def test_a_file_system_without_acls_is_refused_before_anything_is_there(world: World, tmp_path: Path) -> None:
+    place = world.folder / "bare"
+    place.mkdir()
+    command = ["mount", "-t", "ramfs", "none", str(place)]
+    if subprocess.run(command, capture_output=True, check=False).returncode != 0:
+        pytest.skip("may not mount a ramfs here")
+    try:
+        place.chmod(0o755)
+        done = _serve(_variant(world, tmp_path, compute__project_root=str(place / "projects")))
+        left = list(place.iterdir())
+    finally:
+        subprocess.run(["umount", str(place)], check=True)
+    assert done.returncode == 2
+    assert "compute.project_root: the file system of" in done.stderr
+    assert "keeps no POSIX ACLs" in done.stderr
+    assert len(done.stderr.splitlines()) == 1, done.stderr
+    assert left == []
+    assert not (world.folder / "other").exists(), "nothing half-made"
 
 
 def test_broken_files_and_unknown_roles(tmp_path: Path) -> None:
