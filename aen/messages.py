@@ -10,6 +10,7 @@ from typing import ClassVar
 from pydantic import Field
 
 from aen.model import Word, new_id
+from aen.model.environment import DEFAULT, ChangeReport, EnvironmentChange, EnvironmentInfo, HistoryEntry
 from aen.model.node import Load
 from aen.model.project import Member, ProjectState
 from aen.model.route import Revocation, Route, TokenLogin
@@ -42,6 +43,7 @@ class ProjectSpec(Word):
     name: str
     team: list[Member]
     former: list[str] = Field(default_factory=list)
+    environment: str = DEFAULT  # the one that kernels and terminals work in
 
 
 class StartSession(Command):
@@ -114,6 +116,48 @@ class SessionLog(Word):
     text: str
 
 
+class ListEnvironments(Command):
+    """The environments of a project, and the change that goes on or ended last."""
+
+    project: ProjectSpec
+
+
+class EnvironmentList(Word):
+    """The answer to ListEnvironments. `bytes`: all together, each inode once."""
+
+    environments: list[EnvironmentInfo] = Field(default_factory=list)
+    bytes: int = 0
+    change: ChangeReport | None = None
+
+
+class ReadEnvironment(Command):
+    """One environment in full; with `number`, what would change by going back to that entry of its history."""
+
+    project: ProjectSpec
+    name: str
+    number: int = 0
+    hashes: bool = False  # only the lock, with the hashes that the package index tells
+
+
+class EnvironmentDetail(Word):
+    """The answer to ReadEnvironment. `packages`: name, version, build; `differences`: name, version now, version then."""
+
+    environment: EnvironmentInfo | None = None
+    packages: list[list[str]] = Field(default_factory=list)
+    lock: str = ""
+    yml: str = ""
+    history: list[HistoryEntry] = Field(default_factory=list)
+    differences: list[list[str]] = Field(default_factory=list)
+
+
+class ChangeEnvironment(Command):
+    """Begin a change, as `user`. Answered when it has begun; `EnvironmentReported` follows. Conflict while another goes on."""
+
+    project: ProjectSpec
+    user: str
+    change: EnvironmentChange
+
+
 class SessionReport(Word):
     """How a session is doing, as its node sees it."""
 
@@ -137,6 +181,9 @@ ApplyPermissions.answer = PermissionsReport
 RenameProject.answer = Done
 DeleteProject.answer = Done
 ReadSessionLog.answer = SessionLog
+ListEnvironments.answer = EnvironmentList
+ReadEnvironment.answer = EnvironmentDetail
+ChangeEnvironment.answer = ChangeReport
 
 # ── compute → everybody ─────────────────────────────────────────────────────────────────────────────
 
@@ -157,6 +204,14 @@ class ProjectReported(Event):
     reason: str = ""
     log_tail: str = ""
     steps: list[Step] = Field(default_factory=list)
+
+
+class EnvironmentReported(Event):
+    """A change of an environment said something, or ended."""
+
+    node: str
+    project: str
+    change: ChangeReport
 
 
 class NodeReported(Event):

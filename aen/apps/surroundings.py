@@ -14,6 +14,7 @@ _CERTIFICATES = ("SSL_CERT_FILE", "REQUESTS_CA_BUNDLE", "PIP_CERT", "NODE_EXTRA_
 def surroundings(launch: Launch) -> dict[str, str]:
     """Variables by which an app finds its person, its project and the project's environment."""
     project = str(launch.project_dir)
+    tools = launch.apps_python.parent.parent / "tools"  # uv, for those who type it
     binaries = str(launch.environment / "bin")
     owner_and_name = "/".join(launch.project_dir.parts[-2:])
     return {
@@ -23,7 +24,7 @@ def surroundings(launch: Launch) -> dict[str, str]:
         "LOGNAME": launch.account,
         "SHELL": "/bin/bash",
         "LANG": "C.UTF-8",
-        "PATH": f"{binaries}:/usr/local/bin:/usr/bin:/bin",
+        "PATH": f"{binaries}:/usr/local/bin:/usr/bin:/bin:{tools}",
         "VIRTUAL_ENV": str(launch.environment),
         "AEN_USER": launch.user,
         "AEN_PROJECT": owner_and_name,

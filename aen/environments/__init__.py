@@ -8,9 +8,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 Progress = Callable[[str, float], None]  # (what is being done, 0 to 1)
+
+#: The program that shows and changes environments as their user; it lies in the environment of the apps.
+USER_SIDE = Path(__file__).with_name("user_side") / "aen_environments"
 
 
 @dataclass(frozen=True)
@@ -28,6 +31,9 @@ class Backend(Protocol):
 
     async def ensure_root(self, name: str, progress: Progress) -> RootEnvironment:
         """The root environment `name`, built when it is missing (beside, then renamed into place)."""
+
+    async def tool(self) -> dict[str, Any]:
+        """What the user's program is told of how environments are made here: `kind`, and what that kind needs."""
 
     def python(self, environment: Path) -> Path:
         """The interpreter of an environment in a project."""

@@ -13,6 +13,7 @@ import subprocess
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import Any
 
 import structlog
 
@@ -55,6 +56,10 @@ class VenvBackend:
             if not made.python.exists():  # nobody built it while we waited
                 await self._build(name, made, interpreter, progress)
         return made
+
+    async def tool(self) -> dict[str, Any]:
+        """By uv, from the interpreter that the root environments are made from."""
+        return {"kind": "venv", "python": str((await self._find_interpreter()).path)}
 
     def python(self, environment: Path) -> Path:
         """The interpreter of an environment."""
@@ -124,6 +129,8 @@ class VenvBackend:
             shutil.copytree(package, site / package.name, ignore=shutil.ignore_patterns("__pycache__"))
             compile_ours = [str(self.python(staging)), "-I", "-m", "compileall", "-q", str(site / package.name)]
             subprocess.run(compile_ours, check=False, timeout=60)  # users can't write the result there later
+        if name == "apps":
+            _offer_uv(staging)
         for folder, _, files in os.walk(staging):
             os.chmod(folder, 0o755)  # noqa: S103  everybody runs it
             for file in files:
@@ -175,6 +182,12 @@ def _make_top(path: Path) -> None:
         raise Unavailable(
             f"envs_dir {path} can't be used: {error.strerror}. Make it and give it to the account AEN runs as."
         ) from error
+
+
+def _offer_uv(environment: Path) -> None:
+    """uv by itself in a folder that may stand on everybody's PATH: the app servers' own programs are not for that."""
+    (environment / "tools").mkdir()
+    (environment / "tools" / "uv").symlink_to("../bin/uv")
 
 
 def _read_only(path: str) -> None:

@@ -10,13 +10,17 @@ import structlog
 from aen import __version__, apps, names, plugins
 from aen.apps.jupyter import USER_SIDE
 from aen.bus import Subscription
+from aen.environments import USER_SIDE as ENVIRONMENTS_SIDE
 from aen.errors import AenError, Unavailable
 from aen.messages import (
     ApplyPermissions,
+    ChangeEnvironment,
     DeleteProject,
     Done,
+    ListEnvironments,
     NodeReported,
     PrepareProject,
+    ReadEnvironment,
     ReadSessionLog,
     RenameProject,
     SessionReport,
@@ -26,6 +30,7 @@ from aen.messages import (
 from aen.model import now
 from aen.roles import Context, Role
 from aen.roles.compute.activity import Activity
+from aen.roles.compute.environments import Environments
 from aen.roles.compute.launching import Launching
 from aen.roles.compute.load import read_load
 from aen.roles.compute.projects import Projects
@@ -52,11 +57,12 @@ class Compute(Role):
         self.launcher = context.launcher
         self.node = names.node(config.compute.name)
         backend = plugins.load("aen.environments", config.environments.backend)
-        self.roots = Roots(backend(config, {"apps": [USER_SIDE]}))
+        self.roots = Roots(backend(config, {"apps": [USER_SIDE, ENVIRONMENTS_SIDE]}))
         self.projects = Projects(config, self.node, context.bus, self.launcher, self.roots)
         launching = Launching(config, self.launcher, self.roots, Records(config.data_dir))
         self.sessions = Sessions(config, self.node, context.bus, self.launcher, self.projects, launching)
         self.sessions.servers = apps.servers(config)
+        self.environments = Environments(config, self.node, context.bus, self.launcher, self.projects, self.roots)
         self.activity = Activity(config, self.launcher, self.sessions, launching)
         self._started = now()
         self._draining = False
@@ -66,6 +72,7 @@ class Compute(Role):
         """Find the sessions again, answer, and begin to build what is missing."""
         self._stack.push_async_callback(self._leave)
         await self.sessions.adopt()
+        await self.environments.adopt()
         address, respond = names.address("compute", self.node), self.context.bus.respond
         self._subscriptions = [
             respond(address, StartSession, self._start),
@@ -75,6 +82,9 @@ class Compute(Role):
             respond(address, ApplyPermissions, self.projects.apply),
             respond(address, RenameProject, self._rename),
             respond(address, DeleteProject, self._delete),
+            respond(address, ListEnvironments, self.environments.list),
+            respond(address, ReadEnvironment, self.environments.read),
+            respond(address, ChangeEnvironment, self.environments.change),
         ]
         self.spawn(self.roots.ensure_for_life(), "environments")
         self.spawn(self._beat_for_life(), "heartbeat")
@@ -113,6 +123,7 @@ class Compute(Role):
 
     async def _delete(self, command: DeleteProject) -> Done:
         await self.sessions.stop_project(command.project.id, "the project was deleted")
+        self.environments.forget(command.project.id)
         return await self.projects.delete(command)
 
     # ── heartbeat ───────────────────────────────────────────────────────────────────────────────────

@@ -15,10 +15,10 @@ from aen.apps import AppServer, Launch
 from aen.config import Config
 from aen.errors import AenError, Unavailable
 from aen.launchers import Account, AppSpec, Launcher, Process
+from aen.model.environment import DEFAULT
 from aen.roles.compute.asking import Asker
 from aen.roles.compute.records import Record, Records
 from aen.roles.compute.roots import Roots
-from aen.roles.compute.steps import DEFAULT
 from aen.roles.compute.tracker import Note
 
 _LOOK_SECONDS = 0.05  # between two looks at whether it answers
@@ -38,7 +38,10 @@ class Launching:
         if not _is_there(record.run_dir):
             record.run_dir = await self._launcher.make_run_dir(record.session, record.user)
             record.secret = secrets.token_urlsafe(32)
-        command = server.command(self._launch(record, account, apps.python))
+        launch = self._launch(record, account, apps.python)
+        if launch.environment.name != record.project.environment:
+            note(f"the environment {record.project.environment} is not there: {launch.environment.name} is used")
+        command = server.command(launch)
         record.upstream, record.uid = command.upstream, account.uid
         self._records.save(record)
         kind, _, place = command.upstream.partition(":")
@@ -87,7 +90,7 @@ class Launching:
             prefix=record.prefix,
             secret=record.secret,
             apps_python=apps_python,
-            environment=project_dir / "envs" / DEFAULT,
+            environment=_environment(project_dir / "envs", record.project.environment),
             gateway_origin=self._config.gateway.url,
         )
 
@@ -112,6 +115,12 @@ class Launching:
         with suppress(AenError):  # when it never started, the error that led here says why
             await self._launcher.stop(await starting, self._config.compute.stop_seconds)
         record.process = None
+
+
+def _environment(folder: Path, wanted: str) -> Path:
+    """The project's active environment; `default` when somebody removed it, so that the app starts at all."""
+    chosen = folder / wanted
+    return chosen if os.path.lexists(chosen / "bin" / "python") else folder / DEFAULT
 
 
 def _is_there(run_dir: str) -> bool:

@@ -87,7 +87,7 @@ class Projects:
                 async with self._locks[spec.id]:
                     report = await walk(self._launcher, project_ref(self._latest[spec.id]), lambda _: None)
             else:
-                self.work(self._walk(spec), f"permissions {spec.id}")
+                self.in_line_soon(spec)
         except NotFound as error:
             return PermissionsReport(notes=[error.message])  # never started here: there is nothing to be in line
         return PermissionsReport(**{**vars(report), "notes": list(report.notes)[:50]})
@@ -131,6 +131,10 @@ class Projects:
         self.open_work.discard(task)
         if not task.cancelled() and (error := task.exception()):
             log.error("work in the background failed", task=task.get_name(), exc_info=error)
+
+    def in_line_soon(self, spec: ProjectSpec) -> None:
+        """Bring its files in line with the team, in the background."""
+        self.work(self._walk(spec), f"permissions {spec.id}")
 
     async def _prepare(self, preparation: Preparation) -> None:
         spec = preparation.spec

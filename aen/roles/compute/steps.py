@@ -11,12 +11,11 @@ import structlog
 from aen.errors import AenError
 from aen.launchers import Account, Launcher, ProjectRef, WalkReport
 from aen.messages import ProjectSpec
+from aen.model.environment import DEFAULT
 from aen.roles.compute.roots import Roots
 from aen.roles.compute.tracker import Note
 
 log = structlog.get_logger(__name__)
-
-DEFAULT = "default"  # the environment that every project has
 
 
 @dataclass

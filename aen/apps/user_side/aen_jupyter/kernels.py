@@ -1,4 +1,4 @@
-"""Kernels: one for each Python environment of the project, `default` first, and what people installed themselves."""
+"""Kernels: one for each Python environment of the project, the active one first, and what people installed themselves."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from jupyter_client.kernelspec import KernelSpec, KernelSpecManager, NoSuchKerne
 from jupyter_core.paths import jupyter_path
 from jupyter_server.services.kernels.kernelmanager import AsyncMappingKernelManager
 
-_DEFAULT = "default"
+_ACTIVE = os.path.basename(os.path.dirname(os.environ.get("AEN_PROJECT_BIN", "default/bin")))
 _DEFAULT_KERNEL = "python3"  # what notebooks from elsewhere ask for
 _PLAIN = re.compile(r"[a-z0-9._-]+")
 
@@ -54,7 +54,7 @@ class ProjectKernelManager(AsyncMappingKernelManager):
 
 
 def _environments() -> dict[str, Path]:
-    """Kernel name → environment of the project that has ipykernel, `default` first."""
+    """Kernel name → environment of the project that has ipykernel, the active one first."""
     folder = Path(os.environ["AEN_PROJECT_DIR"], "envs")
     try:
         paths = sorted((path for path in folder.iterdir() if _version(path)), key=_order)
@@ -64,12 +64,12 @@ def _environments() -> dict[str, Path]:
 
 
 def _order(path: Path) -> tuple[bool, str]:
-    return (path.name != _DEFAULT, path.name)
+    return (path.name != _ACTIVE, path.name)
 
 
 def _name(path: Path) -> str:
-    """`default` answers to python3; another environment to its own name."""
-    if path.name == _DEFAULT:
+    """The active environment answers to python3; another one to its own name."""
+    if path.name == _ACTIVE:
         return _DEFAULT_KERNEL
     name = path.name.lower()
     return name if _PLAIN.fullmatch(name) and name != _DEFAULT_KERNEL else f"env-{name}"

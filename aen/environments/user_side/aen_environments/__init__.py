@@ -1,0 +1,18 @@
+"""What changes and shows the environments of a project, as the user: `python -I -m aen_environments`.
+
+This package is copied into the `apps` root environment: it must not import anything of AEN. It is told what to do in
+the variable AEN_ENVIRONMENTS (JSON: other accounts can't read it, as they could read arguments). What it says on the
+way is shown to people; its last line is the result, marked by MARK: JSON, compressed, in base64.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+MARK = "\x02AEN-RESULT "
+
+Told = dict[str, Any]
+
+
+class Refused(Exception):
+    """It can't be done; the text is the sentence for the person."""
