@@ -22,6 +22,8 @@ O_PINNED = os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC
 DEEPEST = 200  # levels; the walk holds one descriptor for each
 _MOST_NOTES = 20
 _REPORT_EVERY = 2000  # inodes
+_TYPE = 0o170000  # the bits of a mode that say what an inode is
+_SPECIAL_BITS = 0o7000
 _VANISHED = frozenset({errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.ESTALE})
 
 
@@ -61,13 +63,17 @@ class Walk:
     """One walk over one project."""
 
     def __init__(self, task: Task, progress: Callable[[int, int], None] | None = None) -> None:
-        self.report = Report()
         self._task = task
         self._rules = rules(task.grants)
         self._writers = task.grants.writers()
         self._known = self._writers | task.former | frozenset(task.grants.people)
-        self._progress = progress
         self._device = -1
+        self._begin(progress)
+
+    def _begin(self, progress: Callable[[int, int], None] | None) -> None:
+        """Nothing is counted yet."""
+        self.report = Report()
+        self._progress = progress
         self._next_report = _REPORT_EVERY
 
     def run(self, fd: int, *, top_only: bool = False) -> Report:
@@ -77,33 +83,47 @@ class Walk:
         self._directory(fd, "", public=False)
         if not top_only:
             with _way_back():
-                self._inside(fd, "", 1, public=False)
+                self._below(fd)
         self.report.seconds = time.monotonic() - began
         return self.report
+
+    def _below(self, fd: int) -> None:
+        """All that is in the top directory."""
+        self._inside(fd, "", 1, public=False)
 
     # ── going down ──────────────────────────────────────────────────────────────────────────────────
 
     def _inside(self, fd: int, place: str, depth: int, *, public: bool) -> None:
+        self._enter_all(fd, self._listed(fd, place, public=public), place, depth, public=public)
+
+    def _enter_all(self, parent: int, names: list[str], place: str, depth: int, *, public: bool) -> None:
+        for name in names:
+            self._enter(parent, name, place, depth, public=public or (depth == 1 and name == "public"))
+
+    def _listed(self, fd: int, place: str, *, public: bool) -> list[str]:
+        """Judge the files of a directory; the names of its directories, which come later.
+
+        The hot loop. Attributes are read by bare names in the current directory, twice as fast as through /proc.
+        """
         deeper: list[str] = []
-        plain, program = self._rules[Kind.FILE, public], self._rules[Kind.PROGRAM, public]
-        os.fchdir(
-            fd
-        )  # attributes are read by bare names, twice as fast as through /proc; files come before directories
+        rules = {False: self._rules[Kind.FILE, public], True: self._rules[Kind.PROGRAM, public]}
+        os.fchdir(fd)
         with os.scandir(fd) as found:
             for entry in found:
                 try:
                     status = entry.stat(follow_symlinks=False)
                 except OSError:
                     continue  # gone meanwhile
-                if stat.S_ISREG(status.st_mode):
-                    self._file(fd, entry.name, place, status, program if status.st_mode & 0o100 else plain, public)
-                elif stat.S_ISDIR(status.st_mode):
+                mode = status.st_mode
+                if mode & _TYPE == stat.S_IFREG:
+                    if not self._right(entry.name, status, rules[mode & stat.S_IXUSR != 0]):
+                        self._file(fd, entry.name, place, public)
+                elif mode & _TYPE == stat.S_IFDIR:
                     deeper.append(entry.name)
                 else:
                     self.report.looked_at += 1
                     self.report.skipped += 1
-        for name in deeper:
-            self._enter(fd, name, place, depth, public=public or (depth == 1 and name == "public"))
+        return deeper
 
     def _enter(self, parent: int, name: str, place: str, depth: int, *, public: bool) -> None:
         here = f"{place}{name}/"
@@ -116,11 +136,8 @@ class Walk:
             self._failed(error, here)
             return
         try:
-            if os.fstat(fd).st_dev != self._device:
-                self._skip(f"{_shown(here)} is another file system: left as it is.")
-                return
-            self._directory(fd, here, public=public)
-            self._inside(fd, here, depth + 1, public=public)
+            if self._directory(fd, here, public=public):
+                self._inside(fd, here, depth + 1, public=public)
         except OSError as error:
             self._failed(error, here)
         finally:
@@ -128,27 +145,33 @@ class Walk:
 
     # ── one inode ───────────────────────────────────────────────────────────────────────────────────
 
-    def _directory(self, fd: int, place: str, *, public: bool) -> None:
-        self._count()
+    def _directory(self, fd: int, place: str, *, public: bool) -> bool:
+        """Give a directory its rule. False: it is another file system, nothing in it is ours to touch."""
         status = os.fstat(fd)
+        if status.st_dev != self._device:
+            self._skip(f"{_shown(place)} is another file system: left as it is.")
+            return False
+        self.report.looked_at += 1
         if status.st_uid in self._task.untouched:
             self.report.skipped += 1
-            return
-        rule = self._rules[Kind.DIRECTORY, public]
+            return True
         try:
-            changed = self._own(fd, status)
-            changed |= _bring(fd, status, rule)
-            if _attribute(fd, DEFAULT) != rule.access:
-                os.setxattr(fd, DEFAULT, rule.access)
-                changed = True
-            wanted = rule.mode | stat.S_ISGID
-            if stat.S_IMODE(os.fstat(fd).st_mode) != wanted:
-                os.fchmod(fd, wanted)
-                changed = True
+            self.report.changed += self._settle(fd, status, self._rules[Kind.DIRECTORY, public])
         except OSError as error:
             self._failed(error, place or "The project's directory")
-            return
-        self.report.changed += changed
+        return True
+
+    def _settle(self, fd: int, status: os.stat_result, rule: Rule) -> bool:
+        """Owner, access ACL, default ACL and setgid of a directory; whether anything changed."""
+        changed = self._own(fd, status)
+        changed |= _bring(fd, status, rule)
+        if _attribute(fd, DEFAULT) != rule.access:
+            os.setxattr(fd, DEFAULT, rule.access)
+            changed = True
+        if status.st_mode & _SPECIAL_BITS != stat.S_ISGID:
+            os.fchmod(fd, rule.mode | stat.S_ISGID)
+            changed = True
+        return changed
 
     def _own(self, fd: int | str, status: os.stat_result) -> bool:
         """Owner and group as they must be. An inode of somebody who may not write here passes to the owner."""
@@ -161,16 +184,28 @@ class Walk:
         self.report.passed_on += uid != -1
         return True
 
-    def _file(self, parent: int, name: str, place: str, status: os.stat_result, rule: Rule, public: bool) -> None:
-        """First a look that a race can only waste; what is to be written to is pinned and judged again."""
-        self._count()
-        if status.st_uid in self._task.untouched or (self._task.linked_stay and status.st_nlink > 1):
+    def _right(self, name: str, status: os.stat_result, rule: Rule) -> bool:
+        """Whether a file is as it must be, or not ours to touch: a look that a race can only waste."""
+        self.report.looked_at += 1
+        if self.report.looked_at >= self._next_report:
+            self._tell()
+        uid = status.st_uid
+        if uid in self._task.untouched or (self._task.linked_stay and status.st_nlink > 1):
             self.report.skipped += 1
-            return
-        settled = status.st_uid in self._writers and status.st_gid == self._task.grants.owner_gid
+            return True
+        settled = uid in self._writers and status.st_gid == self._task.grants.owner_gid
+        if not settled and self._task.may_chown:
+            return False
+        if status.st_mode & 0o777 != rule.mode:  # the kernel shows the mask there
+            return False
         try:
-            if (settled or not self._task.may_chown) and _has(name, status, rule):
-                return
+            return os.getxattr(name, ACCESS, follow_symlinks=False) == rule.access
+        except OSError as error:  # perhaps a symlink by now, or gone: what is pinned will tell
+            return error.errno == errno.ENODATA and rule.minimal
+
+    def _file(self, parent: int, name: str, place: str, public: bool) -> None:
+        """What is to be written to is pinned and judged again."""
+        try:
             fd = os.open(name, O_PINNED, dir_fd=parent)
         except OSError as error:
             self._failed(error, place + name)
@@ -201,10 +236,9 @@ class Walk:
 
     # ── keeping count ───────────────────────────────────────────────────────────────────────────────
 
-    def _count(self) -> None:
-        self.report.looked_at += 1
-        if self._progress and self.report.looked_at >= self._next_report:
-            self._next_report += _REPORT_EVERY
+    def _tell(self) -> None:
+        self._next_report += _REPORT_EVERY
+        if self._progress:
             self._progress(self.report.looked_at, self.report.changed)
 
     def _skip(self, text: str) -> None:
@@ -239,18 +273,6 @@ def _bring(target: int, status: os.stat_result, rule: Rule) -> bool:
         return False
     os.setxattr(target, ACCESS, rule.access)
     return True
-
-
-def _has(name: str, status: os.stat_result, rule: Rule) -> bool:
-    """Whether what has this name in the current directory has its rule already. A symlink is not followed."""
-    try:
-        return os.getxattr(name, ACCESS, follow_symlinks=False) == rule.access
-    except OSError as error:
-        if error.errno in NO_ACL:
-            return False  # perhaps a symlink by now: what is pinned will tell
-        if error.errno != errno.ENODATA:
-            raise
-    return rule.minimal and stat.S_IMODE(status.st_mode) & 0o777 == rule.mode
 
 
 def _attribute(target: int, name: str) -> bytes | None:

@@ -9,7 +9,8 @@ from dataclasses import asdict
 from typing import Any
 
 from aen.acl.permissions import Grants, grants_group
-from aen.acl.tree import NoAcl, Task, Walk
+from aen.acl.sharing import SharedWalk
+from aen.acl.tree import NoAcl, Task
 from aen.environments.clone import Clone, Plan, Untrusted
 from aen.errors import AenError, Conflict, Invalid, NotFound
 from aen.launchers import Account, Policy, ProjectRef, preparation, trees
@@ -171,7 +172,7 @@ class ProjectFiles:
     ) -> Message:
         task, missing = self._task(project, owner)
         try:
-            report = Walk(task, progress).run(fd, top_only=top_only)
+            report = SharedWalk(task, progress).run(fd, top_only=top_only)
         except NoAcl:
             raise Invalid(preparation.no_acl(self._policy.project_root)) from None
         report.notes += missing
