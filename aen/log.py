@@ -19,9 +19,7 @@ _LONGEST = 2_000  # characters of one value; a huge user name must not fill the 
 def configure(level: str = "info", format: str = "auto") -> None:
     """Set up logging for the process. `format` is text, json, or auto (text on a terminal)."""
     text = format == "text" or (format == "auto" and sys.stderr.isatty())
-    renderer: Any = (
-        structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty()) if text else structlog.processors.JSONRenderer()
-    )
+    renderer: Any = _on_a_terminal() if text else structlog.processors.JSONRenderer()
     set_level(level)
     processors: list[Any] = [
         _level_filter,
@@ -39,6 +37,12 @@ def configure(level: str = "info", format: str = "auto") -> None:
         cache_logger_on_first_use=True,
     )
     logging.basicConfig(level=logging.WARNING, stream=sys.stderr, force=True)
+
+
+def _on_a_terminal() -> structlog.dev.ConsoleRenderer:
+    # The fancy tracebacks show local variables: passwords and tokens among them.
+    plain = structlog.dev.plain_traceback
+    return structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty(), exception_formatter=plain)
 
 
 def set_level(level: str) -> None:
