@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-import time
 from typing import TYPE_CHECKING
 
-from aen.proxy import Visitor
 from aen.proxy.answers import cleared, redirect, refusal
 from aen.proxy.body import LAST_CHUNK, Chunked, chunk
-from aen.proxy.doors import Door
+from aen.proxy.exchange import LONGEST_KEPT, Known, Request
 from aen.proxy.head import UNTIL_CLOSE
-from aen.proxy.headers import RequestFields, ResponseFields
+from aen.proxy.headers import ResponseFields
 from aen.proxy.tunnel import Tunnel
 from aen.proxy.upstream import Upstream
 
@@ -22,20 +20,6 @@ if TYPE_CHECKING:
 IN_HEAD, IN_BODY, SENT, TUNNEL, OVER = range(5)
 _AGAIN = frozenset(("GET", "HEAD", "OPTIONS", "PUT", "DELETE"))  # may be sent twice
 _LINGER_SECONDS = 2.0  # what a client still sends is read and dropped, so that it gets to see our answer
-
-
-class Request:
-    """What is known of the request under way."""
-
-    __slots__ = ("began", "door", "fields", "head", "key", "method", "old", "status", "target", "visitor")
-
-    def __init__(self, method: str, target: bytes, key: bytes, old: bool, fields: RequestFields) -> None:
-        self.method, self.target, self.key, self.old, self.fields = method, target, key, old, fields
-        self.visitor: Visitor | None = None
-        self.door: Door | None = None
-        self.head = b""
-        self.status = 0
-        self.began = time.monotonic()
 
 
 class Answering(asyncio.Protocol):
@@ -49,11 +33,13 @@ class Answering(asyncio.Protocol):
             "_chunks",
             "_ending",
             "_held",
+            "_last",
             "_state",
             "_partial",
             "_stalled",
             "_started",
             "_unsent",
+            "_whole",
         ),
         *("_app", "_plane", "_taken", "address", "deadline", "request", "transport", "tunnel"),
     )
@@ -64,11 +50,13 @@ class Answering(asyncio.Protocol):
         self._plane = plane
         self._app: Upstream | None = None
         self._buffer, self._state, self._unsent = b"", IN_HEAD, b""
+        self._whole = b""  # a head that came alone, while it is looked at
         self._chunks: Chunked | None = None
         self._body_left, self._taken = 0, 0
         self._held, self._stalled, self._started = False, False, False
         self._chunked_out, self._ending, self._partial = False, False, False
         self.request: Request | None = None
+        self._last: Request | None = None  # a request that may be repeated
         self.tunnel: Tunnel | None = None
         self.address = ""
         self.deadline = 0.0  # monotonic; 0: none
@@ -125,6 +113,29 @@ class Answering(asyncio.Protocol):
         ending = b"Connection: close\r\n" if self._ending else b""
         # Written with the beginning of the body where that is here already: one system call instead of two.
         self._unsent = b"HTTP/1.1 %d %b\r\n%b%b%b\r\n" % (status, phrase, fields.forwarded, framing, ending)
+
+    def remember(self, head: bytes, status: int, length: int) -> None:
+        """The answer whose head has just been given to `respond` came as `head`: for when it comes again."""
+        request = self.request
+        if request is not None and request.data and not self._ending and length >= 0 and len(head) <= LONGEST_KEPT:
+            request.known = Known(head, status, length, self._unsent)
+
+    def respond_again(self, request: Request, known: Known, data: bytes) -> None:
+        """The answer of last time begins again, in `data`; more is to come."""
+        self._started, self.deadline, request.status = True, 0.0, known.status
+        self._chunked_out = False
+        self.transport.write(data if known.same else known.out + data[known.size :])
+
+    def answer_again(self, request: Request, known: Known, data: bytes) -> None:
+        """The answer of last time, whole in `data`: what `respond`, `body` and `answered` do, in one go."""
+        plane = self._plane
+        request.status = known.status
+        self._app = self.request = None
+        self._state, self.deadline = IN_HEAD, plane.now + plane.limits.idle_seconds
+        self.transport.write(data if known.same else known.out + data[known.size :])
+        plane.ended(self, request)
+        if self._buffer or self._held:
+            self._next()
 
     def body(self, data: bytes) -> None:
         """A part of the answer's body."""
@@ -201,6 +212,7 @@ class Answering(asyncio.Protocol):
         lines = b"Upgrade: websocket\r\nConnection: Upgrade\r\n"
         self.transport.write(b"HTTP/1.1 101 Switching Protocols\r\n%b%b\r\n" % (lines, fields.forwarded))
         request.status, self._state, self.deadline, self._started = 101, TUNNEL, 0.0, True
+        self._last, request.head = None, b""  # it may last for days
         self.tunnel = Tunnel(self.transport, app.transport, asyncio.get_running_loop())
         rest, self._buffer = self._buffer, b""
         if rest:

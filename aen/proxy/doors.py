@@ -12,8 +12,8 @@ from aen.proxy.routes import Entry
 from aen.proxy.sites import Site
 
 if TYPE_CHECKING:
-    from aen.proxy.answering import Request
     from aen.proxy.downstream import Downstream
+    from aen.proxy.exchange import Request
     from aen.proxy.plane import Plane
     from aen.proxy.pool import Pool
 

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from typing import cast
 
-from aen.proxy.answering import IN_BODY, IN_HEAD, OVER, SENT, TUNNEL, Answering, Request
+from aen.proxy import By
+from aen.proxy.answering import IN_BODY, IN_HEAD, OVER, SENT, TUNNEL, Answering
 from aen.proxy.body import LAST_CHUNK, Chunked, chunk
 from aen.proxy.doors import Door, open_door, upstream_head
+from aen.proxy.exchange import LONGEST_KEPT, Request
 from aen.proxy.head import CHUNKED, END, REQUEST_LINE, Refused, unfinished
 from aen.proxy.headers import RequestFields
 from aen.proxy.upstream import WRITE_BUFFER, Upstream
@@ -33,21 +36,25 @@ class Downstream(Answering):
     def data_received(self, data: bytes) -> None:
         """See asyncio.Protocol."""
         state = self._state
-        if state == TUNNEL:
+        if state == IN_HEAD:
+            last = self._last
+            if last is not None and data == last.data and not self._buffer and self._repeat(last):
+                return
+            self._buffer = self._buffer + data if self._buffer else data
+            self._heads()
+        elif state == TUNNEL:
             assert self.tunnel is not None
             self.tunnel.client_sent(data)
         elif state == IN_BODY and not self._buffer and self._app is not None:
             self._body(data)
         elif state != OVER:
             self._buffer = self._buffer + data if self._buffer else data
-            if state == IN_HEAD:
-                self._heads()
-            else:
-                self._read()
+            self._read()
 
     def connection_lost(self, error: Exception | None) -> None:
         """See asyncio.Protocol."""
         self._plane.gone(self)
+        self._last = None
         app, self._app, self._state = self._app, None, OVER
         if app is not None:
             app.drop()
@@ -86,7 +93,9 @@ class Downstream(Answering):
 
     def drain(self) -> None:
         """Serve no request after the one under way."""
-        self._ending = True
+        self._ending, self._last = True, None
+        if self.request is not None:
+            self.request.known = None  # its answer says that it is the last
         if self._state == IN_HEAD and not self._buffer:
             self.transport.close()
 
@@ -111,6 +120,42 @@ class Downstream(Answering):
         if self._buffer:
             asyncio.get_running_loop().call_soon(self._heads)  # not within the answer before it
 
+    # ── the same again ──────────────────────────────────────────────────────────────────────────────
+
+    def _repeat(self, last: Request) -> bool:
+        """Send the last request again, whose very bytes have come again; False: it must be looked at anew.
+
+        The same bytes lead to the same place as long as no route and no login has changed, and this login counts.
+        The object is used again too. A connection that serves for it is at hand, so nothing else can hold it:
+        whatever still waits for a request that failed has ended the client's connection.
+        """
+        plane, visitor = self._plane, last.visitor
+        changed = last.routes != plane.routes.version or last.logins != plane.logins
+        if changed or visitor is None or visitor.ended or visitor.expires < plane.now_ms or self._ending:
+            self._last = None
+            return False
+        app = last.door.pool.take() if last.door is not None and not self._stalled else None
+        if app is None:
+            return False
+        last.began, last.status = time.monotonic(), 0
+        self.request, self._app, self._state, self._started = last, app, SENT, False
+        self.deadline = plane.now + plane.limits.first_byte_seconds
+        app.begin(self, last.head)
+        return True
+
+    def _keep(self, request: Request, door: Door) -> None:
+        """Keep a request for when it comes again: only the plainest ones, which are whole and whose target was kept."""
+        plane, fields = self._plane, request.fields
+        whole, visitor = self._whole, request.visitor
+        if not whole or request.old or fields.length or fields.websocket or self._ending or fields.expect:
+            return
+        if door.entry is None or visitor is None or fields.asks_page:
+            return
+        if visitor.by is By.TOKEN and not fields.token:  # taken out of the target
+            return
+        request.data, request.routes, request.logins = whole, plane.routes.version, plane.logins
+        self._last = request
+
     # ── heads ───────────────────────────────────────────────────────────────────────────────────────
 
     def _heads(self) -> None:
@@ -124,8 +169,11 @@ class Downstream(Answering):
                     if not self._partial:
                         self._partial, self.deadline = True, self._plane.now + limits.head_seconds
                     return
-                head, self._buffer = self._buffer[: end + 2], self._buffer[end + 4 :]
-                self._head(head)
+                size, data = end + 4, self._buffer
+                self._whole = data if len(data) == size <= LONGEST_KEPT else b""
+                self._buffer = data[size:]
+                self._head(data[: end + 2])
+                self._whole = b""
         except Refused as refused:
             self.refuse(refused.status, refused.why)
 
@@ -151,6 +199,7 @@ class Downstream(Answering):
     def go(self, request: Request, door: Door) -> None:
         """The request may go through `door`: find a connection and send it."""
         request.door, request.head = door, upstream_head(self._plane, self, request, door)
+        self._keep(request, door)
         app = door.pool.take()
         if app is not None:
             self.connected(request, app)

@@ -7,7 +7,6 @@ import contextlib
 import socket
 import ssl
 import time
-from collections import Counter
 from collections.abc import Callable, Coroutine
 from typing import Any
 from urllib.parse import urlsplit
@@ -16,14 +15,16 @@ import structlog
 
 from aen.model.route import Route
 from aen.proxy import Admission, Limits, Visitor
-from aen.proxy.answering import Answering, Request
+from aen.proxy.answering import Answering
 from aen.proxy.downstream import Downstream
+from aen.proxy.exchange import Request
 from aen.proxy.head import Memory
 from aen.proxy.headers import RequestReader, ResponseReader
 from aen.proxy.peers import Network, Stranger, client_address, trusted
 from aen.proxy.pool import Pool
 from aen.proxy.routes import RouteTable
 from aen.proxy.sites import Sites
+from aen.proxy.tally import Tally
 from aen.proxy.tunnel import GOING_AWAY
 from aen.service import Service
 
@@ -59,14 +60,14 @@ class Plane(Service):
         self._answers = Memory(ResponseReader(trusted=False, shared=not sites.apart))
         self.pages = Pool(*pages, Memory(ResponseReader(trusted=True), most=64))
         self._pools: dict[tuple[str, int], Pool] = {}
-        self._trusted, self._write_access = trusted_proxies, write_access
-        self._lines: list[str] = []
+        self._trusted = trusted_proxies
+        self.tally = Tally(write_access)
+        self.logins = 0  # grows when a login may count no more: see logins_changed
         self._servers: list[asyncio.Server] = []
         self._tasks: set[asyncio.Task[None]] = set()
         self.connections: set[Downstream] = set()
         self.draining = False
         self._empty: asyncio.Event | None = None  # while draining: set when the last connection is gone
-        self.counts: Counter[tuple[str, str]] = Counter()  # (what, which) → how often, since the start
         self.now, self.now_ms = time.monotonic(), time.time_ns() // 1_000_000
         self.host = urlsplit(sites.url.replace("{project}.", "")).netloc.encode()
         self.forwarded = f"X-Forwarded-Proto: {sites.scheme}\r\nX-Forwarded-Host: {self.host.decode()}\r\n".encode()
@@ -105,14 +106,14 @@ class Plane(Service):
         try:
             app = await pool.connect(self.limits.connect_seconds)
         except Stranger as stranger:
-            self.counts["unreachable", "stranger"] += 1
+            self.tally.failures["unreachable", "stranger"] += 1
             log.error("somebody else listens where an app should be", why=str(stranger))
             client.unreachable(request, 502, "The app's address is taken by somebody else. Stop and start the project.")
         except TimeoutError:
-            self.counts["unreachable", "timeout"] += 1
+            self.tally.failures["unreachable", "timeout"] += 1
             client.unreachable(request, 504, "The app does not take connections. It may be overloaded.")
         except OSError as error:
-            self.counts["unreachable", "refused"] += 1
+            self.tally.failures["unreachable", "refused"] += 1
             log.info("app can't be reached", upstream=pool.address, why=str(error))
             client.unreachable(request, 503, "The app can't be reached. It may just be stopping or starting.")
         else:
@@ -132,30 +133,29 @@ class Plane(Service):
 
     def refused(self, client: Answering, status: int, why: str) -> None:
         """A head was refused."""
-        self.counts["refused", str(status)] += 1
+        self.tally.failures["refused", str(status)] += 1
         log.debug("request refused", address=client.address, status=status, why=why)
 
     def complain(self, client: Answering, why: str) -> None:
         """An app's answer was refused."""
-        self.counts["refused", "answer"] += 1
+        self.tally.failures["refused", "answer"] += 1
         request = client.request
         session = request.door.entry.route.session if request and request.door and request.door.entry else "pages"
         log.warning("an app's answer was refused", session=session, why=why)
 
     def ended(self, client: Answering, request: Request) -> None:
         """A request is over: count it and note it. The query stays out of the log: it may hold secrets."""
-        door = request.door
-        where = "own" if door is None else "app" if door.entry is not None else "pages"
-        self.counts[where, f"{request.status // 100}xx"] += 1
-        if self._write_access is None:
-            return
-        user = request.visitor.user if request.visitor is not None else "-"
-        path = request.target.partition(b"?")[0][:500].decode("ascii", "replace")
-        took = (time.monotonic() - request.began) * 1000
-        now = self.now_ms
-        self._lines.append(
-            f"{now} {client.address or '-'} {user} {request.method} {path} {request.status} {took:.1f}\n"
-        )
+        tally, door = self.tally, request.door
+        took = time.monotonic() - request.began
+        answered = tally.own if door is None else tally.pages if door.entry is None else tally.apps
+        answered.count(request.status, took)
+        if tally.logged:
+            line = request.line or _line(client.address, request)
+            tally.lines.append(f"{self.now_ms} {line} {request.status} {took * 1000:.1f}\n")
+
+    def logins_changed(self) -> None:
+        """A login may have ended: every decision is made anew. Whoever admits says so."""
+        self.logins += 1
 
     # ── for the gateway ─────────────────────────────────────────────────────────────────────────────
 
@@ -209,19 +209,16 @@ class Plane(Service):
     async def _tick(self) -> None:
         """One coarse clock for all: time-outs, idle connections, the access log."""
         while True:
+            due = time.monotonic() + _TICK_SECONDS
             await asyncio.sleep(_TICK_SECONDS)
             self.now, self.now_ms = time.monotonic(), time.time_ns() // 1_000_000
+            self.tally.lag = max(self.now - due, 0.0)
             for client in list(self.connections):
                 if client.deadline and client.deadline < self.now:
                     client.expired()
             for pool in (self.pages, *self._pools.values()):
                 pool.prune_idle()
-            self._flush()
-
-    def _flush(self) -> None:
-        lines, self._lines = self._lines, []
-        if lines and self._write_access is not None:
-            self._write_access(lines)
+            self.tally.flush()
 
     async def _close(self) -> None:
         for server in self._servers:
@@ -235,7 +232,15 @@ class Plane(Service):
         for pool in (self.pages, *self._pools.values()):
             pool.prune()
         await asyncio.sleep(0)  # let the transports see their end
-        self._flush()
+        self.tally.flush()
+
+
+def _line(address: str, request: Request) -> str:
+    """What the access log says of a request, but for its outcome. The same request is the same line."""
+    user = request.visitor.user if request.visitor is not None else "-"
+    path = request.target.partition(b"?")[0][:500].decode("ascii", "replace")
+    request.line = f"{address or '-'} {user} {request.method} {path}"
+    return request.line
 
 
 def _close_tunnel(client: Downstream) -> None:

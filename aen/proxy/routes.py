@@ -40,6 +40,7 @@ class RouteTable:
         self._by_session: dict[str, Entry] = {}
         self._removed: dict[str, tuple[int, int]] = {}  # session → generation, when
         self.changes = 0
+        self.version = 0  # differs as soon as a look-up may give something else
 
     def __len__(self) -> int:
         return len(self._by_session)
@@ -107,6 +108,7 @@ class RouteTable:
         return ended
 
     def _put(self, route: Route) -> None:
+        self.version += 1
         self._drop(route.session)
         entry = Entry(route, self.changes)
         self._by_session[route.session] = entry
@@ -116,6 +118,7 @@ class RouteTable:
         entry = self._by_session.pop(session, None)
         if entry is None:
             return None
+        self.version += 1
         key = key_of(entry.route)
         here = self._by_key[key]
         if here.get(entry.route.user) is entry:

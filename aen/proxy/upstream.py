@@ -72,6 +72,8 @@ class Upstream(asyncio.Protocol):
         if state == _IN_BODY:
             self._body(data)
         elif state == _IN_HEAD:
+            if self._again(data):
+                return
             self._buffer = self._buffer + data if self._buffer else data
             self._heads()
         elif state == _TUNNEL:
@@ -96,6 +98,27 @@ class Upstream(asyncio.Protocol):
         else:
             client.cut_off()
 
+    def _again(self, data: bytes) -> bool:
+        """The head of the answer of last time comes again: it was checked then, and goes out as it did."""
+        client = self.client
+        if client is None or client.request is None:
+            return False
+        request = client.request
+        known = request.known
+        if known is None or self._buffer or self._interim or not data.startswith(known.head):
+            return False
+        left = known.length + known.size - len(data)
+        if left < 0 or self.transport.is_closing():
+            return False
+        if left:
+            self._state, self._left, self._keep, self._chunks = _IN_BODY, left, True, None
+            client.respond_again(request, known, data)
+            return True
+        self._state, self._used, self.client = _IDLE, True, None
+        self.pool.give_back(self)
+        client.answer_again(request, known, data)
+        return True
+
     def _heads(self) -> None:
         """Take the heads of answers: interim ones, then the one that counts."""
         try:
@@ -104,7 +127,7 @@ class Upstream(asyncio.Protocol):
                 if end < 0:
                     unfinished(self._buffer, self.pool.head_bytes)
                     return
-                head, self._buffer = self._buffer[: end + 2], self._buffer[end + 4 :]
+                head, self._buffer = self._buffer[: end + 4], self._buffer[end + 4 :]
                 self._head(head)
         except Refused as refused:
             self._broken(refused.why)
@@ -116,7 +139,7 @@ class Upstream(asyncio.Protocol):
         match = STATUS_LINE.fullmatch(head, 0, stop)
         if match is None or stop > self.pool.head_bytes:
             raise Refused(502, "The app's status line is not well formed.")
-        fields, status = self.pool.answers.get(head[stop + 2 :]), int(match[2])
+        fields, status = self.pool.answers.get(head[stop + 2 : -2]), int(match[2])
         if match[1] == b"0" and fields.length == CHUNKED:
             raise Refused(502, "The app's answer is chunked in HTTP/1.0.")
         if status == 101:
@@ -127,7 +150,8 @@ class Upstream(asyncio.Protocol):
                 raise Refused(502, "The app sends interim answers without end.")
             client.interim(status, match[3] or b"", fields)
         else:
-            self._answer(client, status, match[3] or b"", fields, old=match[1] == b"0")
+            keep = match[1] != b"0" and not fields.close
+            self._answer(client, status, match[3] or b"", fields, head, keep=keep)
 
     def _switch(self, client: Downstream, fields: ResponseFields) -> None:
         key = client.awaits_upgrade()
@@ -140,11 +164,15 @@ class Upstream(asyncio.Protocol):
         if rest and client.tunnel is not None:
             client.tunnel.app_sent(rest)
 
-    def _answer(self, client: Downstream, status: int, phrase: bytes, fields: ResponseFields, *, old: bool) -> None:
+    def _answer(
+        self, client: Downstream, status: int, phrase: bytes, fields: ResponseFields, head: bytes, *, keep: bool
+    ) -> None:
         bodyless = client.head_only or status in (204, 304)
         length = 0 if bodyless else fields.length
-        self._keep = not old and not fields.close and length != UNTIL_CLOSE
+        self._keep = keep and length != UNTIL_CLOSE
         client.respond(status, phrase, fields, length, bodyless=bodyless)
+        if self._keep and not bodyless:
+            client.remember(head, status, length)
         rest, self._buffer = self._buffer, b""
         self._left, self._state = length, _IN_BODY
         self._chunks = Chunked() if length == CHUNKED else None

@@ -87,6 +87,7 @@ class Following(Service):
         """Ask for the verification keys."""
         answer: Keys = await self._bus.request(names.address("server"), ReadKeys(), _ASK_SECONDS)
         if self._doorman.use_keys(answer.keys):
+            self._plane.logins_changed()
             self._changed.set()
 
     async def read_revocations(self) -> None:
@@ -175,6 +176,7 @@ class Following(Service):
         """Take in an entry of the log: from now on it counts, also for what is open."""
         doorman = self._doorman
         doorman.revoked.take(entry)
+        self._plane.logins_changed()
         if entry.kind is RevocationKind.MEMBER:
             project, _, user = entry.subject.partition(" ")
             self._plane.routes.expel(project, user)

@@ -1,0 +1,46 @@
+"""Exchange: what is known of a request under way, and of its answer when it is repeated."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING
+
+from aen.proxy import Visitor
+from aen.proxy.headers import RequestFields
+
+if TYPE_CHECKING:
+    from aen.proxy.doors import Door
+
+LONGEST_KEPT = 4096  # bytes of a head that is kept for when it comes again
+
+
+class Request:
+    """What is known of the request under way."""
+
+    __slots__ = (
+        *("began", "door", "fields", "head", "key", "line", "method", "old", "status", "target", "visitor"),
+        *("data", "known", "logins", "routes"),
+    )
+
+    def __init__(self, method: str, target: bytes, key: bytes, old: bool, fields: RequestFields) -> None:
+        self.method, self.target, self.key, self.old, self.fields = method, target, key, old, fields
+        self.visitor: Visitor | None = None
+        self.door: Door | None = None
+        self.head = b""
+        self.line = ""  # of the access log, once it was made
+        self.status = 0
+        self.began = time.monotonic()
+        # For when the very same bytes come again on this connection; see downstream.py.
+        self.data = b""  # all of them; empty: this one is not repeated
+        self.routes = self.logins = 0  # the versions of what decided
+        self.known: Known | None = None  # the answer of last time
+
+
+class Known:
+    """An answer's head as it came and as it went out: the same bytes for the same request go out the same."""
+
+    __slots__ = ("head", "length", "out", "same", "size", "status")
+
+    def __init__(self, head: bytes, status: int, length: int, out: bytes) -> None:
+        self.head, self.status, self.length, self.out = head, status, length, out
+        self.size, self.same = len(head), head == out
