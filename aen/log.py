@@ -61,6 +61,13 @@ def _safe(_: WrappedLogger, __: str, event: EventDict) -> EventDict:
     for key, value in event.items():
         if key != "event" and any(word in key.lower() for word in _SECRET_KEYS):
             event[key] = "…"
-        elif isinstance(value, str) and len(value) > _LONGEST:
-            event[key] = value[:_LONGEST] + "…"
+        elif isinstance(value, str):
+            event[key] = _plain(value if len(value) <= _LONGEST else value[:_LONGEST] + "…")
     return event
+
+
+def _plain(text: str) -> str:
+    """`text` without what would move a terminal's cursor, colour it, or turn its writing around: these are shown as escapes."""
+    if text.isprintable():
+        return text
+    return "".join(c if c.isprintable() or c in "\t\n" else c.encode("unicode_escape").decode("ascii") for c in text)

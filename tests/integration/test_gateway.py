@@ -58,6 +58,8 @@ class FakeServer:
         self.log: list[Revocation] = []
         self.routes: list[Route] = []
         self.asked_tokens = self.renewed = 0
+        known: dict[bytes, list[str]] = {b"secret-token": [], b"reader": ["read", "write"], b"runner": ["run"]}
+        self.tokens = {hashlib.sha256(token).hexdigest(): scope for token, scope in known.items()}
         self.phase = Phase.STOPPED
         self.hours = 12.0
         self._answers: list[Any] = []
@@ -93,9 +95,10 @@ class FakeServer:
 
     async def check(self, command: CheckToken) -> TokenLogin:
         self.asked_tokens += 1
-        if command.token_hash != hashlib.sha256(b"secret-token").hexdigest():
+        scope = self.tokens.get(command.token_hash)
+        if scope is None:
             raise NotSignedIn("No such token.")
-        return TokenLogin(login="T1", user="alice", scope=[], expires=now() + 3_600_000)
+        return TokenLogin(login="T1", user="alice", scope=scope, expires=now() + 3_600_000)
 
     async def keys(self, _: ReadKeys) -> Keys:
         return Keys(keys=self.signer.public_keys())
@@ -272,6 +275,18 @@ async def test_api_tokens_in_each_of_their_forms(house: House) -> None:
             assert seen["headers"]["X-AEN-Auth"] == "token"
             assert "secret-token" not in json.dumps(seen)
     assert house.server.asked_tokens == 1
+
+
+async def test_a_narrowed_token_runs_nothing_unless_it_may(house: House) -> None:
+    for token, status in (("reader", 403), ("reader", 403), ("runner", 200)):
+        async with house.client(Authorization=f"Bearer {token}") as script:
+            async with script.get(PATH + "api/kernels") as answer:
+                assert answer.status == status
+                assert status == 200 or "scope 'run'" in await answer.text()
+            if status == 403:
+                with pytest.raises(aiohttp.WSServerHandshakeError) as refused:
+                    await script.ws_connect(PATH + "ws")
+                assert refused.value.status == 403
 
 
 async def test_a_bad_token_is_401_and_an_unknown_one_503_without_the_server(house: House) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 import socket
 import struct
 from pathlib import Path
@@ -14,6 +15,7 @@ from aen.roles.compute.records import Record
 
 _SECONDS = 10.0
 _LARGEST = 4 << 20  # bytes of an answer
+_STATUS = re.compile(rb"HTTP/1\.[01] ([1-5][0-9]{2})(?= |\r|\Z)")
 _CREDENTIALS = struct.Struct("iII")  # struct ucred: pid, uid, gid
 
 
@@ -38,7 +40,7 @@ class Asker:
             if status != 200:
                 raise ValueError(f"status {status}")
             return json.loads(body)
-        except (OSError, TimeoutError, ValueError) as error:
+        except (OSError, TimeoutError, ValueError, RecursionError) as error:
             raise Unavailable(f"The app does not answer: {error}.") from None
 
     async def _get(self, path: str) -> tuple[int, bytes]:
@@ -51,7 +53,8 @@ class Asker:
             finally:
                 writer.close()
         head, _, body = answer.partition(b"\r\n\r\n")
-        return int(head.split(b" ", 2)[1] if head.startswith(b"HTTP/") else 0), body
+        status = _STATUS.match(head)
+        return int(status[1]) if status else 0, body
 
     async def _connect(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
         kind, _, place = self._record.upstream.partition(":")

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from aen import names
 from aen.bus import Bus
-from aen.errors import NotSignedIn
+from aen.errors import Denied, NotSignedIn
 from aen.messages import CheckToken, RedeemTicket, RenewGrant, SignedGrant
 from aen.model import now
 from aen.model.route import Revocation, RevocationKind, TokenLogin
@@ -19,6 +19,8 @@ from aen.tickets import Verifier
 _MOST_KNOWN = 50_000  # logins remembered; more and all are checked anew
 _MOST_BAD = 10_000
 _BAD_SECONDS = 2.0  # a token that was no good is not asked about again for so long
+_SCOPE = "run"  # what a narrowed API token needs: whatever comes through here can run code as the person
+_NARROW = f"This API token may not use apps: it needs the scope {_SCOPE!r}. Make another one."
 _KEPT_MS = 14 * 24 * 3600 * 1000  # longer than any grant lives
 _LATER_MS = 60_000  # after a renewal that could not be had
 
@@ -70,7 +72,7 @@ class Doorman:
         self._verifier = Verifier({})
         self._grants: dict[tuple[bytes, bytes], Visitor] = {}
         self._tokens: dict[str, Visitor] = {}
-        self._bad: dict[str, float] = {}
+        self._bad: dict[str, tuple[float, str]] = {}  # until when (monotonic), and why if it is good elsewhere
 
     def use_keys(self, keys: dict[str, str]) -> bool:
         """Check grants with these keys (PEM by id); True when they differ from before."""
@@ -97,17 +99,21 @@ class Doorman:
     async def ask(self, token: bytes, address: str) -> Visitor | None:
         """See Admission."""
         hashed = hashlib.sha256(token).hexdigest()
-        if self._bad.get(hashed, 0) > time.monotonic():
+        until, why = self._bad.get(hashed, (0.0, ""))
+        if until > time.monotonic():
+            if why:
+                raise Denied(why)
             return None
         number = self.revoked.latest
         try:
             command = CheckToken(token_hash=hashed, address=address)
             login: TokenLogin = await self._bus.request(names.address("server"), command, timeout=5)
         except NotSignedIn:
-            if len(self._bad) >= _MOST_BAD:
-                self._bad.clear()
-            self._bad[hashed] = time.monotonic() + _BAD_SECONDS
+            self._keep_out(hashed)
             return None
+        if login.scope and _SCOPE not in login.scope:
+            self._keep_out(hashed, _NARROW)
+            raise Denied(_NARROW)
         visitor = Visitor(login.user, login.login, By.TOKEN, login.expires, issued=number)
         if not self.revoked.allows(visitor):
             return None
@@ -115,6 +121,12 @@ class Doorman:
             self._tokens.clear()
         self._tokens[hashed] = visitor
         return visitor
+
+    def _keep_out(self, hashed: str, why: str = "") -> None:
+        """Ask no more of this token for a moment."""
+        if len(self._bad) >= _MOST_BAD:
+            self._bad.clear()
+        self._bad[hashed] = (time.monotonic() + _BAD_SECONDS, why)
 
     # ── what the pages and the revocation log ask ───────────────────────────────────────────────────
 
