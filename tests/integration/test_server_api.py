@@ -49,6 +49,11 @@ async def test_a_project_from_making_to_deleting(server: Served) -> None:
     assert (await bob.ask("DELETE", f"{one}/team/bob")).status == 200
     assert (await bob.get(one)).status == 404
     assert (await alice.post(f"{one}/rename", {"name": "genome2"})).json["name"] == "genome2"
+    both = await alice.ask("PATCH", f"{one}2", {"name": "genome3", "summary": "Renamed"})
+    assert (both.json["slug"], both.json["summary"]) == ("alice/genome3", "Renamed")
+    assert (await alice.ask("PATCH", f"{one}3", {"name": "a/b", "summary": "Not said"})).status == 400
+    back = await alice.ask("PATCH", f"{one}3", {"name": "genome2"})
+    assert (back.json["slug"], back.json["summary"]) == ("alice/genome2", "Renamed")
     assert (await alice.ask("DELETE", f"{one}2", {"name": "genome"})).status == 400
     gone = await alice.ask("DELETE", f"{one}2")
     assert (gone.status, gone.json["subject"]) == (202, "alice/genome2")

@@ -34,6 +34,12 @@ class ProjectQuery(Paging):
     search: str = Field("", max_length=200)
 
 
+class ProjectChanges(ProjectPatch):
+    """What to change. A new `name` renames it, which has to be stopped for that."""
+
+    name: str | None = None
+
+
 class NewName(Word):
     """The new name of a stopped project."""
 
@@ -86,8 +92,12 @@ async def project(request: web.Request) -> web.StreamResponse:
 
 async def update(request: web.Request) -> web.StreamResponse:
     domain, actor = asked(request)
-    patch = await body(request, ProjectPatch)
-    return _shown(request, await domain.projects.update(actor, *_where(request), patch))
+    given = await body(request, ProjectChanges)
+    owner, name = _where(request)
+    if given.name is not None:  # first, since it may be refused; then nothing has changed
+        name = (await domain.projects.rename(actor, owner, name, given.name)).name
+    patch = ProjectPatch(**given.model_dump(exclude={"name"}))
+    return _shown(request, await domain.projects.update(actor, owner, name, patch))
 
 
 async def rename(request: web.Request) -> web.StreamResponse:
@@ -170,7 +180,7 @@ URLS = [
     Url("GET", f"{PREFIX}/projects", projects, P.SIGNED_IN, None, PageOf[ProjectView], 200, ProjectQuery, "Projects"),
     Url("POST", f"{PREFIX}/projects", create, P.CREATE, NewProject, ProjectView, 201, summary="Make a project"),
     Url("GET", _ONE, project, P.VIEW, gives=ProjectView, summary="A project"),
-    Url("PATCH", _ONE, update, P.EDIT, ProjectPatch, ProjectView, summary="Change a project"),
+    Url("PATCH", _ONE, update, P.EDIT, ProjectChanges, ProjectView, summary="Change a project"),
     Url("DELETE", _ONE, delete, P.OWN, Deletion, JobView, 202, summary="Delete a project and all its files"),
     Url("POST", f"{_ONE}/rename", rename, P.OWN, NewName, ProjectView, summary="Rename a stopped project"),
     Url("POST", f"{_ONE}/transfer", transfer, P.OWN, NewOwner, ProjectView, summary="Pass a stopped project on"),
