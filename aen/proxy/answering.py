@@ -36,6 +36,7 @@ class Answering(asyncio.Protocol):
             "_last",
             "_state",
             "_partial",
+            "_paused",
             "_stalled",
             "_started",
             "_unsent",
@@ -53,7 +54,7 @@ class Answering(asyncio.Protocol):
         self._whole = b""  # a head that came alone, while it is looked at
         self._chunks: Chunked | None = None
         self._body_left, self._taken = 0, 0
-        self._held, self._stalled, self._started = False, False, False
+        self._held, self._paused, self._stalled, self._started = False, False, False, False
         self._chunked_out, self._ending, self._partial = False, False, False
         self.request: Request | None = None
         self._last: Request | None = None  # a request that may be repeated
@@ -134,7 +135,7 @@ class Answering(asyncio.Protocol):
         self._state, self.deadline = IN_HEAD, plane.now + plane.limits.idle_seconds
         self.transport.write(data if known.same else known.out + data[known.size :])
         plane.ended(self, request)
-        if self._buffer or self._held:
+        if self._buffer or self._paused:
             self._next()
 
     def body(self, data: bytes) -> None:

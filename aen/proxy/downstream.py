@@ -104,7 +104,8 @@ class Downstream(Answering):
         waits = self._state in (IN_BODY, SENT) and (self._app is None or bool(self._buffer))
         if self.transport.is_closing():
             return
-        if self._held or (waits and self._state != OVER):
+        self._paused = self._held or (waits and self._state != OVER)
+        if self._paused:
             self.transport.pause_reading()
         else:
             self.transport.resume_reading()
@@ -114,7 +115,7 @@ class Downstream(Answering):
         self._state = IN_HEAD
         limits = self._plane.limits
         self.deadline = self._plane.now + (limits.head_seconds if self._buffer else limits.idle_seconds)
-        if self._held or self._buffer:
+        if self._paused or self._buffer:  # paused by the app, or since we answered before there was one
             self._held = False
             self._read()
         if self._buffer:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.hostile.stand import BASE, GRANT, KEY, Stand, request, route, stand
+from tests.hostile.stand import BASE, GRANT, KEY, Stand, one_answer, request, route, stand
 
 WS = b"Connection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n"
 GOOD_ORIGIN = b"Origin: http://gw.test\r\n"
@@ -160,6 +160,33 @@ async def test_a_token_seen_for_the_first_time_is_asked_once(tmp_path: Path) -> 
         assert here.doorman.asked == [b"fresh", b"fresh"]  # this doorman remembers nothing
         assert b"fresh" not in here.app.got
         assert f"GET {BASE}/x?a=b&c=d HTTP/1.1".encode() in here.app.got
+
+
+REFUSED = {
+    "bad token": (f"GET {BASE}/x HTTP/1.1", b"Authorization: Bearer wrong\r\n", 401),
+    "bad token in the address": (f"GET {BASE}/x?token=wrong HTTP/1.1", b"", 401),
+    "fresh token from elsewhere": (
+        f"POST {BASE}/x HTTP/1.1",
+        b"Authorization: Bearer fresh\r\nOrigin: http://evil\r\n",
+        403,
+    ),
+    "nobody": (f"GET {BASE}/x HTTP/1.1", b"", 401),
+}
+
+
+@pytest.mark.parametrize("name", REFUSED)
+async def test_after_a_refusal_the_same_connection_serves_on(name: str, tmp_path: Path) -> None:
+    line, lines, status = REFUSED[name]
+    async with stand(tmp_path) as here:
+        reader, writer = await here.connect()
+        try:
+            for _ in range(2):
+                writer.write(request(line, lines, grant=b""))
+                assert (await one_answer(reader)).startswith(b"HTTP/1.1 %d " % status)
+            writer.write(request())
+            assert (await one_answer(reader)).endswith(b"ok")
+        finally:
+            writer.close()
 
 
 HANDSHAKES = {
