@@ -9,6 +9,9 @@ from enum import IntEnum
 from typing import NamedTuple
 
 READ, WRITE, EXECUTE = 4, 2, 1
+#: Groups that nobody is in. An entry for one of them marks an ACL as meant by the inode's owner: rights that people lack
+#: in it were taken away on purpose. Those who join the team later have their role's rights, or (CLOSED) none.
+MEANT, MEANT_CLOSED = 65533, 65532
 MOST_PEOPLE = 200  # ext4 holds 249 named entries on a directory (access and default in one block)
 
 
@@ -39,6 +42,7 @@ class Grants:
     owner_gid: int
     people: Mapping[int, bool]  # without the owner
     group: bool  # whether the owner's primary group gets rights
+    groups: tuple[int, int] | None = None  # gids of who writes and who looks: they stand for the people, by name is only the owner
 
     def writers(self) -> frozenset[int]:
         """Those who may keep what they made; what anybody else owns in the project passes to the owner."""
@@ -65,11 +69,14 @@ def entries(grants: Grants, kind: Kind, *, public: bool) -> list[Entry]:
     """
     execute = EXECUTE if kind is not Kind.FILE else 0
     full, look = READ | WRITE | execute, READ | execute
-    named = {**{uid: full if writes else look for uid, writes in grants.people.items()}, grants.owner_uid: full}
+    people = {} if grants.groups else grants.people
+    named = {**{uid: full if writes else look for uid, writes in people.items()}, grants.owner_uid: full}
+    groups = zip(grants.groups, (full, look), strict=True) if grants.groups else ()
     return [
         Entry(Tag.USER_OBJ, 0, full),
         *(Entry(Tag.USER, uid, named[uid]) for uid in sorted(named)),
         Entry(Tag.GROUP_OBJ, 0, full if grants.group else 0),
+        *(Entry(Tag.GROUP, gid, rights) for gid, rights in sorted(groups)),
         Entry(Tag.MASK, 0, full),
         Entry(Tag.OTHER, 0, _others(kind, look, public)),
     ]
@@ -103,6 +110,36 @@ def decode(raw: bytes) -> list[Entry]:
         raise ValueError("not an ACL in the kernel's form")
     found = _ENTRY.iter_unpack(raw[_HEAD.size :])
     return [Entry(Tag(tag), 0 if who == _NOBODY else who, rights) for tag, rights, who in found]
+
+
+_MARKS = tuple(_ENTRY.pack(Tag.GROUP, 0, group) for group in (MEANT, MEANT_CLOSED))
+
+
+def kept(current: bytes | None, rule: bytes, owner_uid: int) -> bytes:
+    """The rule for an inode, less the rights that its owner took away: what stands in a marked ACL, and nothing else.
+
+    Only an inode's owner can set its ACL, so a mark can't be forged; and it only ever takes away, never from the
+    project's owner: whatever stands there, nobody has more than the team's rule gives.
+    """
+    if current is None or not any(mark in current for mark in _MARKS):
+        return rule
+    acl = decode(current)
+    marks = {entry.who for entry in acl if entry.tag is Tag.GROUP} & {MEANT, MEANT_CLOSED}
+    if not marks:  # the bytes of a mark, but across two entries
+        return rule
+    closed = MEANT_CLOSED in marks
+    named = {entry.who: entry.rights for entry in acl if entry.tag is Tag.USER}
+    missing = 0 if closed else READ | WRITE | EXECUTE
+    narrowed = [
+        entry._replace(rights=entry.rights & named.get(entry.who, missing))
+        if entry.tag is Tag.USER and entry.who != owner_uid
+        else entry
+        for entry in decode(rule)
+    ]
+    if narrowed == decode(rule) and not closed:
+        return rule  # nothing is taken away any more
+    mark = Entry(Tag.GROUP, MEANT_CLOSED if closed else MEANT, 0)
+    return encode(sorted([*narrowed, mark]))
 
 
 @dataclass(frozen=True)

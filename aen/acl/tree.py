@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
-from aen.acl.permissions import Grants, Kind, Rule, rules
+from aen.acl.permissions import Grants, Kind, Rule, kept, rules
 from aen.acl.posix import ACCESS, DEFAULT, NO_ACL
 
 O_DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK
@@ -156,17 +156,23 @@ class Walk:
             self.report.skipped += 1
             return True
         try:
-            self.report.changed += self._settle(fd, status, self._rules[Kind.DIRECTORY, public])
+            self.report.changed += self._settle(fd, status, self._rules[Kind.DIRECTORY, public], top=not place)
         except OSError as error:
             self._failed(error, place or "The project's directory")
         return True
 
-    def _settle(self, fd: int, status: os.stat_result, rule: Rule) -> bool:
-        """Owner, access ACL, default ACL and setgid of a directory; whether anything changed."""
+    def _settle(self, fd: int, status: os.stat_result, rule: Rule, *, top: bool) -> bool:
+        """Owner, access ACL, default ACL and setgid of a directory; whether anything changed.
+
+        What its owner took away on purpose stays, but at the top: who may enter a project is the team's business alone.
+        """
+        owner = None if top else self._task.grants.owner_uid
         changed = self._own(fd, status)
-        changed |= _bring(fd, status, rule)
-        if _attribute(fd, DEFAULT) != rule.access:
-            os.setxattr(fd, DEFAULT, rule.access)
+        changed |= _bring(fd, status, rule, owner)
+        default = _attribute(fd, DEFAULT)
+        wanted = rule.access if owner is None else kept(default, rule.access, owner)
+        if default != wanted:
+            os.setxattr(fd, DEFAULT, wanted)
             changed = True
         if status.st_mode & _SPECIAL_BITS != stat.S_ISGID:
             os.fchmod(fd, rule.mode | stat.S_ISGID)
@@ -230,9 +236,9 @@ class Walk:
             return
         rule = self._rules[Kind.PROGRAM if status.st_mode & 0o100 else Kind.FILE, public]
         target = f"/proc/self/fd/{fd}"
-        self._own(target, status)
-        os.setxattr(target, ACCESS, rule.access)  # we are here because a look found something else
-        self.report.changed += 1
+        changed = self._own(target, status)
+        changed |= _bring(target, status, rule, self._task.grants.owner_uid)
+        self.report.changed += changed
 
     # ── keeping count ───────────────────────────────────────────────────────────────────────────────
 
@@ -264,18 +270,19 @@ def _way_back() -> Iterator[None]:
         os.close(before)
 
 
-def _bring(target: int, status: os.stat_result, rule: Rule) -> bool:
-    """Give an inode its access ACL; whether that changed it."""
-    if rule.minimal:
-        if _attribute(target, ACCESS) is None and stat.S_IMODE(status.st_mode) & 0o777 == rule.mode:
-            return False
-    elif _attribute(target, ACCESS) == rule.access:
+def _bring(target: int | str, status: os.stat_result, rule: Rule, owner: int | None) -> bool:
+    """Give an inode its access ACL; whether that changed it. `owner`: the project's, if what was taken away stays."""
+    current = _attribute(target, ACCESS)
+    if rule.minimal and current is None and stat.S_IMODE(status.st_mode) & 0o777 == rule.mode:
         return False
-    os.setxattr(target, ACCESS, rule.access)
+    wanted = rule.access if owner is None else kept(current, rule.access, owner)
+    if current == wanted:
+        return False
+    os.setxattr(target, ACCESS, wanted)
     return True
 
 
-def _attribute(target: int, name: str) -> bytes | None:
+def _attribute(target: int | str, name: str) -> bytes | None:
     try:
         return os.getxattr(target, name)
     except OSError as error:
