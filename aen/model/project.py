@@ -8,6 +8,7 @@ from pydantic import Field
 
 from aen.errors import Conflict
 from aen.model import Document, Word, now
+from aen.model.environment import DEFAULT
 
 
 class Role(StrEnum):
@@ -72,6 +73,7 @@ class Project(Document):
     former: list[str] = Field(default_factory=list)  # left the team; the node has not yet taken their rights away
     datacenter: str
     node: str = ""
+    environment: str = DEFAULT  # the active one
     placed: bool = False  # its directory is known to exist at `node`: it starts nowhere else
     pending: list[str] = Field(
         default_factory=list

@@ -3,6 +3,14 @@
 from __future__ import annotations
 
 ACTS: dict[str, str] = {
+    "environment.activated": "chose the active environment:",
+    "environment.clone": "began to copy an environment to",
+    "environment.create": "began to make the environment",
+    "environment.install": "began to install packages in",
+    "environment.remove": "began to remove the environment",
+    "environment.roll-back": "began to take an environment back:",
+    "environment.standard": "began to make the environment",
+    "environment.uninstall": "began to remove packages from",
     "invitation.withdrawn": "withdrew an invitation",
     "login.ended": "signed out",
     "login.ended_everywhere": "ended all logins",

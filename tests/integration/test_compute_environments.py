@@ -314,8 +314,8 @@ def _environ_of(pid: int) -> dict[str, str]:
 
 def _listing(root: Path) -> list[tuple[str, int, int]]:
     found = []
-    for place, _, files in os.walk(root):
+    for folder_, _, files in os.walk(root):
         for name in files:
-            status = os.lstat(os.path.join(place, name))
-            found.append((os.path.join(place, name), status.st_ino, status.st_mtime_ns))
+            status = os.lstat(os.path.join(folder_, name))
+            found.append((os.path.join(folder_, name), status.st_ino, status.st_mtime_ns))
     return sorted(found)

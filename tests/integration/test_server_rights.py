@@ -107,6 +107,14 @@ ROWS: dict[str, Row] = {
     f"GET {_PROJECT}/sessions": Row(),
     f"POST {_PROJECT}/sessions": Row({"app": "jupyterlab"}),
     f"GET {_PROJECT}/events": Row(stream=True),
+    f"GET {_PROJECT}/environments": Row(),
+    f"POST {_PROJECT}/environments": Row({"name": "new"}),
+    f"PUT {_PROJECT}/environment": Row({"name": "default"}),
+    f"GET {_PROJECT}/environments/{{environment}}": Row(),
+    f"DELETE {_PROJECT}/environments/{{environment}}": Row(),
+    f"POST {_PROJECT}/environments/{{environment}}/packages": Row({"install": ["x"]}),
+    f"POST {_PROJECT}/environments/{{environment}}/roll-back": Row({"number": 1}),
+    f"GET {_PROJECT}/environments/{{environment}}/export": Row(),
     # ── API, sessions and the system ──
     "GET /api/v1/sessions": Row(),
     "GET /api/v1/sessions/{id}": Row(),
@@ -168,6 +176,12 @@ ROWS: dict[str, Row] = {
     f"GET {_PAGE}/settings/info": Row(),
     f"GET {_PAGE}/open/{{app}}": Row(),
     f"POST {_PAGE}/open/{{app}}": form(),
+    f"GET {_PAGE}/environments": Row(),
+    f"POST {_PAGE}/environments": form(name="new", way="standard"),
+    f"POST {_PAGE}/environment": form(name="default"),
+    f"GET {_PAGE}/environments/{{environment}}": Row(),
+    f"POST {_PAGE}/environments/{{environment}}": form(act="kernel"),
+    f"GET {_PAGE}/environments/{{environment}}/export": Row(),
     f"POST {_PAGE}/start": form(),
     f"POST {_PAGE}/stop": form(),
     f"POST {_PAGE}/reset": form(),
@@ -232,7 +246,13 @@ class Ground:
             await domain.team.set(ROOT, "owner", project, person, role)
         await domain.team.remove(ROOT, "owner", project, "ex")
         values = {"owner": "owner", "name": project, "project": project, "user": "guest", "me": me}
-        values |= {"fresh": f"fresh{self.number}", "app": "jupyterlab", "node": "gone", "id": ""}
+        values |= {
+            "fresh": f"fresh{self.number}",
+            "environment": "default",
+            "app": "jupyterlab",
+            "node": "gone",
+            "id": "",
+        }
         if "/team" not in url.path:
             values["user"] = "owner"
         if url.path.startswith("/admin/users/{name}") or (url.method, url.path) == ("DELETE", _USER):

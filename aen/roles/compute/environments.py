@@ -38,7 +38,7 @@ from aen.roles.compute.user_program import MARK, UserProgram, Wish, as_record, r
 log = structlog.get_logger(__name__)
 
 _FRESH_SECONDS = 5.0  # a list is shown again without looking
-_LOOK_SECONDS = 0.3  # between two looks at what a change says
+_LOOK_SECONDS = 0.5  # between two looks at what a change says
 _OUTPUT = 12_000  # characters of it that are told
 _MOST_PACKAGES, _LONGEST_PACKAGE, _LARGEST_FILE = 200, 300, 48 * 1024
 W = TypeVar("W", EnvironmentList, EnvironmentDetail)
@@ -79,7 +79,9 @@ class Environments:
         spec = command.project
         async with self._looking[spec.id]:
             known = self._listed.get(spec.id)
-            if known is None or time.monotonic() - known.at > _FRESH_SECONDS:
+            record = self._changes.get(spec.id)
+            busy = record is not None and record.report.state == "running"  # its end makes the list anew
+            if known is None or (not busy and time.monotonic() - known.at > _FRESH_SECONDS):
                 found = await self._program.ask(Wish(spec, spec.owner, "look", "list", {}))
                 known = self._listed[spec.id] = _Listed(time.monotonic(), _read(EnvironmentList, found))
         record = self._changes.get(spec.id)

@@ -14,6 +14,7 @@ from aen.store import Store
 if TYPE_CHECKING:
     from aen.roles.server.accounts import Accounts
     from aen.roles.server.activity import ActivityLog
+    from aen.roles.server.environments import Environments
     from aen.roles.server.events import Events
     from aen.roles.server.gateways import Gateways
     from aen.roles.server.jobs import Jobs
@@ -62,6 +63,7 @@ class Domain:
         ("projects", "projects", "Projects"),
         ("team", "team", "Team"),
         ("sessions", "sessions", "Sessions"),
+        ("environments", "environments", "Environments"),
         ("gateways", "gateways", "Gateways"),
     )
 
@@ -74,6 +76,7 @@ class Domain:
     projects: Projects
     team: Team
     sessions: Sessions
+    environments: Environments
     gateways: Gateways
 
     def __init__(

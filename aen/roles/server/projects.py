@@ -211,7 +211,12 @@ class Projects(Part):
     def spec(self, project: Project) -> ProjectSpec:
         """What a compute node is told of the project."""
         return ProjectSpec(
-            id=project.id, owner=project.owner, name=project.name, team=project.team, former=project.former
+            id=project.id,
+            owner=project.owner,
+            name=project.name,
+            team=project.team,
+            former=project.former,
+            environment=project.environment,
         )
 
     def _owner(self, actor: Actor) -> str:

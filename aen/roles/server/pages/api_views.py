@@ -124,6 +124,7 @@ class ProjectView(Word):
     team: list[MemberView]
     datacenter: str
     node: str
+    environment: str
     state: str
     reason: str
     log_tail: str

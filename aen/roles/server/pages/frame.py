@@ -20,6 +20,7 @@ NOTICES = {
     "signed-out-everywhere": "You are signed out everywhere.",
     "member-set": "The team is changed; files and open pages follow within seconds.",
     "member-removed": "Removed from the team. Their sessions here have ended.",
+    "environment-active": "The active environment is chosen. Apps that run already follow at their next start.",
     "renamed": "The project has its new name.",
     "transferred": "The project has a new owner.",
     "deleting": "The project is being deleted.",

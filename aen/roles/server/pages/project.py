@@ -8,7 +8,7 @@ from aen import names
 from aen.errors import Invalid
 from aen.model.project import Project, Visibility
 from aen.roles.server.domain import DOMAIN
-from aen.roles.server.pages import project_open, project_settings
+from aen.roles.server.pages import environments, project_open, project_settings
 from aen.roles.server.pages.forms import Form, again, asked_text, page_links, person, read, see_other
 from aen.roles.server.pages.project_views import address, app_rows, context, session_rows, starting
 from aen.roles.server.permissions import ACTOR, Permission
@@ -152,6 +152,7 @@ URLS = [
     Url("POST", "/new", new, P.CREATE),
     *project_settings.URLS,
     *project_open.URLS,
+    *environments.URLS,
     Url("GET", f"{_ONE}/activity", activity_page, P.VIEW),
     Url("POST", f"{_ONE}/start", start, P.CONTROL),
     Url("POST", f"{_ONE}/stop", stop, P.CONTROL),
