@@ -252,7 +252,10 @@ class Pages:
         raise NotFound("There is no page at this address.")
 
     async def _not_running(self, request: web.Request, owner: str, project: str, server: str) -> web.StreamResponse:
-        """A script's request: 404 when they may not see it, else 503 until it runs."""
+        """A script's request: 403 when they may not see it or it does not exist, else 503 until it runs.
+
+        Not 404: JupyterLab takes that for a folder that is gone, goes up, asks again at once, and never ends.
+        """
         caller = request[CALLER]
         asked = (caller.login, owner, project, server)
         found = self._looks.get(asked)
@@ -260,6 +263,8 @@ class Pages:
             answer: SessionView | AenError
             try:
                 answer = await self._view(request, owner, project, server)
+            except NotFound as error:
+                answer = Denied(error.message)
             except AenError as error:
                 answer = error
             if len(self._looks) >= _MOST_LOOKS:
