@@ -187,6 +187,25 @@ async def test_an_invitation_makes_one_account(server: Served, alice: Client) ->
     assert "was used" in again.text
 
 
+async def test_an_invitation_to_a_project_says_so_and_leads_there(server: Served, alice: Client) -> None:
+    await server.node()
+    assert (await form(alice, "/new", {"name": "genome", "visibility": "private"}))[0] == 303
+    status, _, text = await form(alice, "/admin/invitations", {"project": "alice/genom", "email": "new@example.org"})
+    assert status == 400
+    assert "There is no project &#39;alice/genom&#39;" in text
+    assert 'value="new@example.org"' in text  # what was typed is kept
+    _, _, text = await form(alice, "/admin/invitations", {"project": "alice/genome"})
+    assert "joins alice/genome" in text
+    path = unescape(re.search(r'id="link">([^<]+)<', text).group(1)).removeprefix(server.url)  # type: ignore[union-attr]
+    guest = await server.nobody(origin=server.url, headers=HTML)
+    assert "in the project <strong>alice/genome</strong>" in (await guest.get(path)).text
+    fields = {"code": path.partition("code=")[2], "name": "newcomer", "password": PASSWORD}
+    answer = await guest.post("/signup", data=fields)
+    assert (answer.status, answer.headers["Location"]) == (303, "/alice/genome")
+    page = (await guest.get("/alice/genome")).text
+    assert "(local)" not in page  # it was alice who let them in
+
+
 async def test_changing_the_password_keeps_this_browser_in_and_others_out(server: Served, alice: Client) -> None:
     other = await server.browser("alice")
     new = "a quite different sentence"
