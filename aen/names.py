@@ -111,7 +111,7 @@ def host_label(owner: str, name: str) -> str:
 def suggestion(text: str) -> str:
     """A project name near to what somebody typed, or an empty string."""
     near = re.sub(r"[^a-z0-9._-]+", "-", text.strip().lower())
-    near = re.sub(r"\.{2,}", ".", near).strip("-._")[:63].strip("-._")
+    near = re.sub(r"[-._]*([-._])[-._]*", r"\1", near).strip("-._")[:63].strip("-._")
     return near if _PROJECT.fullmatch(near) else ""
 
 

@@ -91,6 +91,11 @@ def test_a_suggestion_is_always_a_name(text: str) -> None:
     assert near == "" or names.project(near) == near or near in names.RESERVED_PROJECTS
 
 
+def test_a_suggestion_reads_well() -> None:
+    assert names.suggestion("My Genome/../x") == "my-genome-x"
+    assert names.suggestion(" RNA__seq 2.0! ") == "rna_seq-2.0"
+
+
 @given(USERS, PROJECTS)
 def test_slugs_come_apart_again(owner: str, name: str) -> None:
     if owner in names.RESERVED_USERS or name in names.RESERVED_PROJECTS or ".." in name:

@@ -108,8 +108,7 @@ class SignUp(Tokens):
             raise Invalid("An invitation is good for more than 0 and at most 90 days.")
         project_id = ""
         if project:
-            owner, _, name = project.partition("/")
-            project_id = (await self.domain.projects.allowed(actor, owner, name, Permission.TEAM)).id
+            project_id = await self._invited_to(actor, project)
         code = secrets.token_urlsafe(24)
         invitation = Invitation(
             id=_digest(code),
@@ -123,6 +122,19 @@ class SignUp(Tokens):
         await self.store.insert("invitations", invitation.model_dump(mode="json"))
         await self.domain.activity.record(actor, "user.invited", invitation.email, detail=project, security=True)
         return code
+
+    async def _invited_to(self, actor: Actor, slug: str) -> str:
+        """The project's id. Invalid instead of NotFound: it is a field of the invitation, not its address."""
+        owner, _, name = slug.partition("/")
+        try:
+            return (await self.domain.projects.allowed(actor, owner, name, Permission.TEAM)).id
+        except NotFound:
+            raise Invalid(f"There is no project {slug[:100]!r}. Write it as owner/name, or leave it empty.") from None
+
+    async def joins(self, invitation: Invitation | None) -> str:
+        """The project, as `owner/name`, that whoever uses the invitation joins; empty for none, or when it was deleted."""
+        project = await self.domain.projects.by_id(invitation.project) if invitation and invitation.project else None
+        return project.slug if project is not None else ""
 
     async def invitation(self, code: str) -> Invitation | None:
         """The invitation of this code, or None when it is used, expired or never was."""
@@ -190,7 +202,9 @@ class SignUp(Tokens):
         project = await self.domain.projects.by_id(invitation.project)
         if project is None:
             return  # deleted since: the account is good all the same
-        await self.domain.team.set(Actor(local=True), project.owner, project.name, user.id, invitation.role)
+        inviter = await self.find(invitation.created_by)
+        actor = Actor(inviter, local=True)  # it was allowed when it was made, and stays so
+        await self.domain.team.set(actor, project.owner, project.name, user.id, invitation.role)
 
 
 def _digest(code: str) -> str:

@@ -90,6 +90,7 @@ async def signup_page(
         shown["email"] = invitation.email
     context = {**shown, "code": code, "problem": problem, "invited": invitation is not None}
     context["invited_by"] = invitation.created_by if invitation is not None else ""
+    context["joins"] = await accounts.joins(invitation)
     return render(request, "account/signup.html", context, status=status)
 
 
@@ -98,9 +99,11 @@ async def signup(request: web.Request, form: Form) -> web.StreamResponse:
     accounts = request.config_dict[DOMAIN].accounts
     name, password = form.text("name", 200), form.raw("password")
     profile = Profile(full_name=form.text("full_name", 200), email=form.text("email", 254))
-    await accounts.sign_up(name, password, form.text("code", 128), profile, request.remote or "")
+    code = form.text("code", 128)
+    joins = await accounts.joins(await accounts.invitation(code)) if code else ""
+    await accounts.sign_up(name, password, code, profile, request.remote or "")
     await sign_in(request, name, password)
-    return see_other("/")
+    return see_other(f"/{joins}")
 
 
 def _shown(form: Form | None, name: str, longest: int = 300) -> str:

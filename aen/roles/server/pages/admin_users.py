@@ -139,13 +139,12 @@ async def remove(request: web.Request, form: Form) -> web.StreamResponse:
 async def invitations_page(
     request: web.Request, problem: str = "", status: int = 200, form: Form | None = None, made: str = ""
 ) -> web.StreamResponse:
-    found, cursor = await request.config_dict[DOMAIN].accounts.invitations(
-        request[ACTOR], _PAGE, asked_text(request, "cursor", 500)
-    )
+    accounts = request.config_dict[DOMAIN].accounts
+    found, cursor = await accounts.invitations(request[ACTOR], _PAGE, asked_text(request, "cursor", 500))
     shown_form = form if problem else None
     typed = {"email": _typed(shown_form, "email"), "project": _typed(shown_form, "project")}
     shown = {
-        "invitations": found,
+        "invitations": [(each, await accounts.joins(each)) for each in found],
         "form": {**typed, "admin": shown_form is not None and shown_form.has("admin")},
         "problem": problem,
         "made": made,

@@ -111,7 +111,7 @@ def why(session: Session) -> str:
     if session.phase is Phase.RUNNING:
         seen = f"last activity {ago_text(session.activity)}" if session.activity else "no activity seen yet"
         source = f" ({session.activity_source})" if session.activity_source else ""
-        return f"Running since {ago_text(session.since)}: {seen}{source}. It goes on until somebody stops it."
+        return f"Started {ago_text(session.since)}, {seen}{source}. It goes on until somebody stops it."
     if session.phase is Phase.STARTING:
         running = next((each.name for each in session.steps if each.state is StepState.RUNNING), "")
         return f"Starting: {step(running).lower()}." if running else "Starting."
