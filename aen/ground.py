@@ -189,6 +189,7 @@ def _policy(config: Config, machine: Machine, uid: int, gid: int) -> Policy:
         log_dir=str(state / "logs"),
         first_uid=config.accounts.first_uid,
         acl_group=config.acl.group,
+        acl_subject=config.acl.subject,
         skeletons=(str(config.compute.skeleton),),
     )
 

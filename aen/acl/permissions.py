@@ -42,7 +42,7 @@ class Grants:
     owner_gid: int
     people: Mapping[int, bool]  # without the owner
     group: bool  # whether the owner's primary group gets rights
-    groups: tuple[int, int] | None = None  # gids of who writes and who looks: they stand for the people, by name is only the owner
+    groups: tuple[int, int] | None = None  # gids (who writes, who looks) that stand for the people
 
     def writers(self) -> frozenset[int]:
         """Those who may keep what they made; what anybody else owns in the project passes to the owner."""

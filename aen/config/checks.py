@@ -137,6 +137,11 @@ def _names(config: Config) -> Iterator[Problem]:
             yield ("apps", app, "command"), "must hold a program and its arguments"
 
 
+def _permissions(config: Config) -> Iterator[Problem]:
+    if config.acl.subject == "group" and config.accounts.mode == "single":
+        yield ("acl", "subject"), "group needs accounts of several people: with accounts.mode single all runs as one"
+
+
 def _proxies(config: Config) -> Iterator[Problem]:
     for section, networks in (
         ("server", config.server.trusted_proxies),
@@ -177,6 +182,7 @@ def _carriers(config: Config) -> Iterator[Problem]:
 CHECKS: tuple[Callable[[Config], Iterator[Problem]], ...] = (
     _listens,
     _urls,
+    _permissions,
     _secrets,
     _tls,
     _names,

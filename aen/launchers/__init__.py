@@ -38,6 +38,7 @@ class Policy:
     log_dir: str  # app logs: <log_dir>/<session>.log, readable by their user and the service account
     first_uid: int = 20000
     acl_group: str = "private-only"
+    acl_subject: str = "users"  # users | group
     skeletons: Sequence[str] = ()  # what new projects may be copied from: these directories and no others
 
 

@@ -97,7 +97,7 @@ class Accounts:
 
     def __init__(self, policy: Policy) -> None:
         self._policy = policy
-        self._register = Register(policy.state_dir, policy.first_uid)
+        self._register = self.register = Register(policy.state_dir, policy.first_uid)
 
     def find(self, user: str) -> Account:
         """The account of `user` as it is. Raises NotFound, ForeignAccount, Conflict or Invalid; makes nothing."""

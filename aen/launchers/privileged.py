@@ -22,6 +22,7 @@ from aen.errors import AenError, Conflict, Invalid, NotFound
 from aen.launchers import Policy, ProjectRef, checks, preparation, proc, trees
 from aen.launchers.accounts import Accounts
 from aen.launchers.cgroups import Cgroups
+from aen.launchers.groups import Groups
 from aen.launchers.loop import Asked, Job, Loop, Report
 from aen.launchers.project_files import ProjectFiles, told
 from aen.launchers.running import Apps
@@ -44,9 +45,10 @@ class Verbs:
         self._policy = policy
         self._single = policy.mode == "single"
         self._accounts = Accounts(policy)
-        self._projects = ProjectFiles(policy, self._accounts)
+        self._groups = Groups(policy.state_dir, self._accounts.register)
+        self._projects = ProjectFiles(policy, self._accounts, self._groups)
         self.loop = Loop(sock, self.handle)
-        self.apps = Apps(policy, self.loop, Cgroups(preparation.label(policy)))
+        self.apps = Apps(policy, self.loop, Cgroups(preparation.label(policy)), self._groups)
         self._verbs: dict[str, Callable[[Message, Asked], None]] = {
             "ensure_account": self._ensure_account,
             "make_run_dir": self._make_run_dir,
@@ -207,7 +209,8 @@ class Verbs:
         if project is None:
             found = proc.of_uid(uid) if self._accounts.made_by_us(user) else []
         else:
-            found = proc.inside(uid, self._projects.place(project))
+            held = self._groups.numbers(project.owner, project.name)
+            found = proc.inside(uid, self._projects.place(project), held)
         for seen in found:
             proc.send(seen, signal.SIGKILL)
         return len(found)

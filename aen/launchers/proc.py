@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
-from collections.abc import Iterator
+from collections.abc import Iterator, Set
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -48,6 +48,17 @@ def uid_of(pid: int) -> int | None:
     return None
 
 
+def groups_of(pid: int) -> set[int]:
+    """The further groups of a process."""
+    try:
+        for line in Path(f"/proc/{pid}/status").read_text(errors="replace").splitlines():
+            if line.startswith("Groups:"):
+                return {int(number) for number in line.split()[1:]}
+    except OSError:
+        pass
+    return set()
+
+
 def marker_of(pid: int) -> str | None:
     """The marker in a process's environment, as it was when it was started."""
     try:
@@ -83,9 +94,10 @@ def of_app(leader: int, marker: str, uid: int, *, leader_lives: bool) -> list[Se
     return found
 
 
-def inside(uid: int, top: str) -> list[Seen]:
-    """Every living process of `uid` that stands in the directory `top` or holds something open in it."""
-    found = (look(pid) for pid in pids() if uid_of(pid) == uid and _touches(pid, top))
+def inside(uid: int, top: str, groups: Set[int] = frozenset()) -> list[Seen]:
+    """Every living process of `uid` that stands in the directory `top`, holds something open in it, or has a group of its."""
+    mine = (pid for pid in pids() if uid_of(pid) == uid)
+    found = (look(pid) for pid in mine if _touches(pid, top) or groups & groups_of(pid))
     return [seen for seen in found if seen is not None and not seen.dead]
 
 

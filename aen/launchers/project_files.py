@@ -8,13 +8,14 @@ from contextlib import contextmanager
 from dataclasses import asdict
 from typing import Any
 
-from aen.acl.permissions import Grants, grants_group
+from aen.acl.permissions import MOST_PEOPLE, Grants, grants_group
 from aen.acl.sharing import SharedWalk
 from aen.acl.tree import NoAcl, Task
 from aen.environments.clone import Clone, Plan, Untrusted
 from aen.errors import AenError, Conflict, Invalid, NotFound
 from aen.launchers import Account, Policy, ProjectRef, preparation, trees
 from aen.launchers.accounts import Accounts
+from aen.launchers.groups import Groups
 from aen.launchers.loop import Report
 
 Message = dict[str, Any]
@@ -23,10 +24,12 @@ Message = dict[str, Any]
 class ProjectFiles:
     """The verbs that touch project files. Each runs in a child of its own."""
 
-    def __init__(self, policy: Policy, accounts: Accounts) -> None:
+    def __init__(self, policy: Policy, accounts: Accounts, groups: Groups) -> None:
         self._policy = policy
+        self._groups = groups
         self._accounts = accounts
         self._single = policy.mode == "single"
+        self._by_group = policy.acl_subject == "group" and not self._single
 
     def prepare(self, project: ProjectRef, skeleton: str) -> bool:
         """Copy the skeleton beside, give it the team's rights, rename it into place. False: it was there."""
@@ -77,6 +80,7 @@ class ProjectFiles:
             if trees.exists(new_name, folder):
                 raise Conflict(f"There is a directory {project.owner}/{new_name} already.")
             os.rename(project.name, new_name, src_dir_fd=folder, dst_dir_fd=folder)
+            self._groups.rename(project.owner, project.name, new_name)
 
     def delete(self, project: ProjectRef) -> None:
         """Out of everybody's reach at once, then removed. Fine when it is gone."""
@@ -87,6 +91,7 @@ class ProjectFiles:
                     with trees.staging(root) as stage:
                         name = f"gone-{os.urandom(8).hex()}"
                         os.rename(project.name, name, src_dir_fd=folder, dst_dir_fd=stage)
+                        self._groups.forget(project.owner, project.name)
             except FileNotFoundError:
                 return
             with trees.staging(root) as stage:
@@ -188,9 +193,16 @@ class ProjectFiles:
             except AenError as error:
                 missing.append(error.message)
         people.pop(owner.uid, None)
+        groups = self._groups.keep(project) if self._by_group else None
+        if groups is None and len(people) > MOST_PEOPLE:
+            raise Invalid(
+                f"More than {MOST_PEOPLE} people can't be given rights by name: make the team smaller, "
+                "or let an administrator set acl.subject to group."
+            )
         before = {self._accounts.uid_before(user) for user in project.former}
         former = frozenset(uid for uid in before if uid is not None) - {owner.uid, *people}
-        grants = Grants(owner.uid, owner.gid, people, grants_group(self._policy.acl_group, owner.private_group))
+        group = grants_group(self._policy.acl_group, owner.private_group)
+        grants = Grants(owner.uid, owner.gid, people, group, groups)
         untouched = frozenset() if self._single else frozenset({0, self._policy.service_uid})
         return Task(grants, untouched, not self._single, former, linked_stay=self._single), missing
 

@@ -17,6 +17,7 @@ from aen.errors import AenError, Conflict, TimedOut
 from aen.launchers import Account, AppSpec, Policy, Process, proc
 from aen.launchers.accounts import write_json
 from aen.launchers.cgroups import Cgroup, Cgroups
+from aen.launchers.groups import Groups
 from aen.launchers.loop import Asked, Loop
 from aen.launchers.spawn import Spawned, Start, open_log, reason, spawn
 
@@ -69,8 +70,9 @@ class Ending:
 class Apps:
     """All apps of this node, by session."""
 
-    def __init__(self, policy: Policy, loop: Loop, cgroups: Cgroups) -> None:
+    def __init__(self, policy: Policy, loop: Loop, cgroups: Cgroups, groups: Groups) -> None:
         self._policy = policy
+        self._groups = groups
         self._loop = loop
         self._cgroups = cgroups
         self._folder = Path(policy.state_dir, "apps")
@@ -159,8 +161,10 @@ class Apps:
         log_owner = None if single else (account.uid, self._policy.service_gid)
         log_fd = open_log(f"{self._policy.log_dir}/{spec.session}.log", log_owner)
         environ = {**spec.environ, proc.MARKER: marker}
+        group = None if single else self._groups.of(spec.user, spec.owner, spec.project)
+        groups = () if group is None else (group,)
         try:
-            spawned = spawn(Start(spec.argv, environ, spec.cwd, log_fd, None if single else account, limits))
+            spawned = spawn(Start(spec.argv, environ, spec.cwd, log_fd, None if single else account, limits, groups))
         finally:
             os.close(log_fd)
         seen = proc.look(spawned.pid)

@@ -30,6 +30,7 @@ class Start:
     log_fd: int
     account: Account | None
     limits: Mapping[str, int]
+    groups: Sequence[int] = ()  # besides the account's own
 
 
 @dataclass(frozen=True)
@@ -106,7 +107,7 @@ def _child(start: Start, go_read: int, go_write: int, error_fd: int) -> NoReturn
         error_fd = _arrange_descriptors(start.log_fd, error_fd)
         step = "account"
         if start.account is not None:
-            become(start.account)
+            become(start.account, start.groups)
         if _LIBC.prctl(_PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0:
             raise OSError(ctypes.get_errno(), "no_new_privs")
         os.umask(0o027)
@@ -122,9 +123,11 @@ def _child(start: Start, go_read: int, go_write: int, error_fd: int) -> NoReturn
         os._exit(127)
 
 
-def become(account: Account) -> None:
+def become(account: Account, groups: Sequence[int] = ()) -> None:
     """Become that user for good: groups, gid, uid. Raises PermissionError when root would be left."""
     os.initgroups(account.user, account.gid)
+    if groups:
+        os.setgroups([*os.getgroups(), *groups])
     os.setresgid(account.gid, account.gid, account.gid)
     os.setresuid(account.uid, account.uid, account.uid)
     if 0 in (*os.getresuid(), *os.getresgid()):

@@ -22,7 +22,7 @@ from aen.messages import (
     ProjectSpec,
     RenameProject,
 )
-from aen.model.project import ProjectState
+from aen.model.project import ProjectState, Role
 from aen.roles.compute.roots import Roots
 from aen.roles.compute.steps import STEPS, Start, ensure_team, project_ref, walk
 from aen.roles.compute.tracker import Tracker
@@ -76,6 +76,7 @@ class Projects:
     async def apply(self, command: ApplyPermissions) -> PermissionsReport:
         """The directory itself before this is answered; with ex-members, or to repair, the whole tree."""
         spec = command.project
+        before = self._latest.get(spec.id)
         self.heard(spec)
         ref = project_ref(spec)
         try:
@@ -86,7 +87,7 @@ class Projects:
             if command.repair or spec.former:
                 async with self._locks[spec.id]:
                     report = await walk(self._launcher, project_ref(self._latest[spec.id]), lambda _: None)
-            else:
+            elif not self._groups_say_it(before, spec):
                 self.in_line_soon(spec)
         except NotFound as error:
             return PermissionsReport(notes=[error.message])  # never started here: there is nothing to be in line
@@ -119,6 +120,17 @@ class Projects:
         return Done()
 
     # ── how ─────────────────────────────────────────────────────────────────────────────────────────
+
+    def _groups_say_it(self, before: ProjectSpec | None, after: ProjectSpec) -> bool:
+        """Whether a change of the team is done without touching files: groups stand for people, and no writer was lost.
+
+        What somebody who may not write any more owns passes to the owner, for which the files have to be looked at.
+        """
+        if self._config.acl.subject != "group" or not self._launcher.isolated or before is None:
+            return False
+        roles = {member.user: member.role for member in after.team}
+        writers = (member.user for member in before.team if member.role is not Role.VIEWER)
+        return all(roles.get(user, Role.VIEWER) is not Role.VIEWER for user in writers)
 
     def work(self, work: object, name: str) -> asyncio.Task[None]:
         """Run something that nobody waits for; what it raises is logged."""

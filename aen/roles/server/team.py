@@ -19,7 +19,8 @@ from aen.roles.server.wording import search_text
 from aen.service import Service
 from aen.store import Duplicate, Query
 
-MOST = 200  # people in one team
+MOST = 200  # people in one team: all of them stand in the ACL of every file
+MOST_BY_GROUP = 2000  # where a group stands for them (acl.subject)
 RUNNERS = frozenset({Role.MEMBER, Role.MAINTAINER, Role.OWNER})  # who may have sessions
 _WALK_SECONDS = 600.0  # the directory itself is done in moments; a big tree takes its time
 
@@ -47,6 +48,8 @@ class Team(Part):
                 return
             if before is Role.OWNER:
                 raise Conflict(f"{user} owns {project.slug}: transfer the project to change that.")
+            if before is None:
+                self._check_room(project)
             _put(project, user, wanted)
             _changed(project)
 
@@ -111,6 +114,17 @@ class Team(Part):
             raise Conflict(f"{user} owns {', '.join(owned[:10])}. Delete these or give them to somebody else first.")
         for project in projects:
             await self._spread(await self._take_off(project, user), "")
+
+    def _check_room(self, project: Project) -> None:
+        """Told here, at the edit: the file system would only say at the next start that an ACL is too long."""
+        by_group = self.domain.config.acl.subject == "group"
+        most = MOST_BY_GROUP if by_group else MOST
+        if len(project.team) < most:
+            return
+        advice = "" if by_group else ", or let an administrator set acl.subject to group, which has room for more"
+        raise Conflict(
+            f"{project.slug} has {most} people in its team, and files can't name more. Remove somebody first{advice}."
+        )
 
     # ── what follows from a change ──────────────────────────────────────────────────────────────────
 
@@ -181,8 +195,6 @@ def _role(role: Role | str) -> Role:
 
 def _put(project: Project, user: str, role: Role) -> None:
     known = next((member for member in project.team if member.user == user), None)
-    if known is None and len(project.team) >= MOST:
-        raise Conflict(f"{project.slug} has {MOST} people in its team: that is the most. Remove somebody first.")
     member = Member(user=user, role=role) if known is None else known.model_copy(update={"role": role})
     others = [one for one in project.team if one.user != user]
     at = project.team.index(known) if known is not None else len(others)
