@@ -14,7 +14,7 @@ from aen.model.environment import DEFAULT, ChangeReport, EnvironmentChange, Envi
 from aen.model.node import Load
 from aen.model.project import Member, ProjectState
 from aen.model.route import Revocation, Route, TokenLogin
-from aen.model.session import Phase, Step
+from aen.model.session import Idle, Phase, Step, Use
 
 
 class Event(Word):
@@ -103,6 +103,14 @@ class DeleteProject(Command):
     project: ProjectSpec
 
 
+class KeepSession(Command):
+    """Don't stop an idle session for so many hours from now (0: no longer than others). Invalid when that is too long."""
+
+    session: str
+    generation: int
+    hours: float
+
+
 class ReadSessionLog(Command):
     """The end of an app server's log."""
 
@@ -172,6 +180,8 @@ class SessionReport(Word):
     secret: str = ""
     activity: int = 0
     activity_source: str = ""
+    use: Use | None = None
+    idle: Idle | None = None  # None: its app can't say whether it is used
 
 
 StartSession.answer = SessionReport
@@ -180,6 +190,7 @@ PrepareProject.answer = Done
 ApplyPermissions.answer = PermissionsReport
 RenameProject.answer = Done
 DeleteProject.answer = Done
+KeepSession.answer = SessionReport
 ReadSessionLog.answer = SessionLog
 ListEnvironments.answer = EnvironmentList
 ReadEnvironment.answer = EnvironmentDetail

@@ -62,6 +62,7 @@ class Seen:
     at: int
     source: str
     busy: bool = False
+    since: int = 0  # while busy: since when
 
 
 class AppServer(Protocol):
@@ -83,7 +84,8 @@ class AppServer(Protocol):
 def servers(config: Config) -> dict[str, AppServer]:
     """The app servers by name: those found through entry points, and those told in the configuration.
 
-    Raises Invalid when an app in the configuration takes a name that is taken.
+    Raises Invalid when an app in the configuration takes a name that is taken, or has no command and is not built in
+    (limits of a built-in one are told by its name alone).
     """
     from aen.apps.command import CommandServer  # it imports this contract
 
@@ -91,7 +93,13 @@ def servers(config: Config) -> dict[str, AppServer]:
     for name in plugins.names("aen.apps"):
         server: AppServer = plugins.load("aen.apps", name)()
         found[server.name] = server
+    built_in = set(found)
     for name, told in config.apps.items():
+        if not told.command and name in built_in:
+            continue
+        if not told.command:
+            known = ", ".join(sorted(built_in))
+            raise Invalid(f"apps.{name}: there is no command, and no built-in app server of that name ({known}).")
         if name in found or name in {app.name for server in found.values() for app in server.apps()}:
             raise Invalid(f"apps.{name}: there is an app of that name already. Choose another.")
         found[name] = CommandServer(name, told)

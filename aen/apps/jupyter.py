@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -56,20 +55,16 @@ class JupyterServer:
         )
 
     async def activity(self, launch: Launch, get_json: Callable[[str], Awaitable[Any]]) -> Seen | None:
-        """Kernels at work, then the latest of kernels and terminals. Neither asking nor a forgotten tab is activity."""
-        kernels = await get_json("api/kernels?no_track_activity=1")
-        busy = sum(kernel.get("execution_state") == "busy" for kernel in kernels)
-        terminals = await get_json("api/terminals?no_track_activity=1")
-        seen = [
-            *((_ms(kernel["last_activity"]), "kernel") for kernel in kernels),
-            *((_ms(terminal["last_activity"]), "terminal") for terminal in terminals),
-        ]
-        if not seen:  # the server's own word counts what an open tab asks for; without kernels there is no other
-            seen = [(_ms((await get_json("api/status"))["last_activity"]), "page")]
-        at, source = max(seen)
+        """What our extension in Jupyter says (`aen_jupyter/activity.py`): neither asking nor a forgotten tab is activity."""
+        told = await get_json("aen/activity")
+        busy = [(int(one["since"]), str(one["what"])) for one in told["busy"]]
+        seen = [(int(one["at"]), str(one["what"])) for one in told["seen"]]
+        at, what = max(seen, default=(0, ""))
         if busy:
-            return Seen(at, f"{busy} kernel{'s' if busy > 1 else ''} busy", busy=True)
-        return Seen(at, source)
+            since, what = min(busy)
+            more = f" and {len(busy) - 1} more" if len(busy) > 1 else ""
+            return Seen(at, what + more, busy=True, since=since)
+        return Seen(at, what)
 
 
 def _options(launch: Launch, run_dir: str) -> list[str]:
@@ -92,6 +87,7 @@ def _options(launch: Launch, run_dir: str) -> list[str]:
         "ServerApp.authorizer_class": "aen_jupyter.identity.AenAuthorizer",
         "ServerApp.kernel_spec_manager_class": "aen_jupyter.kernels.ProjectKernels",
         "ServerApp.kernel_manager_class": "aen_jupyter.kernels.ProjectKernelManager",
+        "TerminalsExtensionApp.terminal_manager_class": "aen_jupyter.activity.WatchedTerminals",
         "ServerApp.quit_button": False,
         "ServerApp.terminado_settings": json.dumps(terminal),
         # Loopback ports of kernels are open to everybody on the machine.
@@ -120,7 +116,3 @@ def _user_side(launch: Launch) -> Path:
     """Our package as it lies in the environment of the apps."""
     lib = launch.apps_python.parent.parent / "lib"
     return next(lib.glob("python3.*/site-packages")) / USER_SIDE.name
-
-
-def _ms(text: str) -> int:
-    return int(datetime.fromisoformat(text.replace("Z", "+00:00")).timestamp() * 1000)

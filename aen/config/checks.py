@@ -133,7 +133,7 @@ def _names(config: Config) -> Iterator[Problem]:
     for app in config.apps:
         if not re.fullmatch(r"[a-z][a-z0-9-]{0,31}", app):
             yield ("apps", app), "an app's name has lower-case letters, digits and -, starting with a letter"
-        elif not config.apps[app].command:
+        elif not config.apps[app].command and config.apps[app].model_fields_set - {"limits", "command"}:
             yield ("apps", app, "command"), "must hold a program and its arguments"
 
 

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, field_validator, model_validator
+
+_SIZE = re.compile(r"([0-9]+(?:\.[0-9]+)?) ?([KMGTkmgt])?(?:i?[Bb])?")
 
 
 class Section(BaseModel):
@@ -126,6 +129,53 @@ class Gateway(Section):
     drain_seconds: float = Field(10, description="At the end, requests under way may take so long.", ge=0)
 
 
+class Limits(Section):
+    """What one session may take: kept for all of it by control groups (cgroup v2), else for each process (rlimits)."""
+
+    memory: str = Field("", description="Memory, as 4G or 512M. Empty: no limit.")
+    cpus: float = Field(0, description="Processors, as 1.5 (control groups only); 0: no limit.", ge=0)
+    processes: int = Field(0, description="Processes and threads; 0: no limit.", ge=0)
+    files: int = Field(0, description="Open files of one process; 0: as the system has it.", ge=0)
+
+    @field_validator("memory", mode="before")
+    @classmethod
+    def _memory(cls, value: object) -> str:
+        text = str(value).strip()
+        if text and not 16 << 20 <= size_in_bytes(text) <= 1 << 50:
+            raise ValueError("must be at least 16M, as 4G or 512M")
+        return text
+
+    @property
+    def memory_bytes(self) -> int:
+        """`memory` in bytes; 0: no limit."""
+        return size_in_bytes(self.memory) if self.memory else 0
+
+
+def size_in_bytes(text: str) -> int:
+    """Bytes of 512M, 4G, 1.5GiB (powers of 1024) or of a plain number. Raises ValueError."""
+    found = _SIZE.fullmatch(text)
+    if found is None:
+        raise ValueError("must be a size, as 4G or 512M")
+    return int(float(found[1]) * 1024 ** " KMGT".index((found[2] or " ").upper()))
+
+
+class NodeLimits(Limits):
+    """What one session may take, whatever the app (`apps.<name>.limits` says otherwise for one app)."""
+
+    processes: int = Field(4096, description="Processes and threads; 0: no limit.", ge=0)
+    files: int = Field(65536, description="Open files of one process; 0: as the system has it.", ge=0)
+
+
+class Idle(Section):
+    """Sessions that nobody uses."""
+
+    hours: float = Field(0, description="They are stopped after so many hours without activity; 0: never.", ge=0)
+    warning_minutes: float = Field(
+        15, description="So long before, the project's page warns, with a button to keep them.", ge=0
+    )
+    max_keep_hours: float = Field(72, description="The longest that people may keep a session that is idle.", ge=0)
+
+
 class Compute(Section):
     """A compute node: holds projects and runs apps."""
 
@@ -143,9 +193,8 @@ class Compute(Section):
     )
     ready_seconds: float = Field(90, description="An app server must answer after so many seconds.", gt=0)
     stop_seconds: float = Field(10, description="After so many seconds an app that was told to end is killed.", gt=0)
-    idle_hours: float = Field(
-        0, description="Sessions without activity are stopped after so many hours; 0: never.", ge=0
-    )
+    limits: NodeLimits = Field(default_factory=NodeLimits)
+    idle: Idle = Field(default_factory=Idle)
 
 
 class Acl(Section):
@@ -190,7 +239,7 @@ class BusOptions(Section):
 
 
 class App(Section):
-    """An app told in YAML: any HTTP server that takes a socket or port and a prefix."""
+    """An app told in YAML: any HTTP server that takes a socket or port and a prefix; or `limits` of a built-in one."""
 
     title: str = Field("", description="What people see.")
     icon: str = Field("app", description="Name of an icon.")
@@ -201,6 +250,13 @@ class App(Section):
     shared: bool = Field(False, description="One for the whole team, run as the project's owner.")
     strip_prefix: bool = Field(False, description="Take the prefix off the path before the app sees it.")
     env: dict[str, str] = Field({}, description="Environment variables.")
+    limits: Limits = Field(default_factory=Limits)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _of_a_built_in_one(cls, data: Any) -> Any:
+        """Limits alone are about a built-in app server, which has a command."""
+        return {**data, "command": []} if isinstance(data, dict) and set(data) == {"limits"} else data
 
 
 class Config(Section):

@@ -81,7 +81,7 @@ class AppSpec:
     environ: Mapping[str, str]
     cwd: str  # entered as the user
     socket: str = ""  # the socket whose ACL is set once it is there; below <run_dir>/<short>/
-    limits: Mapping[str, int] = field(default_factory=dict)  # memory_bytes, processes, files
+    limits: Mapping[str, int] = field(default_factory=dict)  # memory_bytes, processes, files, cpu_millis
 
 
 @dataclass(frozen=True)
@@ -94,6 +94,16 @@ class Process:
     start_time: int  # field 22 of /proc/<pid>/stat
     boot_id: str
     uid: int
+
+
+@dataclass(frozen=True)
+class Usage:
+    """What the processes of one session take together."""
+
+    cpu_seconds: float  # since they began; can fall when one of them ends
+    own_cpu_seconds: float  # the app server's own process alone
+    memory_bytes: int  # what they wrote to, and nobody else has
+    processes: int
 
 
 @dataclass(frozen=True)
@@ -154,6 +164,9 @@ class Launcher(Protocol):
 
     async def adopt(self, process: Process) -> bool:
         """Whether that very process (not a later one with its pid) still runs; from now on `exited` tells of its end."""
+
+    async def usage(self) -> Mapping[str, Usage]:
+        """What all running app servers take now, by session. Reads /proc in a child: may take a while on a busy node."""
 
     async def log_tail(self, session: str, lines: int) -> str:
         """The end of the app server's log; empty when there is none."""

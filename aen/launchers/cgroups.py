@@ -9,6 +9,14 @@ from pathlib import Path
 
 _PLACES = ("/sys/fs/cgroup/unified", "/sys/fs/cgroup")
 _SYSTEMD = "/run/systemd/system"  # there, groups are systemd's to give
+_CONTROLLERS = ("cpu", "memory", "pids")
+_CPU_PERIOD = 100_000  # µs
+#: Limit → the file that sets it, and what is written there.
+_FILES = {
+    "memory_bytes": ("memory.max", "{}"),
+    "processes": ("pids.max", "{}"),
+    "cpu_millis": ("cpu.max", f"{{}}00 {_CPU_PERIOD}"),  # thousandths of a processor are hundreds of µs of the period
+}
 
 
 class Cgroup:
@@ -23,11 +31,11 @@ class Cgroup:
 
     def limit(self, limits: Mapping[str, int]) -> set[str]:
         """Set what the controllers here can; the names of the limits that now hold."""
-        files = {"memory_bytes": "memory.max", "processes": "pids.max"}
         held = set()
-        for name in files.keys() & limits.keys():
+        for name in _FILES.keys() & limits.keys():
+            file, words = _FILES[name]
             with suppress(OSError):
-                (self.path / files[name]).write_text(str(limits[name]))
+                (self.path / file).write_text(words.format(limits[name]))
                 held.add(name)
         return held
 
@@ -91,6 +99,19 @@ class Cgroups:
                 self._top.rmdir()
 
 
+def kept_here() -> set[str]:
+    """Which limits control groups keep on this machine: tried with a group of its own, which is removed again."""
+    groups = Cgroups(f"probe{os.getpid()}")
+    group = groups.make("probe")
+    try:
+        most = {"memory_bytes": 1 << 30, "processes": 100, "cpu_millis": 1000}
+        return group.limit(most) if group is not None else set()
+    finally:
+        if group is not None:
+            group.remove()
+        groups.close()
+
+
 def _make_top(label: str) -> Path | None:
     if os.geteuid() != 0 or os.path.isdir(_SYSTEMD):
         return None
@@ -102,7 +123,7 @@ def _make_top(label: str) -> Path | None:
             top.mkdir(exist_ok=True)
         except OSError:
             continue
-        for controller in ("memory", "pids"):
+        for controller in _CONTROLLERS:
             with suppress(OSError):
                 (Path(place) / "cgroup.subtree_control").write_text(f"+{controller}")
                 (top / "cgroup.subtree_control").write_text(f"+{controller}")

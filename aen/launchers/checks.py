@@ -13,7 +13,7 @@ from aen.errors import Invalid
 from aen.launchers import AppSpec, Policy, Process, ProjectRef
 
 ROLES = ("viewer", "member", "maintainer", "owner")
-LIMITS = ("memory_bytes", "processes", "files")
+LIMITS = ("memory_bytes", "processes", "files", "cpu_millis")
 _SESSION = re.compile(r"[a-z2-7]{16}")
 _KEY = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,127}")
 _HEX = re.compile(r"[0-9a-f-]{1,64}")

@@ -19,7 +19,7 @@ from typing import Any
 from aen.acl import posix
 from aen.acl.permissions import EXECUTE, READ, WRITE, Entry, Tag
 from aen.errors import AenError, Conflict, Invalid, NotFound
-from aen.launchers import Policy, ProjectRef, checks, preparation, proc, trees
+from aen.launchers import Policy, ProjectRef, checks, preparation, proc, trees, usage
 from aen.launchers.accounts import Accounts
 from aen.launchers.cgroups import Cgroups
 from aen.launchers.groups import Groups
@@ -63,6 +63,7 @@ class Verbs:
             "end_user": self._end_user,
             "adopt": self._adopt,
             "log_tail": self._log_tail,
+            "usage": self._usage,
         }
 
     def handle(self, message: Message, asked: Asked) -> None:
@@ -214,6 +215,10 @@ class Verbs:
         for seen in found:
             proc.send(seen, signal.SIGKILL)
         return len(found)
+
+    def _usage(self, message: Message, asked: Asked) -> None:
+        leaders = self.apps.leaders()
+        self.loop.job(Job("usage", asked, lambda report: usage.of_apps(leaders)))
 
     def _log_tail(self, message: Message, asked: Asked) -> None:
         session = checks.session(message.get("session"))

@@ -14,7 +14,7 @@ from typing import Any
 import structlog
 
 from aen.errors import Unavailable
-from aen.launchers import Account, AppSpec, Policy, Process, ProjectRef, WalkProgress, WalkReport
+from aen.launchers import Account, AppSpec, Policy, Process, ProjectRef, Usage, WalkProgress, WalkReport
 from aen.launchers.wire import LARGEST, LENGTH, error_from_wire, pack, unpack
 
 log = structlog.get_logger(__name__)
@@ -119,6 +119,10 @@ class ProcessLauncher:
 
     async def adopt(self, process: Process) -> bool:
         return bool(await self._ask("adopt", process=asdict(process)))
+
+    async def usage(self) -> dict[str, Usage]:
+        answer = await self._ask("usage")
+        return {session: Usage(**used) for session, used in answer.items()}
 
     async def log_tail(self, session: str, lines: int) -> str:
         return str(await self._ask("log_tail", session=session, lines=lines))

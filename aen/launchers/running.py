@@ -20,6 +20,7 @@ from aen.launchers.cgroups import Cgroup, Cgroups
 from aen.launchers.groups import Groups
 from aen.launchers.loop import Asked, Loop
 from aen.launchers.spawn import Spawned, Start, open_log, reason, spawn
+from aen.launchers.usage import Leader
 
 _TICK = 0.05  # seconds between two looks at what is ending
 _AFTER_KILL = 10.0  # seconds that killed processes may take to be gone
@@ -330,6 +331,11 @@ class Apps:
         """The app that this process leads, if it lives."""
         app = self._by_session.get(process.session)
         return app if app is not None and app.alive and app.process == process else None
+
+    def leaders(self) -> list[Leader]:
+        """All living apps, as usage.py looks at them."""
+        living = (app for app in self._by_session.values() if app.alive)
+        return [Leader(app.process, app.marker, app.cgroup) for app in living]
 
     def sockets(self) -> set[str]:
         """The sockets of all living apps."""

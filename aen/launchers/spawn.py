@@ -144,11 +144,15 @@ def _reset_signals() -> None:
 
 def _set_limits(limits: Mapping[str, int]) -> None:
     kinds = {
+        # What a process writes to and nobody else has. Not RLIMIT_AS: address space that is only reserved (arenas,
+        # JITs, mapped files, threads of numpy) is many times what is used, and apps would die of nothing.
         "memory_bytes": resource.RLIMIT_DATA,
         "processes": resource.RLIMIT_NPROC,
         "files": resource.RLIMIT_NOFILE,
     }
     for name, most in limits.items():
+        if name not in kinds:  # processors: there is no such rlimit
+            continue
         _, hard = resource.getrlimit(kinds[name])
         bound = most if hard == resource.RLIM_INFINITY else min(most, hard)
         resource.setrlimit(kinds[name], (bound, bound))

@@ -54,6 +54,27 @@ class Step(Word):
     detail: str = ""
 
 
+class Use(Word):
+    """What a session's processes take together, as its node measured it last."""
+
+    cpu: float = 0.0  # percent of one processor, since the measurement before
+    memory: int = 0  # bytes that are theirs alone
+    memory_limit: int = 0  # 0: none
+    processes: int = 0
+    at: int = 0  # when, ms since 1970
+
+
+class Idle(Word):
+    """Why a session lives on, and when it stops for want of use. Times in ms since 1970, 0: never or not."""
+
+    busy_since: int = 0  # something works, since then: it is not stopped
+    stops_at: int = 0  # unless it is used before; while something works: when it would stop if that ended now
+    keep_until: int = 0  # a person asked for that
+    warned: bool = False  # the stop is near
+    hours: float = 0.0  # so long without activity; 0: idle sessions are not stopped here
+    most_keep_hours: float = 0.0
+
+
 STEP_NAMES = ("account", "directory", "environment", "permissions", "app")
 
 
@@ -77,6 +98,8 @@ class Session(Document):
     steps: list[Step] = Field(default_factory=lambda: [Step(name=name) for name in STEP_NAMES])
     activity: int = 0  # last activity, ms since 1970
     activity_source: str = ""  # "kernel busy", "terminal output", …
+    keep_until: int = 0  # as the node has it: see Idle
+    stops_soon: int = 0  # when the warned session stops, else 0
     since: int = Field(default_factory=now)
     created: int = Field(default_factory=now)
 

@@ -224,7 +224,7 @@ async def test_activity_tells_what_keeps_it_alive(here: Place) -> None:
             await kernel.run("1")
         await running.role.activity.ask()
         record = running.role.sessions.running()[0]
-        assert record.activity_source == "kernel"
+        assert record.activity_source == "kernel 1"
         at = record.activity
         await running.role.activity.ask()
         assert record.activity == at  # being asked is not activity

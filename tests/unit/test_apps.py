@@ -4,16 +4,18 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from aen import apps
-from aen.apps import Launch
+from aen.apps import Launch, Seen
 from aen.apps.command import CommandServer
 from aen.apps.jupyter import USER_SIDE, JupyterServer
 from aen.config import Config
 from aen.config.model import App as Told
 from aen.errors import Invalid
+from aen.roles.compute.launching import limits_of
 
 
 @pytest.fixture
@@ -117,30 +119,34 @@ def test_run_dir_too_long_for_kernels_is_told(launch: Launch) -> None:
         JupyterServer().command(replace(launch, run_dir="/run/" + "x" * 60))
 
 
-async def test_activity_is_the_latest_and_asking_is_none(launch: Launch) -> None:
-    asked: list[str] = []
-    answers = {
-        "api/kernels": [{"last_activity": "2026-01-01T10:00:00.5Z", "execution_state": "idle"}],
-        "api/terminals": [{"last_activity": "2026-01-01T11:00:00Z"}],
-        "api/status": {"last_activity": "2026-01-01T09:00:00Z"},
+async def test_activity_is_what_works_else_what_was_seen_last(launch: Launch) -> None:
+    told: dict[str, Any] = {
+        "busy": [],
+        "seen": [{"at": 5, "what": "the kernel of a.ipynb"}, {"at": 7, "what": "terminal 1"}],
     }
 
     async def get(path: str) -> object:
-        asked.append(path)
-        return answers[path.split("?")[0]]
+        assert path == "aen/activity"
+        return told
 
-    seen = await JupyterServer().activity(launch, get)
-    assert seen is not None
-    assert (seen.source, seen.at, seen.busy) == ("terminal", 1767265200000, False)
-    assert all("no_track_activity=1" in path for path in asked)
-    answers["api/kernels"] = [{"last_activity": "2026-01-01T08:00:00Z", "execution_state": "busy"}]
-    busy = await JupyterServer().activity(launch, get)
-    assert busy is not None
-    assert (busy.source, busy.busy) == ("1 kernel busy", True)
-    answers |= {"api/kernels": [], "api/terminals": []}
-    page = await JupyterServer().activity(launch, get)
-    assert page is not None
-    assert page.source == "page"
+    assert await JupyterServer().activity(launch, get) == Seen(7, "terminal 1")
+    told["busy"] = [{"since": 6, "what": "kernel 2"}, {"since": 4, "what": "kernel 1"}]
+    assert await JupyterServer().activity(launch, get) == Seen(7, "kernel 1 and 1 more", busy=True, since=4)
+    told |= {"busy": [], "seen": []}
+    assert await JupyterServer().activity(launch, get) == Seen(0, "")
+
+
+def test_limits_of_a_built_in_app_need_no_command() -> None:
+    config = Config.model_validate({"apps": {"jupyter": {"limits": {"memory": "4G", "cpus": 1.5}}}})
+    assert list(apps.catalog(config)) == ["jupyterlab", "notebook", "terminal"]
+    assert limits_of(config, "jupyter") == {
+        "memory_bytes": 4 << 30,
+        "cpu_millis": 1500,
+        "processes": 4096,
+        "files": 65536,
+    }
+    with pytest.raises(Invalid, match="jupiter"):
+        apps.servers(Config.model_validate({"apps": {"jupiter": {"limits": {}}}}))
 
 
 def test_what_runs_as_the_user_imports_nothing_of_ours() -> None:

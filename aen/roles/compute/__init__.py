@@ -17,6 +17,7 @@ from aen.messages import (
     ChangeEnvironment,
     DeleteProject,
     Done,
+    KeepSession,
     ListEnvironments,
     NodeReported,
     PrepareProject,
@@ -37,6 +38,7 @@ from aen.roles.compute.projects import Projects
 from aen.roles.compute.records import Records
 from aen.roles.compute.roots import Roots
 from aen.roles.compute.sessions import Sessions
+from aen.roles.compute.usage import Usage
 
 log = structlog.get_logger(__name__)
 
@@ -63,7 +65,8 @@ class Compute(Role):
         self.sessions = Sessions(config, self.node, context.bus, self.launcher, self.projects, launching)
         self.sessions.servers = apps.servers(config)
         self.environments = Environments(config, self.node, context.bus, self.launcher, self.projects, self.roots)
-        self.activity = Activity(config, self.launcher, self.sessions, launching)
+        self.usage = Usage(config, self.launcher, self.sessions)
+        self.activity = Activity(config, self.launcher, self.sessions, launching, self.usage)
         self._started = now()
         self._draining = False
         self._subscriptions: list[Subscription] = []
@@ -77,6 +80,7 @@ class Compute(Role):
         self._subscriptions = [
             respond(address, StartSession, self._start),
             respond(address, StopSession, self.sessions.stop),
+            respond(address, KeepSession, self.activity.keep),
             respond(address, ReadSessionLog, self.sessions.read_log),
             respond(address, PrepareProject, self.projects.prepare),
             respond(address, ApplyPermissions, self.projects.apply),
@@ -89,6 +93,7 @@ class Compute(Role):
         self.spawn(self.roots.ensure_for_life(), "environments")
         self.spawn(self._beat_for_life(), "heartbeat")
         self.spawn(self.activity.ask_for_life(), "activity")
+        self.spawn(self.usage.measure_for_life(), "usage")
 
     async def drain(self) -> None:
         """Start nothing new. Apps go on: the next AEN finds them."""

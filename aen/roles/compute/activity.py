@@ -1,4 +1,4 @@
-"""Activity: each running app server is asked when somebody last did something; forgotten sessions can be stopped."""
+"""Activity: each running app server is asked when somebody last did something; forgotten ones are stopped after a warning."""
 
 from __future__ import annotations
 
@@ -10,35 +10,40 @@ from aen.apps import Seen
 from aen.config import Config
 from aen.errors import AenError
 from aen.launchers import Launcher
-from aen.messages import StopSession
+from aen.messages import KeepSession, SessionReport, StopSession
 from aen.model import now
+from aen.model.session import Idle
 from aen.roles.compute.asking import Asker
+from aen.roles.compute.idle import judge, pause
 from aen.roles.compute.launching import Launching
 from aen.roles.compute.records import Record
 from aen.roles.compute.sessions import Sessions
+from aen.roles.compute.usage import Usage
 
 log = structlog.get_logger(__name__)
-
-EVERY_SECONDS = 30.0
-_HOUR_MS = 3_600_000
 
 
 class Activity:
     """Asks all running sessions, for life."""
 
-    def __init__(self, config: Config, launcher: Launcher, sessions: Sessions, launching: Launching) -> None:
-        self._hours = config.compute.idle_hours
+    def __init__(
+        self, config: Config, launcher: Launcher, sessions: Sessions, launching: Launching, usage: Usage
+    ) -> None:
+        self._policy = config.compute.idle
+        self._usage = usage
+        self._busy: dict[str, int] = {}  # session → since when something works there; 0: nothing does
         self._launcher, self._sessions, self._launching = launcher, sessions, launching
 
     async def ask_for_life(self) -> None:
-        """Every 30 s."""
+        """Every 30 s, more often where hours are short."""
         while True:
-            await asyncio.sleep(EVERY_SECONDS)
+            await asyncio.sleep(pause(self._policy))
             await self.ask()
 
     async def ask(self) -> None:
         """Ask each once; one that does not answer keeps what is known."""
         records = self._sessions.running()
+        self._busy = {record.session: self._busy.get(record.session, 0) for record in records}
         await asyncio.gather(*(self._ask(record) for record in records))
 
     async def _ask(self, record: Record) -> None:
@@ -54,12 +59,56 @@ class Activity:
             log.debug("its activity can't be read", session=record.session, error=repr(error)[:200])
             return
         if seen is not None:
-            await self._take(record, seen)
+            self._take(record, seen)
+            await self._judge(record)
 
-    async def _take(self, record: Record, seen: Seen) -> None:
-        record.activity = min(now() if seen.busy else max(record.activity, seen.at), now())
-        record.activity_source = seen.source[:100]
-        if self._hours and now() - record.activity > self._hours * _HOUR_MS:
-            reason = f"Stopped after {self._hours:g} hours without activity."
-            log.info("session is idle", session=record.session, hours=self._hours)
-            await self._sessions.stop(StopSession(session=record.session, generation=record.generation, reason=reason))
+    def _take(self, record: Record, seen: Seen) -> None:
+        source, since = seen.source, seen.since or now()
+        if not seen.busy and record.session in self._usage.at_work:
+            source, since = "what it started", record.idle.busy_since if record.idle else 0
+        busy = seen.busy or record.session in self._usage.at_work
+        self._busy[record.session] = min(since or now(), now()) if busy else 0
+        record.activity = min(now() if busy else max(record.activity, seen.at), now())
+        if busy or seen.at >= record.activity:
+            record.activity_source = source[:200]
+
+    async def _judge(self, record: Record) -> None:
+        """Warn of the stop, call the warning off, or stop; what is only different by time goes with the heartbeat."""
+        busy_since, before = self._busy[record.session], record.idle or Idle()
+        verdict = judge(
+            self._policy,
+            now(),
+            activity=record.activity,
+            busy_since=busy_since,
+            keep_until=record.keep_until,
+            warned_at=record.warned_at,
+        )
+        record.idle, record.warned_at = verdict.idle, verdict.warned_at
+        if verdict.stop:
+            await self._stop(record)
+        elif (before.warned, before.keep_until) != (verdict.idle.warned, verdict.idle.keep_until):
+            await self._sessions.told(record)
+
+    async def _stop(self, record: Record) -> None:
+        hours = self._policy.hours
+        last = f" The last was {record.activity_source}." if record.activity_source else ""
+        reason = f"Stopped after {words(hours)} without activity.{last}"
+        log.info("session is idle", session=record.session, hours=hours)
+        await self._sessions.stop(StopSession(session=record.session, generation=record.generation, reason=reason))
+
+    async def keep(self, command: KeepSession) -> SessionReport:
+        """See `Sessions.keep`; what follows from it is told at once."""
+        await self._sessions.keep(command)
+        record = next(one for one in self._sessions.running() if one.session == command.session)
+        if record.session in self._busy:
+            await self._judge(record)
+        return record.report()
+
+
+def words(hours: float) -> str:
+    """Hours as people say them: 2 hours, 30 minutes, 4 seconds."""
+    for unit, per_hour in (("hour", 1), ("minute", 60), ("second", 3600)):
+        count = hours * per_hour
+        if count >= 1 or unit == "second":
+            return f"{count:.3g} {unit}{'' if round(count, 2) == 1 else 's'}"
+    raise AssertionError

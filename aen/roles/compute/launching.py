@@ -13,6 +13,7 @@ from pathlib import Path
 
 from aen.apps import AppServer, Launch
 from aen.config import Config
+from aen.config.model import Limits
 from aen.errors import AenError, Unavailable
 from aen.launchers import Account, AppSpec, Launcher, Process
 from aen.model.environment import DEFAULT
@@ -55,7 +56,7 @@ class Launching:
             environ=command.environ,
             cwd=command.cwd,
             socket=place if kind == "unix" else "",
-            limits=command.limits,
+            limits={**limits_of(self._config, record.app_server), **command.limits},
         )
         # Not to be cut off in the middle: a process of which nobody knows would be left.
         starting = asyncio.ensure_future(self._launcher.start(spec))
@@ -121,6 +122,19 @@ def _environment(folder: Path, wanted: str) -> Path:
     """The project's active environment; `default` when somebody removed it, so that the app starts at all."""
     chosen = folder / wanted
     return chosen if os.path.lexists(chosen / "bin" / "python") else folder / DEFAULT
+
+
+def limits_of(config: Config, app_server: str) -> dict[str, int]:
+    """What one session of an app server may take: as its app says, else as the node does."""
+    told = config.apps.get(app_server)
+    own, node = told.limits if told else Limits(), config.compute.limits
+    wanted = {
+        "memory_bytes": own.memory_bytes or node.memory_bytes,
+        "cpu_millis": round((own.cpus or node.cpus) * 1000),
+        "processes": own.processes or node.processes,
+        "files": own.files or node.files,
+    }
+    return {name: most for name, most in wanted.items() if most}
 
 
 def _is_there(run_dir: str) -> bool:

@@ -13,7 +13,7 @@ from pydantic import Field, ValidationError
 from aen.launchers import Process
 from aen.messages import ProjectSpec, SessionReport, StartSession
 from aen.model import Word
-from aen.model.session import Phase, Step
+from aen.model.session import Idle, Phase, Step, Use
 
 log = structlog.get_logger(__name__)
 
@@ -39,6 +39,10 @@ class Record(Word):
     process: dict[str, Any] | None = None
     activity: int = 0
     activity_source: str = ""
+    use: Use | None = None
+    idle: Idle | None = None
+    keep_until: int = 0  # ms since 1970
+    warned_at: int = 0  # ms since 1970; 0: not warned of a stop for want of use
     ended: int = 0  # ms since 1970
 
     @classmethod

@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 
 import structlog
 
 from aen.apps import AppServer
 from aen.bus import Bus
 from aen.config import Config
-from aen.errors import AenError, Conflict, Internal, NotFound
+from aen.errors import AenError, Conflict, Internal, Invalid, NotFound
 from aen.launchers import Launcher
 from aen.messages import (
     Done,
+    KeepSession,
     ReadSessionLog,
     SessionLog,
     SessionReport,
@@ -25,6 +26,7 @@ from aen.model import now
 from aen.model.session import LIVE, STEP_NAMES, Phase
 from aen.roles.compute.launching import Launching, how_it_ended
 from aen.roles.compute.projects import Projects, thinned
+from aen.roles.compute.queue import Queue, ordinal
 from aen.roles.compute.records import Record, Records
 from aen.roles.compute.steps import Start
 from aen.roles.compute.tracker import Tracker
@@ -53,7 +55,7 @@ class Sessions:
         self._config, self._node, self._bus = config, node, bus
         self._launcher, self._projects, self._launching = launcher, projects, launching
         self._records = Records(config.data_dir)
-        self._slots = asyncio.Semaphore(max(1, config.compute.starts))
+        self._queue = Queue(max(1, config.compute.starts))
         self._live: dict[str, Live] = {}
         self._refused: dict[str, int] = {}  # session → the newest generation that was told to stop
         self.servers: Mapping[str, AppServer] = {}
@@ -126,6 +128,26 @@ class Sessions:
         found = [live for live in self._live.values() if live.record.project.id == project]
         await asyncio.gather(*(self.stop(StopSession(session=live.record.session, reason=reason)) for live in found))
 
+    async def keep(self, command: KeepSession) -> SessionReport:
+        """Keep an idle session for so many hours from now. NotFound when it does not run, Invalid when that is too long."""
+        live, policy = self._live.get(command.session), self._config.compute.idle
+        if live is None or live.record.generation != command.generation or live.record.phase is not Phase.RUNNING:
+            raise NotFound("This session does not run any more.")
+        if not policy.hours:
+            raise Invalid("Sessions are not stopped for being idle on this node: there is nothing to keep it from.")
+        if not 0 <= command.hours <= policy.max_keep_hours:  # NaN is neither
+            raise Invalid(f"A session can be kept for at most {policy.max_keep_hours:g} hours.")
+        live.record.keep_until = now() + round(command.hours * 3_600_000) if command.hours else 0
+        self._records.save(live.record)
+        return live.record.report()
+
+    async def told(self, record: Record) -> None:
+        """Tell how it is doing after something of it changed."""
+        live = self._live.get(record.session)
+        if live is not None and live.record is record:
+            self._records.save(record)
+            await self._tell(live)
+
     async def read_log(self, command: ReadSessionLog) -> SessionLog:
         """The end of its log."""
         return SessionLog(text=(await self._launcher.log_tail(command.session, command.lines))[-200_000:])
@@ -158,7 +180,7 @@ class Sessions:
             if before is not None and before.stopping is not None:
                 await asyncio.shield(before.stopping)
             await self._tell(live)
-            async with self._slots:
+            async with self._queue.turn(self._placed(live)):
                 await self._start(live)
         except AenError as error:
             await self._failed(live, error.message)
@@ -170,6 +192,17 @@ class Sessions:
             return
         await self._watch(live)
 
+    def _placed(self, live: Live) -> Callable[[int], None]:
+        """Tells a session its place in the queue."""
+        soon = thinned(lambda: self._tell(live))
+
+        def told(place: int) -> None:
+            most = self._config.compute.starts
+            live.record.reason = f"{ordinal(place)} in the queue: this node starts {most} at a time."
+            soon()
+
+        return told
+
     async def _start(self, live: Live) -> None:
         record = live.record
 
@@ -178,7 +211,7 @@ class Sessions:
             await self._tell(live)
 
         tracker = Tracker(STEP_NAMES, tell, thinned(tell))
-        record.phase = Phase.STARTING
+        record.phase, record.reason = Phase.STARTING, ""
         self._records.save(record)
         start = self._projects.begin(record.project, record.user)
         try:
@@ -189,7 +222,7 @@ class Sessions:
             raise _first_of(failed) from failed
         finally:
             record.steps = [step.model_copy() for step in tracker.steps]
-        record.phase, record.activity, record.activity_source = Phase.RUNNING, now(), "start"
+        record.phase, record.activity, record.activity_source = Phase.RUNNING, now(), "its start"
         self._records.save(record)
         log.info("session runs", session=record.session, user=record.user, app_server=record.app_server)
         await self._tell(live)

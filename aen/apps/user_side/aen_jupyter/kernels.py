@@ -12,6 +12,8 @@ from jupyter_client.kernelspec import KernelSpec, KernelSpecManager, NoSuchKerne
 from jupyter_core.paths import jupyter_path
 from jupyter_server.services.kernels.kernelmanager import AsyncMappingKernelManager
 
+from .activity import watch_busy
+
 _ACTIVE = os.path.basename(os.path.dirname(os.environ.get("AEN_PROJECT_BIN", "default/bin")))
 _DEFAULT_KERNEL = "python3"  # what notebooks from elsewhere ask for
 _PLAIN = re.compile(r"[a-z0-9._-]+")
@@ -46,6 +48,11 @@ class ProjectKernels(KernelSpecManager):
 
 class ProjectKernelManager(AsyncMappingKernelManager):
     """Kernels that are asked for without a path start in the project, not in the folder of the server."""
+
+    def start_watching_activity(self, kernel_id: str) -> None:
+        """See Jupyter's own: also since when a kernel is busy."""
+        super().start_watching_activity(kernel_id)
+        watch_busy(self.get_kernel(kernel_id))
 
     async def start_kernel(self, *, kernel_id: Any = None, path: Any = None, **options: Any) -> str:
         """See Jupyter's own."""
