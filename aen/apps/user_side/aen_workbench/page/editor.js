@@ -132,7 +132,7 @@ function conflict(mine, now) {
     wide: true,
     confirm: "",
     body: [
-      h("p", {}, "Nothing is lost and nothing was saved yet. Look at both versions, then choose. To merge them, cancel, edit your text, and save again."),
+      h("p", {}, "Nothing is lost and nothing was saved yet. Look at both versions, then choose. To merge them, close this, edit your text, and save again."),
       h("div", { className: "versions" },
         h("div", { className: "version", "data-whose": "mine" }, h("h3", {}, "Your version"), left),
         h("div", { className: "version", "data-whose": "theirs" }, h("h3", {}, `Saved ${ago(now.modified)} by somebody else`), right)),

@@ -95,7 +95,7 @@ function section(view, me, root, name, rows) {
   return h("section", { className: "card" },
     h("div", { className: "card-head" }, h("h3", {}, `Of ${name}`), rows.length ? h("button", { className: "btn btn-sm btn-danger", type: "button", onclick: empty }, "Empty the trash") : null),
     h("div", { className: "list" }, rows.length ? rows.map((row) => h("div", { className: "item" }, icon(row.kind),
-      h("div", { className: "item-main" }, h("div", { className: "item-title" }, row.name), h("div", { className: "item-sub" }, `${row.replaced ? "Replaced" : "Deleted"} by ${row.by}, `, time(row.at), `, from ${row.from}${row.kind === "file" ? `, ${size(row.size)}` : ""}`)),
+      h("div", { className: "item-main" }, h("div", { className: "item-title" }, row.name), h("div", { className: "item-sub" }, `${row.replaced ? "Replaced" : "Deleted"} by ${row.by}, `, time(row.at), `, from ${decodeShown(above(row.path), me)}${row.kind === "file" ? `, ${size(row.size)}` : ""}`)),
       h("div", { className: "item-end" }, h("button", { className: "btn btn-sm", type: "button", onclick: restore(row), "aria-label": `Restore ${row.name}` }, "Restore"),
         h("button", { className: "btn btn-sm btn-plain btn-danger", type: "button", onclick: remove(row), "aria-label": `Delete ${row.name} for good` }, "Delete")))) : h("div", { className: "empty" }, h("p", {}, "Nothing was deleted."))));
 }

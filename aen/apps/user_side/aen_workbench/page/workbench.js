@@ -159,7 +159,7 @@ function files(rows, found = false) {
 
 function one(row, found) {
   const pick = h("input", { type: "checkbox", checked: picked.has(row.path), "aria-label": `Select ${row.name}`, onchange: () => choosePick(row.path, pick.checked) });
-  const name = h("a", { href: target(row), onclick: (event) => { if (opens(row)) { event.preventDefault(); opens(row)(); } } }, row.name);
+  const name = h("a", { href: target(row), title: row.name.length > 60 ? row.name : undefined, onclick: (event) => { if (opens(row)) { event.preventDefault(); opens(row)(); } } }, row.name);
   const sub = row.target !== undefined ? ` → ${row.target}` : found && row.folder ? ` in ${row.folder}` : "";
   const element = h("tr", { "data-path": row.path, "aria-selected": String(picked.has(row.path)) },
     h("td", { className: "pick" }, found ? null : pick),
