@@ -35,6 +35,7 @@ _SAID: dict[int, tuple[int, str, str]] = {
     errno.EXDEV: (409, "other-disk", "It lies on another disk: copy it there, then delete it here."),
     errno.EBUSY: (409, "busy", "It is in use by the system."),
     errno.ETXTBSY: (409, "busy", "It is a program that runs now."),
+    errno.ENXIO: (409, "no-file", "It is no file."),  # a pipe or a socket
     errno.EMFILE: (503, "busy", "Too much is open at once. Try again in a moment."),
     errno.EIO: (500, "disk", "The disk reports an error. Tell an administrator."),
     errno.ESTALE: (404, "gone", "It is not there any more. Perhaps somebody moved or deleted it."),
