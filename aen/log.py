@@ -70,4 +70,4 @@ def _plain(text: str) -> str:
     """`text` without what would move a terminal's cursor, colour it, or turn its writing around: these are shown as escapes."""
     if text.isprintable():
         return text
-    return "".join(c if c.isprintable() or c in "\t\n" else c.encode("unicode_escape").decode("ascii") for c in text)
+    return "".join(c if c.isprintable() or c in "\t\n" else repr(c)[1:-1] for c in text)

@@ -147,13 +147,13 @@ class Team(Part):
         return project
 
     async def _end_access(self, project: Project, user: str, reason: str) -> None:
-        """Close the door first (routes, then open connections), then end what runs behind it; a silent node must not delay the door."""
+        """Close the door first (what is open, then the routes), then end what runs behind it; a silent node must not delay the door."""
+        # Before the routes go: else what is open ends as if the app had (1001), and browsers try again.
+        await self.domain.revocations.add(RevocationKind.MEMBER, f"{project.id} {user}")
         self.domain.sessions.routes.refresh(project)
         sessions = [one for one in await self.domain.sessions.live_of(project.id) if one.user == user]
         for session in sessions:
             self.domain.sessions.routes.drop(session.id, session.generation, session.datacenter)
-        await self.domain.revocations.add(RevocationKind.MEMBER, f"{project.id} {user}")
-        for session in sessions:
             self.domain.sessions.dispatch.end_soon(session, reason)
 
     async def _spread(self, project: Project, created_by: str) -> Project:
