@@ -386,3 +386,15 @@ async def test_removing_a_person(server: Served) -> None:
     again = await accounts.create(ROOT, NewUser(name="alice", password=PASSWORD))
     assert again.incarnation
     assert (await alice.get("/api/v1/me")).status == 401, "a recreated name inherits nothing"
+
+
+async def test_nobody_chooses_whose_linux_account_they_get(server: Served, monkeypatch: pytest.MonkeyPatch) -> None:
+    """`existing`: a name is a Linux account that is there already, so an administrator gives it."""
+    accounts = server.domain.accounts
+    code = await accounts.invite(ROOT)
+    await accounts.set_registration(ROOT, True)
+    monkeypatch.setattr(server.domain.config.accounts, "mode", "existing")
+    for given in (code, ""):
+        with pytest.raises(Denied, match="Linux accounts that exist"):
+            await accounts.sign_up("nobody-yet", PASSWORD, given)
+    assert await accounts.find("nobody-yet") is None

@@ -160,6 +160,11 @@ class SignUp(Tokens):
         self, name: str, password: str, code: str = "", profile: Profile | None = None, address: str = ""
     ) -> User:
         """Make one's own account. Denied without an open registration or a good code."""
+        if self.domain.config.accounts.mode == "existing":  # else who chooses their name chooses whose account they get
+            raise Denied(
+                "Accounts here stand for Linux accounts that exist already, so nobody signs up by themselves. "
+                "Ask an administrator to add yours."
+            )
         self.attempts.check("sign-up", address)
         invitation = await self.invitation(code)
         if invitation is None and (code or not await self.registration_open()):
