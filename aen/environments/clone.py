@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import errno
 import fcntl
+import json
 import os
 import stat
 from dataclasses import dataclass
@@ -18,6 +19,7 @@ _FICLONE = 0x40049409
 _NO_LINK = frozenset({errno.EXDEV, errno.EPERM, errno.EMLINK, errno.EOPNOTSUPP})
 _CHUNK = 1 << 20
 _LARGEST_TEXT = 1 << 20  # bytes; a file that holds the prefix and is rewritten is a small script or setting
+_LARGEST_RECORD = 64 << 20  # bytes of a package's record in conda-meta
 
 #: Where files that hold their own prefix are looked for: scripts, settings, kernel specs, path files.
 _SUSPECT_FOLDERS = ("bin", "etc", "share/jupyter/kernels", "conda-meta")
@@ -65,10 +67,12 @@ class Clone:
         self._new = plan.new_prefix.encode()
         self._reflink = True
         self._link = True
+        self._holding: dict[str, int] = {}  # conda: files that hold the prefix → the room that it has there
 
     def run(self, source: int, target: int) -> Cloned:
         """Clone what is in the directory `source` into the empty directory `target`. Raises OSError, Untrusted."""
         self._trust(os.fstat(source), ".")
+        self._holding = holding_prefix(source)
         self._directory(source, target, "")
         return self.done
 
@@ -111,6 +115,9 @@ class Clone:
         self.done.symlinks += 1
 
     def _file(self, source: int, target: int, name: str, here: str, status: os.stat_result) -> None:
+        if here in self._holding:
+            self._patch(source, target, name, status, self._holding[here])
+            return
         if _suspect(here, name) and status.st_size <= _LARGEST_TEXT and self._rewrite(source, target, name, status):
             return
         if self._reflink and self._by_reflink(source, target, name, status):
@@ -134,6 +141,20 @@ class Clone:
         self._give(name, target)
         self.done.rewritten += 1
         return True
+
+    def _patch(self, source: int, target: int, name: str, status: os.stat_result, room: int) -> None:
+        """A file of which conda says that the prefix stands in it: text by replacing, a binary without moving a byte."""
+        fd = os.open(name, _O_READ, dir_fd=source)
+        with open(fd, "rb") as file:
+            data = file.read()
+        changed = patched(data, self._old, self._new, room) if room else data.replace(self._old, self._new)
+        write = self._new_file(target, name, status)
+        with open(write, "wb") as file:
+            file.write(changed)
+            file.flush()
+            os.utime(write, ns=(status.st_atime_ns, status.st_mtime_ns))  # .pyc files name the time of their source
+        self._give(name, target)
+        self.done.rewritten += 1
 
     def _by_reflink(self, source: int, target: int, name: str, status: os.stat_result) -> bool:
         read = os.open(name, _O_READ, dir_fd=source)
@@ -192,6 +213,56 @@ class Clone:
     def _trust(self, status: os.stat_result, here: str) -> None:
         if status.st_uid not in self._plan.trusted:
             raise Untrusted(f"{here!r} in the root environment belongs to uid {status.st_uid}.")
+
+
+def holding_prefix(source: int) -> dict[str, int]:
+    """From `conda-meta`: the files that hold the environment's prefix. 0: a text; else the longest prefix that a binary has room for."""
+    found: dict[str, int] = {}
+    try:
+        folder = os.open("conda-meta", _O_DIRECTORY, dir_fd=source)
+    except FileNotFoundError:
+        return found
+    try:
+        for name in os.listdir(folder):
+            if name.endswith(".json"):
+                found |= _record(os.open(name, _O_READ, dir_fd=folder))
+    finally:
+        os.close(folder)
+    return found
+
+
+def _record(fd: int) -> dict[str, int]:
+    """What one package's record tells. One that can't be read as such tells nothing: it is not conda's."""
+    with open(fd, "rb") as file:
+        data = file.read(_LARGEST_RECORD)
+    try:
+        paths = json.loads(data)["paths_data"]["paths"]
+        held = [path for path in paths if path.get("prefix_placeholder")]
+        return {
+            path["_path"]: len(path["prefix_placeholder"].encode()) if path.get("file_mode") == "binary" else 0
+            for path in held
+        }
+    except (ValueError, KeyError, TypeError, AttributeError):
+        return {}
+
+
+def patched(data: bytes, old: bytes, new: bytes, room: int) -> bytes:
+    """A binary with another prefix and not a byte moved: each C string that holds it ends in NULs for the longest prefix.
+
+    Raises Untrusted when `new` is longer than what was left room for.
+    """
+    if len(new) > room:
+        raise Untrusted(f"The project's path is too long for this environment: {len(new)} bytes, {room} are the most.")
+    made = bytearray(data)
+    at = data.find(old)
+    while at >= 0:
+        end = data.find(b"\0", at)
+        end = len(data) if end < 0 else end
+        text = data[at:end]
+        free = text.count(old) * (room - len(old))  # NULs that conda left behind this string
+        made[at : end + free] = text.replace(old, new).ljust(len(text) + free, b"\0")
+        at = data.find(old, end)
+    return bytes(made)
 
 
 def _suspect(here: str, name: str) -> bool:

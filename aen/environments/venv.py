@@ -3,15 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-import fcntl
 import hashlib
 import os
 import secrets
-import shutil
-import stat
-import subprocess
-from collections.abc import AsyncIterator, Mapping, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -20,12 +15,12 @@ import structlog
 from aen.config import Config
 from aen.config.files import packaged
 from aen.environments import Progress, RootEnvironment, uv
+from aen.environments.building import ROOTS, add, alone, digest_of, make_top, offer_uv, read_only_tree, remove
 from aen.environments.interpreter import Interpreter, find
 from aen.errors import AenError, Invalid, Unavailable
 
 log = structlog.get_logger(__name__)
 
-ROOTS = ("root", "apps")
 _ALWAYS = ("ipykernel", "pip")  # without them a project's environment has no kernel and can't grow
 
 
@@ -51,8 +46,8 @@ class VenvBackend:
         made = RootEnvironment(name, version, path, self.python(path))
         if made.python.exists():
             return made
-        _make_top(self._config.envs_dir)
-        async with _alone(self._config.envs_dir / f".lock-{name}"):
+        make_top(self._config.envs_dir)
+        async with alone(self._config.envs_dir / f".lock-{name}"):
             if not made.python.exists():  # nobody built it while we waited
                 await self._build(name, made, interpreter, progress)
         return made
@@ -103,7 +98,7 @@ class VenvBackend:
             ) from error
         finally:
             if staging.exists():
-                await asyncio.to_thread(_remove, staging)
+                await asyncio.to_thread(remove, staging)
         note("done", 1.0)
         log.info("built a root environment", name=name, path=str(made.path))
 
@@ -124,22 +119,15 @@ class VenvBackend:
 
     def _finish(self, name: str, staging: Path) -> None:
         """Our own code in, then read-only: a clone may hard-link these files."""
-        site = next((staging / "lib").glob("python3.*/site-packages"))
-        for package in self._additions.get(name, ()):
-            shutil.copytree(package, site / package.name, ignore=shutil.ignore_patterns("__pycache__"))
-            compile_ours = [str(self.python(staging)), "-I", "-m", "compileall", "-q", str(site / package.name)]
-            subprocess.run(compile_ours, check=False, timeout=60)  # users can't write the result there later
+        add(staging, self.python(staging), self._additions.get(name, ()))
         if name == "apps":
-            _offer_uv(staging)
-        for folder, _, files in os.walk(staging):
-            os.chmod(folder, 0o755)  # noqa: S103  everybody runs it
-            for file in files:
-                _read_only(os.path.join(folder, file))
+            offer_uv(staging)
+        read_only_tree(staging)
 
     def _sweep(self, name: str) -> None:
         """Remove what a build that was cut short left behind. The lock is held: nobody else builds."""
         for left in self._config.envs_dir.glob(f".building-{name}-*"):
-            _remove(left)
+            remove(left)
 
     def _version(self, name: str, interpreter: Interpreter) -> str:
         digest = hashlib.sha256(interpreter.version.encode())
@@ -147,54 +135,9 @@ class VenvBackend:
         digest.update(self._lock(name).read_bytes())
         if name == "root":
             digest.update("\0".join(self._config.environments.packages).encode())
-        for package in self._additions.get(name, ()):
-            for file in sorted(package.rglob("*")):
-                if file.is_file() and "__pycache__" not in file.parts:
-                    digest.update(str(file.relative_to(package)).encode() + b"\0" + file.read_bytes())
+        digest.update(digest_of(self._additions.get(name, ())))
         return digest.hexdigest()[:12]
 
     @staticmethod
     def _lock(name: str) -> Path:
         return packaged("config") / "environments" / f"{name}.txt"
-
-
-@asynccontextmanager
-async def _alone(lock: Path) -> AsyncIterator[None]:
-    """One builder at a time on this machine; given back by the kernel when a builder dies."""
-    with open(lock, "a") as file:  # noqa: ASYNC230  an empty local file
-        while True:
-            try:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                break
-            except BlockingIOError:
-                await asyncio.sleep(0.2)  # flock has nothing to wait on without a thread of its own
-        yield
-
-
-def _make_top(path: Path) -> None:
-    try:
-        if not path.is_dir():
-            path.mkdir(parents=True)
-            path.chmod(0o755)
-        if not os.access(path, os.W_OK | os.X_OK):
-            raise PermissionError(13, "it can't be written")
-    except OSError as error:
-        raise Unavailable(
-            f"envs_dir {path} can't be used: {error.strerror}. Make it and give it to the account AEN runs as."
-        ) from error
-
-
-def _offer_uv(environment: Path) -> None:
-    """uv by itself in a folder that may stand on everybody's PATH: the app servers' own programs are not for that."""
-    (environment / "tools").mkdir()
-    (environment / "tools" / "uv").symlink_to("../bin/uv")
-
-
-def _read_only(path: str) -> None:
-    mode = os.lstat(path).st_mode
-    if stat.S_ISREG(mode):
-        os.chmod(path, 0o555 if mode & stat.S_IXUSR else 0o444)
-
-
-def _remove(path: Path) -> None:
-    shutil.rmtree(path, ignore_errors=True)
