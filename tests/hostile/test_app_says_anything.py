@@ -6,7 +6,7 @@ import asyncio
 import os
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any, cast
+from typing import Any
 
 import pytest
 
@@ -72,7 +72,9 @@ async def test_whatever_an_app_says_the_node_goes_on(name: str, tmp_path: Path) 
     sessions = SimpleNamespace(running=lambda: [record], servers={"jupyter": JupyterServer()})
     launching = SimpleNamespace(launch_of=lambda record, account: None)
     launcher = SimpleNamespace(ensure_account=account)
-    activity = Activity(Config(), cast(Any, launcher), cast(Any, sessions), cast(Any, launching))
+    usage = SimpleNamespace(at_work=frozenset())
+    parts: list[Any] = [launcher, sessions, launching, usage]
+    activity = Activity(Config(), *parts)
     async with await asyncio.start_unix_server(talk, tmp_path / "s"):
         await activity.ask()
         assert await Asker(record).answers("api/status") in (True, False)
