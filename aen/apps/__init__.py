@@ -81,6 +81,11 @@ class AppServer(Protocol):
         """What it says of its activity; `get_json(path)` asks it over its socket. None: it can't say."""
 
 
+def user_side() -> list[Path]:
+    """Our packages that run as the user: they are copied into the environment that app servers run in."""
+    return sorted(path for path in Path(__file__).with_name("user_side").iterdir() if (path / "__init__.py").is_file())
+
+
 def servers(config: Config) -> dict[str, AppServer]:
     """The app servers by name: those found through entry points, and those told in the configuration.
 

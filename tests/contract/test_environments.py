@@ -11,9 +11,10 @@ from pathlib import Path
 
 import pytest
 
-from aen.apps.jupyter import USER_SIDE
+from aen import apps
 from aen.config import Config
 from aen.config.files import packaged
+from aen.environments import USER_SIDE as ENVIRONMENTS_SIDE
 from aen.environments import interpreter
 from aen.environments.venv import VenvBackend
 from aen.errors import Invalid, Unavailable
@@ -24,7 +25,7 @@ def backend(envs_dir: Path, tmp_path: Path, packages: list[str] | None = None) -
     config = Config.model_validate(
         {"data_dir": tmp_path / "data", "envs_dir": envs_dir, "environments": {"packages": packages or []}}
     )
-    return VenvBackend(config, {"apps": [USER_SIDE]})
+    return VenvBackend(config, {"apps": [*apps.user_side(), ENVIRONMENTS_SIDE]})
 
 
 @pytest.fixture
@@ -50,7 +51,10 @@ async def test_roots_are_built_once_and_found_again(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("name", "imports"),
-    [("root", "ipykernel, pip, numpy, pandas, matplotlib"), ("apps", "jupyterlab, notebook, aen_jupyter.identity")],
+    [
+        ("root", "ipykernel, pip, numpy, pandas, matplotlib"),
+        ("apps", "jupyterlab, notebook, aen_jupyter.identity, aen_workbench.handlers, aen_environments"),
+    ],
 )
 async def test_root_holds_what_it_is_for(tmp_path: Path, name: str, imports: str) -> None:
     root = await backend(envs(), tmp_path).ensure_root(name, lambda *_: None)

@@ -11,8 +11,11 @@ import pytest
 from aen import apps
 from aen.apps import Launch, Seen
 from aen.apps.command import CommandServer
-from aen.apps.jupyter import USER_SIDE, JupyterServer
+from aen.apps.jupyter import JupyterServer
+from aen.apps.workbench import USER_SIDE as WORKBENCH_SIDE
+from aen.apps.workbench import WorkbenchServer
 from aen.config import Config
+from aen.config.files import packaged
 from aen.config.model import App as Told
 from aen.errors import Invalid
 from aen.roles.compute.launching import limits_of
@@ -44,8 +47,8 @@ def told(*command: str, **more: object) -> CommandServer:
 def test_catalogue_has_built_in_apps_first() -> None:
     config = Config.model_validate({"apps": {"dash": {"title": "Dash", "command": ["dash"]}}})
     found = apps.catalog(config)
-    assert list(found) == ["jupyterlab", "notebook", "terminal", "dash"]
-    assert {app.server for app in found.values()} == {"jupyter", "dash"}
+    assert list(found) == ["jupyterlab", "notebook", "terminal", "workbench", "dash"]
+    assert {app.server for app in found.values()} == {"jupyter", "workbench", "dash"}
     assert found["terminal"].landing == "terminals/1"
 
 
@@ -138,7 +141,7 @@ async def test_activity_is_what_works_else_what_was_seen_last(launch: Launch) ->
 
 def test_limits_of_a_built_in_app_need_no_command() -> None:
     config = Config.model_validate({"apps": {"jupyter": {"limits": {"memory": "4G", "cpus": 1.5}}}})
-    assert list(apps.catalog(config)) == ["jupyterlab", "notebook", "terminal"]
+    assert list(apps.catalog(config)) == ["jupyterlab", "notebook", "terminal", "workbench"]
     assert limits_of(config, "jupyter") == {
         "memory_bytes": 4 << 30,
         "cpu_millis": 1500,
@@ -150,6 +153,33 @@ def test_limits_of_a_built_in_app_need_no_command() -> None:
 
 
 def test_what_runs_as_the_user_imports_nothing_of_ours() -> None:
-    files = list(USER_SIDE.glob("*.py"))
-    assert {file.name for file in files} >= {"identity.py", "kernels.py"}
+    sides = apps.user_side()
+    assert {side.name for side in sides} >= {"aen_jupyter", "aen_workbench"}
+    files = [file for side in sides for file in side.rglob("*.py")]
     assert not any("from aen." in file.read_text() or "import aen\n" in file.read_text() for file in files)
+
+
+def test_workbench_is_started_with_its_secret_unseen(launch: Launch) -> None:
+    command = WorkbenchServer().command(launch)
+    assert command.argv[1:4] == ["-P", "-m", "aen_workbench"]
+    assert not any("s3cret" in part for part in command.argv)
+    assert (command.environ["AEN_APP_TOKEN"], command.cwd) == ("s3cret", "/home/alice")
+    assert command.upstream == "unix:/run/aen/abc-1/s"
+
+
+async def test_workbench_says_when_it_was_used(launch: Launch) -> None:
+    async def get(path: str) -> object:
+        assert path == "api/ready"
+        return {"last_activity": 1767265200000, "busy": True}
+
+    assert await WorkbenchServer().activity(launch, get) == Seen(1767265200000, "upload under way", busy=True)
+
+
+def test_workbench_looks_like_the_rest() -> None:
+    """Its colours and sizes are a copy: apps share no origin with the pages of the server."""
+
+    def tokens(path: Path) -> str:
+        text = path.read_text()
+        return text[text.index(":root {") : text.index("}", text.index("--shadow-2"))]
+
+    assert tokens(WORKBENCH_SIDE / "page" / "look.css") == tokens(packaged("static") / "aen.css")

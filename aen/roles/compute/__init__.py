@@ -8,7 +8,6 @@ from typing import Any
 import structlog
 
 from aen import __version__, apps, names, plugins
-from aen.apps.jupyter import USER_SIDE
 from aen.bus import Subscription
 from aen.environments import USER_SIDE as ENVIRONMENTS_SIDE
 from aen.errors import AenError, Unavailable
@@ -59,7 +58,7 @@ class Compute(Role):
         self.launcher = context.launcher
         self.node = names.node(config.compute.name)
         backend = plugins.load("aen.environments", config.environments.backend)
-        self.roots = Roots(backend(config, {"apps": [USER_SIDE, ENVIRONMENTS_SIDE]}))
+        self.roots = Roots(backend(config, {"apps": [*apps.user_side(), ENVIRONMENTS_SIDE]}))
         self.projects = Projects(config, self.node, context.bus, self.launcher, self.roots)
         launching = Launching(config, self.launcher, self.roots, Records(config.data_dir))
         self.sessions = Sessions(config, self.node, context.bus, self.launcher, self.projects, launching)

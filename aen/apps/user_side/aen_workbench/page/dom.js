@@ -87,7 +87,7 @@ export function ask(title, label, value = "", confirm = "OK", act, hint = "") {
 export function size(bytes) {
   let number = bytes;
   for (const unit of ["bytes", "kB", "MB", "GB", "TB"]) {
-    if (number < 1000 || unit === "TB") return unit === "bytes" ? `${number} ${unit}` : `${number.toFixed(1)} ${unit}`;
+    if (number < 1000 || unit === "TB") return unit === "bytes" ? (number === 1 ? "1 byte" : `${number} ${unit}`) : `${number.toFixed(1)} ${unit}`;
     number /= 1000;
   }
   return "";

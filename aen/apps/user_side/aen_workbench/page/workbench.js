@@ -96,8 +96,8 @@ function draw() {
   const hadFocus = document.activeElement?.closest?.("[data-path]")?.dataset.path;
   view.replaceChildren(crumbs(path), tools(found, path), notes(found, path), files(found.rows), selection(), keys());
   if (typed) document.getElementById("find").value = typed;
-  const again = hadFocus ?? focused;
-  if (again) rowOf(again)?.querySelector("a")?.focus();
+  const again = focused || hadFocus; // what is gone gives the focus to the first that is there
+  if (again) (rowOf(again) ?? view.querySelector("tr[data-path]"))?.querySelector("a")?.focus();
   focused = "";
 }
 
@@ -124,7 +124,7 @@ function tools(found, path) {
     h("div", { className: "search" }, find),
     h("button", { className: "btn btn-primary", type: "button", disabled: !found.writable, onclick: () => input.click() }, "Upload"), input,
     found.writable ? made : null,
-    h("a", { className: "btn", href: link("zip", path), title: "Download this folder as a zip" }, "Download"),
+    h("a", { className: "btn", href: link("zip", path), title: "Download this folder" }, "Download zip"),
     h("button", { className: "btn btn-plain", type: "button", "aria-pressed": String(order.hidden), onclick: () => { order.hidden = !order.hidden; refresh(); } }, order.hidden ? "Don't show hidden" : "Show hidden"));
 }
 
