@@ -36,4 +36,7 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    # Without the interpreter's own end: threads of py-rattler have crashed it there.
+    code = main()
+    sys.stdout.flush()
+    os._exit(code)

@@ -1,0 +1,171 @@
+"""What the user's own program does with conda environments, against a channel of hand-made packages, and with anybody's rubbish."""
+
+from __future__ import annotations
+
+import base64
+import json
+import os
+import subprocess
+import sys
+import zlib
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from aen.environments import USER_SIDE
+from aen.roles.compute.user_program import MARK
+from tests.channel import SITE, channel
+
+
+class Project:
+    """A project's folder, and the program told about it."""
+
+    def __init__(self, top: Path, tool: dict[str, Any]) -> None:
+        self.top, self.tool = top, tool
+        self.envs = top / "project" / "envs"
+        self.envs.mkdir(parents=True)
+        self.said = ""
+
+    def run(self, verb: str, **told: Any) -> dict[str, Any]:
+        """Run it to its end."""
+        wish = {"verb": verb, "project": str(self.envs.parent), "user": "alice", "tool": self.tool, **told}
+        environ = {
+            "PATH": os.environ["PATH"],
+            "HOME": str(self.top / "home"),
+            "PYTHONPATH": str(USER_SIDE.parent),
+            "AEN_ENVIRONMENTS": json.dumps(wish),
+        }
+        command = [sys.executable, "-P", "-m", "aen_environments"]
+        done = subprocess.run(command, env=environ, capture_output=True, text=True, check=False, cwd=self.top)
+        self.said, _, packed = done.stdout.rpartition(MARK)
+        assert packed, done.stderr
+        result: dict[str, Any] = json.loads(zlib.decompress(base64.b64decode(packed)))
+        assert done.returncode == (0 if result["ok"] else 1)
+        return result
+
+    def change(self, **change: Any) -> dict[str, Any]:
+        """One change."""
+        return self.run("change", change=change)
+
+    def names(self) -> list[str]:
+        """The environments that are listed."""
+        return [one["name"] for one in self.run("list")["environments"]]
+
+
+@pytest.fixture
+async def project(tmp_path: Path) -> Project:
+    return Project(tmp_path, {"kind": "conda", "channels": [await channel(tmp_path / "channel")], "executable": ""})
+
+
+def ran(environment: Path) -> list[str]:
+    """What its tool prints: version and prefix."""
+    done = subprocess.run([str(environment / "bin/tool")], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    return done.stdout.split()
+
+
+def test_made_changed_cloned_and_taken_back(project: Project) -> None:
+    assert project.change(act="create", name="one", packages=["tool <2"])["ok"], project.said
+    one = project.envs / "one"
+    assert ran(one) == ["1.0", str(one)]
+    (info,) = project.run("list")["environments"]
+    assert (info["name"], info["kind"], info["kernel"], info["packages"]) == ("one", "conda", True, 4)
+    assert info["python"] == ".".join(map(str, sys.version_info[:3]))
+    # Copies, not links into the cache of whoever did it; and the whole team reads the records.
+    assert (one / "share/tool/large.bin").stat().st_nlink == 1
+    assert all(path.stat().st_mode & 0o060 == 0o060 for path in (one / "conda-meta").iterdir())
+    for path in one.rglob("*"):
+        if path.is_file() and not path.is_symlink():
+            assert b".building-" not in path.read_bytes(), path
+
+    assert project.change(act="install", name="one", packages=["tool >=2", "pandas"])["ok"], project.said
+    assert "+ tool=2.0" in project.said
+    assert ran(one) == ["2.0", str(one)]
+    (one / SITE / "by_pip.py").write_text(f"place = '{one}'\n")  # as pip leaves it
+    assert project.change(act="clone", name="two", source="one")["ok"], project.said
+    two = project.envs / "two"
+    assert ran(two) == ["2.0", str(two)]
+    assert (two / SITE / "by_pip.py").read_text() == f"place = '{two}'\n"
+    assert f"{two}/share/tool:{two}/etc\0".encode() in (two / "lib/libtool.so").read_bytes()
+
+    assert project.change(act="uninstall", name="one", packages=["pandas"])["ok"], project.said
+    needed = project.change(act="uninstall", name="one", packages=["python"])
+    assert (needed["ok"], "Other packages need python" in needed["reason"]) == (False, True)
+    assert "Not installed" in project.change(act="uninstall", name="one", packages=["numpy"])["reason"]
+    assert project.change(act="roll-back", name="one", number=1)["ok"], project.said
+    assert ran(one) == ["1.0", str(one)]
+    detail = project.run("read", name="one", number=2)
+    assert ["tool", "1.0-0", "2.0-0"] in detail["differences"]
+    assert [entry["act"] for entry in detail["history"]] == ["roll-back", "uninstall", "install", "create"]
+    assert "  - tool=1.0=0\n" in detail["yml"]
+    assert project.tool["channels"][0] in detail["yml"]
+
+    # From the lock of one, another one.
+    lock = "".join(f"{line}\n" for line in detail["lock"])
+    assert project.change(act="create", name="locked", requirements=lock)["ok"], project.said
+    assert project.run("read", name="locked")["lock"] == detail["lock"]
+
+
+def test_failures_are_told_and_leave_nothing(project: Project) -> None:
+    unsolvable = project.change(act="create", name="one", packages=["picky", "tool >=2"])
+    assert (unsolvable["ok"], "can't be had together" in unsolvable["reason"]) == (False, True)
+    missing = project.change(act="create", name="one", packages=["no-such-package"])
+    assert "no-such-package" in missing["reason"]
+    project.tool["channels"] = [(project.top / "nowhere").as_uri()]
+    nowhere = project.change(act="create", name="one", packages=[])
+    assert (nowhere["ok"], "nowhere" in nowhere["reason"]) == (False, True)
+    assert project.names() == []
+    assert [path.name for path in project.envs.iterdir() if path.name.startswith(".building")] == []
+
+
+def test_an_executable_changes_in_place(project: Project) -> None:
+    """A fake: only the form of the arguments is tested here."""
+    assert project.change(act="create", name="one", packages=[])["ok"], project.said
+    script = project.top / "mamba"
+    script.write_text('#!/bin/sh\nprintf "%s\\n" "$@" > "$0.said"\n')
+    script.chmod(0o755)
+    project.tool["executable"] = str(script)
+    place, (address,) = str(project.envs / "one"), project.tool["channels"]
+    assert project.change(act="install", name="one", packages=["tool"])["ok"]
+    channels = ["--override-channels", "--channel", address]
+    wanted = ["install", "--yes", "--quiet", *channels, "--prefix", place, "tool"]
+    assert (project.top / "mamba.said").read_text().splitlines() == wanted
+    assert project.change(act="uninstall", name="one", packages=["tool"])["ok"]
+    assert (project.top / "mamba.said").read_text().splitlines() == [
+        "remove",
+        "--yes",
+        "--quiet",
+        "--prefix",
+        place,
+        "tool",
+    ]
+
+
+def test_rubbish_in_the_folder_is_shown_as_nothing_and_never_run(tmp_path: Path) -> None:
+    project = Project(tmp_path, {"kind": "venv", "uv": "/nonexistent", "python": "/usr/bin/python3"})
+    assert project.names() == []
+    (project.envs / "not-an-environment").mkdir()
+    (project.envs / "a file").write_text("x")
+    os.symlink("/usr", project.envs / "usr")
+    evil = project.envs / "evil"
+    (evil / "bin").mkdir(parents=True)
+    (evil / "bin/python").write_text(f"#!/bin/sh\ntouch {tmp_path}/was-run\n")
+    (evil / "bin/python").chmod(0o755)
+    site = evil / "lib/python3.11/site-packages"
+    (site / "x-1.dist-info").mkdir(parents=True)
+    (site / "x-1.dist-info/direct_url.json").write_text("[1, 2")
+    os.mkfifo(site / "ipykernel_launcher.py")
+    (evil / "conda-meta").mkdir()
+    (evil / "conda-meta/a.json").write_text('{"name": []}')
+    os.mkfifo(evil / "conda-meta/b.json")
+    os.mkfifo(evil / "pyvenv.cfg")
+    history = project.envs / ".history" / "evil"
+    history.mkdir(parents=True)
+    (history / "00001.json").write_text('{"number": "x", "lock": 5}')
+    (info,) = project.run("list")["environments"]
+    assert (info["name"], info["kernel"]) == ("evil", False)
+    assert project.run("read", name="evil", number=1)["ok"]
+    assert not project.run("read", name="usr")["ok"]
+    assert not project.run("read", name="../evil")["ok"]
+    assert not (tmp_path / "was-run").exists()
