@@ -59,11 +59,17 @@ function arrive() {
 let timer = 0;
 const soon = () => { clearTimeout(timer); timer = setTimeout(refresh, 120); };
 
-const stream = new EventSource(root.dataset.events);
-stream.onmessage = soon;
-for (const kind of KINDS) stream.addEventListener(kind, soon);
-stream.addEventListener("ended", () => location.reload()); // signed out, or no longer on the team
-stream.onopen = soon;
+let stream;
+function listen() {
+  stream = new EventSource(root.dataset.events);
+  stream.onmessage = soon;
+  for (const kind of KINDS) stream.addEventListener(kind, soon);
+  stream.addEventListener("ended", () => location.reload()); // signed out, or no longer on the team
+  stream.onopen = soon;
+  // A refused stream (signed out meanwhile, a front proxy without its server) is not tried again by the browser: we do.
+  stream.onerror = () => { if (stream.readyState === EventSource.CLOSED) { soon(); setTimeout(listen, 3000); } };
+}
+listen();
 setInterval(tick, 200);
 // Events may be lost; while something is under way the page asks by itself as well.
 setInterval(() => { if (document.querySelector("[data-busy]") && !document.hidden) refresh(); }, 2000);
