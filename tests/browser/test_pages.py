@@ -81,6 +81,20 @@ async def test_a_project_page_follows_what_happens(made: Sample, browser: Browse
     assert await page.evaluate("window.notReloaded")
 
 
+async def test_an_open_page_goes_to_the_login_when_its_person_signs_out_elsewhere(
+    made: Sample, browser: Browser
+) -> None:
+    pages = [await (await context_of(browser)).new_page() for _ in range(2)]
+    for page in pages:
+        await sign_in(made, page, "alice")
+    async with pages[0].expect_response("**/events"):
+        await pages[0].goto(f"{made.server.url}/alice/scratch")  # nothing goes on there, so it asks for nothing
+    await pages[1].goto(f"{made.server.url}/account/logins")
+    await pages[1].get_by_role("button", name="Sign out everywhere").click()
+    await pages[1].locator("dialog[open]").get_by_role("button", name="Sign out everywhere").click()
+    await expect(pages[0]).to_have_url(re.compile(r"/login\?next="), timeout=15_000)
+
+
 async def test_the_page_of_a_start_goes_to_the_app(made: Sample, browser: Browser) -> None:
     page = await (await context_of(browser)).new_page()
     await sign_in(made, page, "alice")

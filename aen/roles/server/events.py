@@ -199,6 +199,7 @@ async def _pump(
         if ended or clock() >= checked + HEARTBEAT:
             checked = clock()
             if still_allowed is not None and not await still_allowed():
+                await response.write(_ENDED)
                 return
             await response.write(b": still here\n\n")
         if event is _END:
@@ -208,6 +209,7 @@ async def _pump(
 
 
 _END = object()
+_ENDED = b"event: ended\ndata: {}\n\n"  # not to be confused with an end that a browser comes back after
 
 
 async def _next(subscription: Subscription, seconds: float) -> object:
