@@ -1,6 +1,6 @@
 // What every page does: fresh times, menus, dialogs that ask before something is lost, copying, no double sending.
 
-import { agoText } from "./times.js";
+import { agoText, clockText } from "./times.js";
 
 for (const element of document.querySelectorAll("[data-again]")) {
   element.addEventListener("click", (event) => { event.preventDefault(); location.reload(); });
@@ -17,6 +17,15 @@ function refreshTimes() {
     if (element.textContent !== text) element.textContent = text;
   }
 }
+function localClocks() {
+  for (const element of document.querySelectorAll("time[data-clock]")) {
+    element.textContent = clockText(element.dateTime);
+    element.removeAttribute("data-clock");
+  }
+}
+// Pages swap parts of themselves (live.js): what comes new is UTC as well.
+new MutationObserver(localClocks).observe(document.body, { childList: true, subtree: true });
+localClocks();
 setInterval(refreshTimes, 15000);
 
 export function toast(text) {

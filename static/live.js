@@ -73,6 +73,8 @@ listen();
 setInterval(tick, 200);
 // Events may be lost; while something is under way the page asks by itself as well.
 setInterval(() => { if (document.querySelector("[data-busy]") && !document.hidden) refresh(); }, 2000);
+// What sessions take changes without an event: it is looked at now and then.
+setInterval(() => { if (document.querySelector("[data-use]") && !document.hidden) refresh(); }, 10000);
 document.addEventListener("visibilitychange", () => { if (!document.hidden) soon(); });
 addEventListener("pagehide", () => stream.close());
 tick();

@@ -15,3 +15,10 @@ export function durationText(seconds) {
   if (seconds < 60) return `${seconds < 10 ? seconds.toFixed(1) : seconds.toFixed(0)} s`;
   return `${Math.floor(seconds / 60)} min ${Math.floor(seconds % 60)} s`;
 }
+
+// The time of day where the reader is; with the weekday when it is not today.
+export function clockText(iso) {
+  const at = new Date(iso);
+  const day = at.toDateString() === new Date().toDateString() ? {} : { weekday: "short" };
+  return at.toLocaleTimeString([], { hour: "2-digit", minute: "2-digit", ...day });
+}

@@ -9,13 +9,14 @@ from typing import Any
 
 from aen import names
 from aen.bus import Bus
-from aen.errors import NotFound, Unavailable
+from aen.errors import Invalid, NotFound, Unavailable
 from aen.messages import (
     ApplyPermissions,
     Command,
     DeleteProject,
     Done,
     Event,
+    KeepSession,
     NodeReported,
     PermissionsReport,
     PrepareProject,
@@ -31,8 +32,9 @@ from aen.messages import (
 from aen.model import Word, now
 from aen.model.node import Load
 from aen.model.project import ProjectState
-from aen.model.session import STEP_NAMES, Phase, Step, StepState
+from aen.model.session import STEP_NAMES, Idle, Phase, Step, StepState
 
+MOST_KEEP_HOURS = 72.0
 BEAT = 0.1  # seconds between heartbeats; a real node takes 2
 
 
@@ -75,6 +77,7 @@ class FakeNode:
             ApplyPermissions: self._apply,
             RenameProject: self._rename,
             DeleteProject: self._delete,
+            KeepSession: self._keep,
             ReadSessionLog: self._log,
         }
         address = names.address("compute", self.name)
@@ -169,6 +172,17 @@ class FakeNode:
             gone = known.model_copy(update={"phase": Phase.STOPPED, "reason": command.reason})
             await self._say(SessionReported(node=self.name, report=gone))
         return Done()
+
+    async def _keep(self, command: KeepSession) -> SessionReport:
+        if command.hours > MOST_KEEP_HOURS:
+            raise Invalid(f"A session can be kept for at most {MOST_KEEP_HOURS:g} hours.")
+        known = self.sessions.get(command.session)
+        if known is None:
+            raise NotFound("This session does not run any more.")
+        until = now() + round(command.hours * 3_600_000) if command.hours else 0
+        idle = Idle(hours=2, most_keep_hours=MOST_KEEP_HOURS, keep_until=until, stops_at=until or now() + 7_200_000)
+        self.sessions[command.session] = known.model_copy(update={"idle": idle})
+        return self.sessions[command.session]
 
     async def _prepare(self, command: PrepareProject) -> Done:
         spec = command.project

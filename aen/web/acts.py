@@ -28,6 +28,7 @@ ACTS: dict[str, str] = {
     "project.updated": "changed the settings",
     "registration.closed": "closed registration",
     "registration.opened": "opened registration to everybody",
+    "session.kept": "asked to keep a session for",
     "session.opened": "opened",
     "session.stopped": "stopped a session",
     "team.added": "added {who} to the team",

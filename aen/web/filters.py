@@ -58,6 +58,14 @@ def ago_text(ms: int) -> str:
     return f"{count} {name}{'' if count == 1 else 's'} ago"
 
 
+def clock(ms: int) -> Markup:
+    """The time of day of a time near now, as a `<time>` that the page turns into the reader's own; nothing for 0."""
+    if not ms:
+        return Markup("")
+    text = datetime.fromtimestamp(ms / 1000, UTC).strftime("%H:%M UTC")
+    return Markup('<time datetime="{}" title="{}" data-clock>{}</time>').format(iso(ms), when(ms), text)
+
+
 def when(ms: int) -> str:
     """A time for people, in UTC."""
     return datetime.fromtimestamp(ms / 1000, UTC).strftime("%-d %b %Y, %H:%M UTC") if ms else "never"
@@ -130,6 +138,7 @@ def browser(agent: str) -> str:
 FILTERS: dict[str, Callable[..., Any]] = {
     "ago": ago,
     "when": when,
+    "clock": clock,
     "iso": iso,
     "bytes": size,
     "duration": duration,

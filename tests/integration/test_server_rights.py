@@ -119,6 +119,7 @@ ROWS: dict[str, Row] = {
     "GET /api/v1/sessions": Row(),
     "GET /api/v1/sessions/{id}": Row(),
     "DELETE /api/v1/sessions/{id}": Row(may=OWN_OR_ADMIN),
+    "POST /api/v1/sessions/{id}/keep": Row({"hours": 1}, may=OWN_OR_ADMIN),
     "GET /api/v1/sessions/{id}/log": Row(may=OWN_OR_ADMIN),
     "GET /api/v1/sessions/{id}/events": Row(stream=True),
     "GET /api/v1/events": Row(stream=True),
@@ -187,6 +188,7 @@ ROWS: dict[str, Row] = {
     f"POST {_PAGE}/reset": form(),
     f"POST {_PAGE}/star": form(on="1"),
     f"POST {_PAGE}/sessions/{{id}}/stop": Row(form={}, may=OWN_OR_ADMIN),
+    f"POST {_PAGE}/sessions/{{id}}/keep": Row(form={"hours": "1"}, may=OWN_OR_ADMIN),
     # ── pages: administrators ──
     "GET /admin": Row(),
     "GET /admin/users": Row(),

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 import json
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from aen.errors import Conflict, Denied, NotFound, Unavailable
+from aen.errors import Conflict, Denied, Invalid, NotFound, Unavailable
 from aen.messages import ApplyPermissions, ReadRoutes, RouteAdded, RouteRemoved, StartSession, StopSession
-from aen.model.project import Project, ProjectState, Visibility
-from aen.model.session import Phase, Session
+from aen.model import now
+from aen.model.project import Project, ProjectState, Role, Visibility
+from aen.model.session import Idle, Phase, Session, Use
 from aen.roles.server.permissions import Actor
 from aen.roles.server.wording import NewProject
 from tests.box import GATEWAY, Box, box
@@ -518,3 +521,79 @@ async def test_end_user_ends_all_of_a_persons_sessions(server: Box, alice: Actor
     assert await routes(server) == []
     ended = await phase(server, session.id, P.STOPPED)
     assert ended.reason == "alice was locked"
+
+
+# ── why it lives on, and what it takes ──────────────────────────────────────────────────────────────
+
+
+async def idle_now(server: Box, id: str, **known: Any) -> None:
+    """The node tells of a session's idleness with its next heartbeat."""
+    report = server.node.sessions[id]
+    idle = Idle(**{"hours": 2, "most_keep_hours": 72, **known})
+    server.node.sessions[id] = report.model_copy(update={"idle": idle, "use": Use(cpu=12, memory=1 << 28, at=now())})
+
+
+async def measured(server: Box, alice: Actor, id: str, cpu: float) -> bool:
+    use = server.domain.sessions.view(await server.domain.sessions.get(alice, id))["use"]
+    return use is not None and use["cpu"] == cpu
+
+
+async def test_a_warning_reaches_the_page_and_is_called_off(server: Box, alice: Actor) -> None:
+    session = await opened(server, alice)
+    await phase(server, session.id, P.RUNNING)
+    told: list[dict[str, Any]] = []
+
+    async def listen() -> None:
+        async for happened in server.domain.events.subscribe({f"project:{session.project}"}):
+            if happened.kind == "session":
+                told.append(happened.data)
+
+    listening = asyncio.create_task(listen())
+    at = now() + 600_000
+    await idle_now(server, session.id, stops_at=at, warned=True)
+
+    async def recorded(soon: int) -> bool:
+        return (await server.domain.sessions.get(alice, session.id)).stops_soon == soon
+
+    await until(lambda: recorded(at), 10, "the warning is recorded")
+    view = server.domain.sessions.view(await server.domain.sessions.get(alice, session.id))
+    assert view["idle"]["stops_at"] == at
+    assert view["use"]["memory"] == 1 << 28
+
+    async def heard() -> bool:
+        return bool(told)
+
+    await until(heard, 10, "those who look at the project are told")
+    rev = (await server.domain.sessions.get(alice, session.id)).rev
+    for cpu in (1.0, 2.0, 3.0):  # what is different each time is not written down
+        report = server.node.sessions[session.id]
+        server.node.sessions[session.id] = report.model_copy(update={"use": Use(cpu=cpu, at=now())})
+
+        await until(functools.partial(measured, server, alice, session.id, cpu), 10, "the heartbeat is there")
+    assert (await server.domain.sessions.get(alice, session.id)).rev == rev
+    assert [use.cpu for use in server.domain.sessions.reports.uses.of(session)][-3:] == [1.0, 2.0, 3.0]
+    await idle_now(server, session.id, stops_at=at + 7_200_000)
+    await until(lambda: recorded(0), 10, "the warning is called off")
+    listening.cancel()
+    await asyncio.wait([listening])
+
+
+async def test_keep_is_for_those_who_may_stop_it(server: Box, alice: Actor) -> None:
+    bob, eve = await server.person("bob"), await server.person("eve")
+    await server.domain.team.set(alice, "alice", "genome", "bob", Role.MEMBER)
+    session = await opened(server, alice)
+    with pytest.raises(Denied):
+        await server.domain.sessions.keep(bob, session.id, 1)
+    with pytest.raises(NotFound):
+        await server.domain.sessions.keep(eve, session.id, 1)
+    await phase(server, session.id, P.RUNNING)
+    kept = await server.domain.sessions.keep(alice, session.id, 4)
+    assert abs(kept.keep_until - now() - 4 * 3_600_000) < 60_000
+    assert server.domain.sessions.view(kept)["idle"]["keep_until"] == kept.keep_until
+    with pytest.raises(Invalid, match="at most 72"):
+        await server.domain.sessions.keep(alice, session.id, 73)
+    assert (await server.domain.sessions.keep(alice, session.id, 0)).keep_until == 0
+    await server.domain.sessions.stop(alice, session.id)
+    await phase(server, session.id, P.STOPPED)
+    with pytest.raises(Conflict, match="only one that runs"):
+        await server.domain.sessions.keep(alice, session.id, 1)

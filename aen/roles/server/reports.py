@@ -16,6 +16,7 @@ from aen.roles.server.background import held
 from aen.roles.server.changes import every
 from aen.roles.server.domain import Part
 from aen.roles.server.team import RUNNERS
+from aen.roles.server.uses import Uses
 from aen.service import Service
 from aen.store import Query
 
@@ -32,6 +33,7 @@ _QUEUED_SECONDS = 60.0  # a start that its node never takes up has failed
 _SWEEP_SECONDS = 1.0
 _ACTIVITY_MS = 60_000  # activity is stored no more often
 _TAIL = 8_000  # characters of a log that stay with the session
+_OFTEN = {"activity", "activity_source", "use", "idle"}  # what is different in each report; a look takes it from there
 _AT_NODE = (Phase.QUEUED, Phase.STARTING, Phase.RUNNING, Phase.STOPPING)
 
 
@@ -41,6 +43,7 @@ class Reports(Part):
     def __init__(self, domain: Domain) -> None:
         super().__init__(domain)
         self.present: dict[str, dict[str, SessionReport]] = {}
+        self.uses = Uses()
         self._beat: dict[str, float] = {}  # node → its last heartbeat (monotonic)
         self._applied: dict[str, str] = {}  # session → the report that was applied last, without its activity
         self._since: dict[tuple[str, str, str, int], float] = {}  # (what, node, session, generation) → seen first
@@ -110,12 +113,13 @@ class Reports(Part):
         self.present[event.node] = {report.session: report for report in event.sessions}
         self._beat[event.node] = time.monotonic()
         for report in event.sessions:
+            self.uses.take(report)
             await self._apply_new(event.node, report)
         self.domain.sessions.routes.heard(event.node)
 
     async def _apply_new(self, node: str, report: SessionReport) -> None:
         """Apply a report unless it says what the last one said: heartbeats mostly do."""
-        said = node + report.model_dump_json(exclude={"activity", "activity_source"})
+        said = node + report.model_dump_json(exclude=_OFTEN) + str(_noted(report))
         if self._applied.get(report.session) == said:
             return
         try:
@@ -146,6 +150,7 @@ class Reports(Part):
             for report in list(reports.values()):
                 await self._compare_real(node, report, live.get(report.session), suspects)
         self._since = {key: since for key, since in self._since.items() if key in suspects}
+        self.uses.keep_only(live)
         self._applied = {id: said for id, said in self._applied.items() if id in live}
         self._asked = {key: asked for key, asked in self._asked.items() if key[0] in live}
 
@@ -222,6 +227,14 @@ def _follows(known: Phase, reported: Phase) -> bool:
     return reported in PHASE_MOVES[known]
 
 
+def _noted(report: SessionReport) -> tuple[int, int]:
+    """What is recorded of why a session lives on: until when it is kept, and when it stops if people are warned."""
+    idle = report.idle
+    if idle is None or report.phase is not Phase.RUNNING:
+        return 0, 0
+    return idle.keep_until, idle.stops_at if idle.warned else 0
+
+
 def _take(session: Session, report: SessionReport) -> None:
     """What a report changes in the record. A phase that may not follow (a late report) changes nothing."""
     if report.phase is not session.phase:
@@ -233,6 +246,7 @@ def _take(session: Session, report: SessionReport) -> None:
             session.move(report.phase, report.reason)
     elif session.phase in (Phase.QUEUED, Phase.STARTING, Phase.RUNNING):
         session.reason = report.reason
+    session.keep_until, session.stops_soon = _noted(report)
     session.steps = report.steps or session.steps
     session.log_tail = report.log_tail[-_TAIL:] or session.log_tail
     if report.activity - session.activity > _ACTIVITY_MS or (report.activity and not session.activity):

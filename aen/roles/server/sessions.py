@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from aen import names
 from aen.apps import App, AppServer, catalog, servers
 from aen.errors import Conflict, Denied, NotFound
-from aen.messages import ReadSessionLog, SessionLog
+from aen.messages import KeepSession, ReadSessionLog, SessionLog, SessionReport
 from aen.model import now
 from aen.model.project import Project
 from aen.model.session import LIVE, Phase, Session
@@ -114,12 +114,7 @@ class Sessions(Part):
 
     async def stop(self, actor: Actor, id: str, reason: str = "") -> Session:
         """Stop one's own session; anybody's for maintainers of the project and administrators. Answered as STOPPING."""
-        session = await self.get(actor, id)
-        project = await self.domain.projects.by_id(session.project)
-        own = actor.user is not None and session.user == actor.user.id
-        # A shared session is everybody's who may run apps.
-        needed = Permission.CONTROL if own or session.user == "*" else Permission.TEAM
-        check(actor, needed, project)
+        session = await self._controlled(actor, id)
         if session.phase not in LIVE:
             return session
         why = reason or f"stopped by {actor.name}"
@@ -135,6 +130,34 @@ class Sessions(Part):
         await self.domain.activity.record(
             actor, "session.stopped", session.slug, project=session.project, who=who, detail=session.app
         )
+        return session
+
+    async def keep(self, actor: Actor, id: str, hours: float) -> Session:
+        """Don't stop a session for want of use for so many hours from now (0: as others). For those who may stop it.
+
+        Invalid when that is longer than its node allows; Conflict when it does not run.
+        """
+        session = await self._controlled(actor, id)
+        if session.phase is not Phase.RUNNING:
+            raise Conflict(f"The session is {session.phase.lower()}: only one that runs can be kept.")
+        command = KeepSession(session=id, generation=session.generation, hours=hours)
+        report: SessionReport = await self.bus.request(names.address("compute", session.node), command)
+        self.reports.present.setdefault(session.node, {})[id] = report
+        kept = await self.reports.apply(session.node, report) or session
+        who = actor.name if session.user == "*" else session.user
+        await self.domain.activity.record(
+            actor, "session.kept", session.slug, project=session.project, who=who, detail=f"{hours:g} h"
+        )
+        return kept
+
+    async def _controlled(self, actor: Actor, id: str) -> Session:
+        """The session, if the actor may decide over its end."""
+        session = await self.get(actor, id)
+        project = await self.domain.projects.by_id(session.project)
+        own = actor.user is not None and session.user == actor.user.id
+        # A shared session is everybody's who may run apps.
+        needed = Permission.CONTROL if own or session.user == "*" else Permission.TEAM
+        check(actor, needed, project)
         return session
 
     async def end_user(self, user: str, reason: str) -> int:
@@ -209,6 +232,7 @@ class Sessions(Part):
         url = self.url(session)
         entry = self.apps.get(session.app)
         silence = self.domain.nodes.silence(session.node)
+        running = session.phase is Phase.RUNNING
         in_sight = session.phase not in LIVE or silence <= SILENT_SECONDS
         shown = {"id", "app", "app_server", "user", "phase", "reason", "steps", "log_tail", "since", "created", "node"}
         return {
@@ -219,6 +243,8 @@ class Sessions(Part):
             "open_url": url + (entry.landing if entry else "") if url else "",
             "activity": seen.activity,
             "activity_source": seen.activity_source,
+            "use": report.use.model_dump() if running and report and report.use else None,
+            "idle": report.idle.model_dump() if running and report and report.idle else None,
             "in_sight": in_sight,
             "reason": session.reason if in_sight else f"{session.node} has not been heard of for a while",
         }

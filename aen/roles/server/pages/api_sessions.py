@@ -28,6 +28,12 @@ class NewSession(Word):
     app: str = Field(max_length=100)
 
 
+class Keep(Word):
+    """For how many hours from now an idle session is not to be stopped; 0: no longer than others."""
+
+    hours: float = Field(ge=0, le=100_000)
+
+
 class SessionQuery(Paging):
     """`of`: one's own sessions, or (administrators) everybody's."""
 
@@ -84,6 +90,12 @@ async def stop(request: web.Request) -> web.StreamResponse:
     domain, actor = asked(request)
     await body(request, Nothing)
     return answer(domain.sessions.view(await domain.sessions.stop(actor, part(request, "id"))), 202)
+
+
+async def keep(request: web.Request) -> web.StreamResponse:
+    domain, actor = asked(request)
+    wanted = await body(request, Keep)
+    return answer(domain.sessions.view(await domain.sessions.keep(actor, part(request, "id"), wanted.hours)))
 
 
 async def session_log(request: web.Request) -> web.StreamResponse:
@@ -178,6 +190,7 @@ URLS = [
     Url("GET", f"{PREFIX}/sessions", sessions, P.SIGNED_IN, None, _LIST, 200, SessionQuery, "Sessions"),
     Url("GET", _ONE, session, P.VIEW, gives=SessionViewOfApi, summary="A session"),
     Url("DELETE", _ONE, stop, P.CONTROL, None, SessionViewOfApi, 202, summary="Stop a session"),
+    Url("POST", f"{_ONE}/keep", keep, P.CONTROL, Keep, SessionViewOfApi, summary="Keep an idle session for some hours"),
     Url("GET", f"{_ONE}/log", session_log, P.VIEW, None, LogView, 200, LogQuery, "The end of its log"),
     Url("GET", f"{PREFIX}/apps", apps, P.SIGNED_IN, gives=PageOf[AppView], summary="What one can start"),
     Url("GET", f"{_PROJECT}/events", project_events, P.VIEW, summary="Live events of a project (text/event-stream)"),

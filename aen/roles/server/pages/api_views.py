@@ -11,7 +11,7 @@ from aen.model.activity import Activity
 from aen.model.job import Job
 from aen.model.node import DataCenter, Load, NodeRecord
 from aen.model.project import Member, Project
-from aen.model.session import Step
+from aen.model.session import Idle, Step, Use
 from aen.model.user import Invitation, Login, User
 from aen.roles.server.permissions import Actor, Permission, allows
 
@@ -153,6 +153,8 @@ class SessionViewOfApi(Word):
     open_url: str
     activity: int = 0
     activity_source: str = ""
+    use: Use | None = None
+    idle: Idle | None = None
 
 
 class AppView(Word):

@@ -140,6 +140,15 @@ async def stop_session(request: web.Request) -> web.StreamResponse:
     return see_other(address(project), "session-stopped")
 
 
+async def keep_session(request: web.Request) -> web.StreamResponse:
+    project = await found(request)
+    hours = (await read(request)).text("hours", 10)
+    if not hours.replace(".", "", 1).isdecimal():
+        raise Invalid("For how many hours? Give a number.")
+    await request.config_dict[DOMAIN].sessions.keep(request[ACTOR], request.match_info["id"], float(hours))
+    return see_other(address(project))
+
+
 def _where(request: web.Request) -> tuple[str, str]:
     return request.match_info["owner"], request.match_info["project"]
 
@@ -159,5 +168,6 @@ URLS = [
     Url("POST", f"{_ONE}/reset", reset, P.CONTROL),
     Url("POST", f"{_ONE}/star", star, P.VIEW),
     Url("POST", f"{_ONE}/sessions/{{id}}/stop", stop_session, P.VIEW),
+    Url("POST", f"{_ONE}/sessions/{{id}}/keep", keep_session, P.VIEW),
     Url("GET", _ONE, page, P.VIEW),
 ]

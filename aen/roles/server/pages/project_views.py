@@ -11,10 +11,10 @@ from aiohttp import web
 
 from aen.apps import App, catalog
 from aen.model.project import Project, Role
-from aen.model.session import LIVE, Phase, Session, StepState
+from aen.model.session import LIVE, Idle, Phase, Session, Use
 from aen.roles.server.domain import Domain
+from aen.roles.server.pages.session_words import curve, keep_choices, use_text, why
 from aen.roles.server.permissions import ACTOR, Actor, Permission, allows
-from aen.web.filters import ago_text, step
 
 _MAY = {
     "run": Permission.RUN,
@@ -24,7 +24,6 @@ _MAY = {
     "own": Permission.OWN,
 }
 _apps: WeakKeyDictionary[Domain, dict[str, App]] = WeakKeyDictionary()  # looking for plug-ins reads the disk
-_ENDED = {Phase.STOPPED: "It was stopped.", Phase.PROBLEM: "It ended by itself.", Phase.LOST: "Its node is not heard."}
 
 
 def address(project: Project) -> str:
@@ -90,7 +89,8 @@ def session_rows(
 def _row(
     domain: Domain, actor: Actor, session: Session, known: dict[str, App], project: Project | None
 ) -> dict[str, Any]:
-    app = known.get(session.app)
+    app, view = known.get(session.app), domain.sessions.view(session)
+    idle = Idle(**view["idle"]) if view["idle"] else None
     mine = session.user in (actor.name, "*")
     controls = project is not None and allows(actor, Permission.CONTROL, project)
     may_stop = (mine and controls) or (project is not None and allows(actor, Permission.TEAM, project))
@@ -101,25 +101,15 @@ def _row(
         "icon": app.icon if app else "app",
         "mine": mine,
         "may_stop": may_stop and session.phase in LIVE and session.phase is not Phase.STOPPING,
-        "open_url": domain.sessions.view(session).get("open_url", ""),
-        "why": why(session),
+        "open_url": view.get("open_url", ""),
+        "why": why(session, idle, view["activity"], view["activity_source"]),
+        "warned": idle is not None and idle.warned,
+        "stops_at": idle.stops_at if idle else 0,
+        "kept": idle is not None and idle.keep_until > 0,
+        "keep": keep_choices(idle),
+        "use": use_text(Use(**view["use"]) if view["use"] else None),
+        "curve": curve(domain.sessions.reports.uses.of(session)),
     }
-
-
-def why(session: Session) -> str:
-    """What a session is doing, or why it is alive, or why it ended; in one sentence."""
-    if session.phase is Phase.RUNNING:
-        seen = f"last activity {ago_text(session.activity)}" if session.activity else "no activity seen yet"
-        source = f" ({session.activity_source})" if session.activity_source else ""
-        return f"Started {ago_text(session.since)}, {seen}{source}. It goes on until somebody stops it."
-    if session.phase is Phase.STARTING:
-        running = next((each.name for each in session.steps if each.state is StepState.RUNNING), "")
-        return f"Starting: {step(running).lower()}." if running else "Starting."
-    if session.phase is Phase.QUEUED:
-        return "Waiting for a free place on the node."
-    if session.phase is Phase.STOPPING:
-        return "Stopping."
-    return session.reason or _ENDED.get(session.phase, "")
 
 
 def starting(domain: Domain, actor: Actor, project: Project, sessions: Sequence[Session]) -> dict[str, Any] | None:

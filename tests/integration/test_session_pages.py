@@ -1,0 +1,67 @@
+"""A session on the project's page: why it is alive, what it takes, the warning before it stops, and the button that keeps it."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from aen.model import now
+from aen.model.session import Idle, Use
+from aen.roles.server.projects import NewProject
+from tests.fakenode import FakeNode
+from tests.served import Client, Served, served
+from tests.waiting import until
+
+
+@pytest.fixture
+async def server(tmp_path: Path) -> AsyncIterator[tuple[Served, FakeNode]]:
+    async with served(tmp_path) as made, FakeNode(made.role.context.bus) as node:
+        yield made, node
+
+
+async def shown(alice: Client, *words: str) -> str:
+    """The page, once it holds these words."""
+
+    async def look() -> str | None:
+        text = (await alice.get("/alice/genome")).text
+        return text if all(word in text for word in words) else None
+
+    return await until(look, 10, f"the page says {words}")
+
+
+async def test_warned_and_kept(server: tuple[Served, FakeNode]) -> None:
+    made, node = server
+    alice = await made.browser("alice")
+    await made.domain.projects.create(await made.actor("alice"), NewProject(name="genome"))
+    session = await made.domain.sessions.open(await made.actor("alice"), "alice", "genome", "jupyterlab")
+    await shown(alice, "so it goes on until somebody stops it")
+    told = {"hours": 2.0, "most_keep_hours": 72.0}
+    for cpu in (0, 50):
+        use = Use(cpu=cpu, memory=300 << 20, memory_limit=4 << 30, processes=3, at=now() + cpu)
+        idle = Idle(stops_at=now() + 600_000, warned=True, **told)
+        node.sessions[session.id] = node.sessions[session.id].model_copy(
+            update={"idle": idle, "use": use, "activity": now() - 6_600_000, "activity_source": "terminal 1"}
+        )
+        await shown(alice, f"CPU {cpu} %, 300 MB of 4.0 GB, 3 processes")
+    text = await shown(alice, "It stops at", "because nobody uses it", "(terminal 1)", "<polyline")
+    assert '<option value="72">' in text
+    assert "no longer than others" not in text
+
+    path = f"/alice/genome/sessions/{session.id}/keep"
+    form = replace(alice, csrf="")
+    for wrong in ("", "many", "-1", "1e9", "nan", "73"):
+        answer = await form.post(path, data={"csrf": alice.csrf, "hours": wrong})
+        assert answer.status == 400, wrong
+    answer = await form.post(path, data={"csrf": alice.csrf, "hours": "4"})
+    assert (answer.status, answer.headers["Location"]) == (303, "/alice/genome")
+    text = await shown(alice, "It is kept until", "no longer than others")
+    assert "because nobody uses it" not in text
+    view = (await alice.get(f"/api/v1/sessions/{session.id}")).json
+    assert abs(view["idle"]["keep_until"] - now() - 4 * 3_600_000) < 60_000
+    assert (await alice.post(f"/api/v1/sessions/{session.id}/keep", {"hours": 0})).json["idle"]["keep_until"] == 0
+    assert (await alice.post(f"/api/v1/sessions/{session.id}/keep", {"hours": "long"})).status == 400
+    activity = (await alice.get("/alice/genome/activity")).text
+    assert "asked to keep a session" in activity
