@@ -16,6 +16,7 @@ from pathlib import Path
 from aen.errors import Unavailable
 
 ROOTS = ("root", "apps")
+_BASE = ".aen-base"  # what an environment was installed from, our own packages aside
 
 
 @asynccontextmanager
@@ -53,6 +54,39 @@ def digest_of(additions: Sequence[Path]) -> bytes:
             if file.is_file() and "__pycache__" not in file.parts:
                 digest.update(str(file.relative_to(package)).encode() + b"\0" + file.read_bytes())
     return digest.digest()
+
+
+def reuse(top: Path, name: str, base: str, additions: Sequence[Path], staging: Path) -> bool:
+    """Take over an environment that was installed from the same `base`, when only our own packages changed since.
+
+    By hard links: both are read-only for good. False: there is none, or it can't be linked; then it is installed.
+    """
+    found = next((one for one in sorted(top.glob(f"{name}-*")) if _base_of(one) == base), None)
+    if not additions or found is None:
+        return False
+    try:
+        shutil.copytree(found, staging, symlinks=True, copy_function=os.link)
+    except (OSError, shutil.Error):
+        remove(staging)
+        return False
+    site = next((staging / "lib").glob("python3.*/site-packages"))
+    for ours in (staging / _BASE).read_text().split()[1:]:
+        remove(site / ours)
+    remove(staging / "tools")
+    (staging / _BASE).unlink()
+    return True
+
+
+def note_base(environment: Path, base: str, additions: Sequence[Path]) -> None:
+    """Keep what an environment was installed from, and the names of our own packages in it."""
+    (environment / _BASE).write_text("\n".join([base, *(path.name for path in additions)]) + "\n")
+
+
+def _base_of(environment: Path) -> str:
+    try:
+        return (environment / _BASE).read_text().split("\n", 1)[0]
+    except OSError:
+        return ""
 
 
 def add(environment: Path, python: Path, additions: Sequence[Path]) -> None:

@@ -15,7 +15,18 @@ import structlog
 from aen.config import Config
 from aen.config.files import packaged
 from aen.environments import Progress, RootEnvironment, uv
-from aen.environments.building import ROOTS, add, alone, digest_of, make_top, offer_uv, read_only_tree, remove
+from aen.environments.building import (
+    ROOTS,
+    add,
+    alone,
+    digest_of,
+    make_top,
+    note_base,
+    offer_uv,
+    read_only_tree,
+    remove,
+    reuse,
+)
 from aen.environments.interpreter import Interpreter, find
 from aen.errors import AenError, Invalid, Unavailable
 
@@ -84,8 +95,10 @@ class VenvBackend:
 
         try:
             note("making it", 0.02)
-            await self._install(name, staging, interpreter, note)
-            await asyncio.to_thread(self._finish, name, staging)
+            base, ours = self._base(name, interpreter), self._additions.get(name, ())
+            if not await asyncio.to_thread(reuse, self._config.envs_dir, name, base, ours, staging):
+                await self._install(name, staging, interpreter, note)
+            await asyncio.to_thread(self._finish, name, staging, base)
             os.rename(staging, made.path)
         except AenError as error:
             raise Unavailable(
@@ -117,11 +130,13 @@ class VenvBackend:
             return ["--constraint", str(lock), *_ALWAYS, *self._config.environments.packages]
         return ["--require-hashes", "--requirement", str(lock)]
 
-    def _finish(self, name: str, staging: Path) -> None:
+    def _finish(self, name: str, staging: Path, base: str) -> None:
         """Our own code in, then read-only: a clone may hard-link these files."""
-        add(staging, self.python(staging), self._additions.get(name, ()))
+        ours = self._additions.get(name, ())
+        add(staging, self.python(staging), ours)
         if name == "apps":
             offer_uv(staging)
+        note_base(staging, base, ours)
         read_only_tree(staging)
 
     def _sweep(self, name: str) -> None:
@@ -130,13 +145,18 @@ class VenvBackend:
             remove(left)
 
     def _version(self, name: str, interpreter: Interpreter) -> str:
+        digest = hashlib.sha256(self._base(name, interpreter).encode())
+        digest.update(digest_of(self._additions.get(name, ())))
+        return digest.hexdigest()[:12]
+
+    def _base(self, name: str, interpreter: Interpreter) -> str:
+        """Changes with all that is installed, but for our own packages."""
         digest = hashlib.sha256(interpreter.version.encode())
         digest.update(str(interpreter.path).encode())
         digest.update(self._lock(name).read_bytes())
         if name == "root":
             digest.update("\0".join(self._config.environments.packages).encode())
-        digest.update(digest_of(self._additions.get(name, ())))
-        return digest.hexdigest()[:12]
+        return digest.hexdigest()
 
     @staticmethod
     def _lock(name: str) -> Path:

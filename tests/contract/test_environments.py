@@ -150,3 +150,31 @@ def test_locks_have_hashes_and_no_addresses(name: str) -> None:
     pinned = [line for line in text.splitlines() if line and not line.startswith((" ", "#"))]
     assert all("==" in line for line in pinned)
     assert text.count("--hash=sha256:") >= len(pinned)
+
+
+async def test_only_our_own_code_is_made_anew_when_nothing_else_changed(tmp_path: Path) -> None:
+    """An update of AEN must not install a hundred packages again."""
+    ours = tmp_path / "aen_mine"
+    ours.mkdir()
+    (ours / "__init__.py").write_text("version = 1\n")
+    (ours / "gone.py").write_text("")
+    config = {"data_dir": tmp_path / "data", "envs_dir": tmp_path / "envs", "environments": {"packages": ["six"]}}
+
+    async def build() -> Path:
+        made = VenvBackend(Config.model_validate(config), {"root": [ours]})
+        return (await made.ensure_root("root", lambda *_: None)).path
+
+    def site(environment: Path) -> Path:
+        return next((environment / "lib").glob("python3.*/site-packages"))
+
+    before = await build()
+    (ours / "__init__.py").write_text("version = 2\n")
+    (ours / "gone.py").unlink()
+    after = await build()
+    assert after != before
+    assert (site(after) / "six.py").stat().st_ino == (site(before) / "six.py").stat().st_ino  # taken over, not installed
+    assert not (site(after) / "aen_mine" / "gone.py").exists()
+    for environment, version in ((before, "1"), (after, "2")):
+        command = [str(environment / "bin" / "python"), "-I", "-c", "import aen_mine, six; print(aen_mine.version)"]
+        done = subprocess.run(command, capture_output=True, text=True)
+        assert done.stdout.strip() == version, done.stderr
