@@ -202,14 +202,39 @@ def kernel(patient: Patient) -> Iterator[Finding]:
             else:
                 found = _problem if name == "protected_hardlinks" else _warning
                 yield found(f"fs.{name}", f"is {value}: {why}. Set it to 1 with sysctl")
-    control = Path("/sys/fs/cgroup/cgroup.controllers")
-    if control.exists():
-        yield _ok("cgroup v2", "limits of apps are kept by the kernel")
-    else:
-        yield _warning("cgroup v2", "is not there: limits of apps are kept by rlimits only")
     with contextlib.suppress(OSError):
         mode = Path("/sys/fs/selinux/enforce").read_text().strip()
         yield _ok("SELinux", "enforcing; AEN works with it" if mode == "1" else "permissive")
+
+
+_BY_GROUP = {"memory_bytes": "memory", "processes": "processes", "cpu_millis": "processors"}
+_OTHERWISE = {
+    "memory": "memory of each process by itself (rlimit)",
+    "processes": "processes of each person, all sessions together (rlimit)",
+    "processors": "processors not at all",
+}
+
+
+def limits(patient: Patient) -> Iterator[Finding]:
+    """How limits of sessions are kept: control groups are tried, where we may."""
+    what = "limits of sessions"
+    if patient.config.accounts.mode == "single":
+        yield _warning(what, "evaluation mode: memory of each process by itself; processes and processors not at all")
+        return
+    if not patient.machine.root:
+        yield _warning(what, "not tried: control groups are root's (run as root)")
+        return
+    from aen.launchers.cgroups import kept_here
+
+    held = {_BY_GROUP[name] for name in kept_here()}
+    rest = [words for name, words in _OTHERWISE.items() if name not in held]
+    if rest:
+        groups = (
+            f"control groups (cgroup v2) keep {', '.join(sorted(held))}" if held else "no control groups (cgroup v2)"
+        )
+        yield _warning(what, f"{groups} here; {'; '.join(rest)}")
+    else:
+        yield _ok(what, "memory, processes and processors of a session are kept by control groups (cgroup v2)")
 
 
 EXAMINATIONS: tuple[Callable[[Patient], Iterator[Finding]], ...] = (
@@ -221,6 +246,7 @@ EXAMINATIONS: tuple[Callable[[Patient], Iterator[Finding]], ...] = (
     addresses,
     secrets,
     kernel,
+    limits,
 )
 
 
