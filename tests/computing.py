@@ -78,14 +78,20 @@ class Box:
         self.beats.append(event)
 
 
-def configuration(place: Place, apps: dict[str, object] | None = None, **compute: object) -> Config:
-    """The configuration that belongs to a place."""
+def configuration(
+    place: Place,
+    apps: dict[str, object] | None = None,
+    environments: dict[str, object] | None = None,
+    **compute: object,
+) -> Config:
+    """The configuration that belongs to a place. With `environments` of their own, root environments are the place's."""
     options = {"name": NODE, "project_root": place.policy.project_root, "skeleton": skeleton(), "starts": 2}
     return Config.model_validate(
         {
             "data_dir": place.top / "data",
             "run_dir": place.policy.run_dir,
-            "envs_dir": envs(),
+            "envs_dir": place.envs if environments else envs(),
+            "environments": environments or {},
             "accounts": {"mode": place.policy.mode},
             "compute": options | compute,
             "apps": apps or {},
@@ -106,9 +112,14 @@ def skeleton() -> Path:
 
 
 @asynccontextmanager
-async def box(place: Place, apps: dict[str, object] | None = None, **compute: object) -> AsyncIterator[Box]:
+async def box(
+    place: Place,
+    apps: dict[str, object] | None = None,
+    environments: dict[str, object] | None = None,
+    **compute: object,
+) -> AsyncIterator[Box]:
     """A compute role in this place. Leaving it ends the role, never the apps."""
-    config = configuration(place, apps, **compute)
+    config = configuration(place, apps, environments, **compute)
     config.data_dir.mkdir(exist_ok=True)
     policy = replace(place.policy, envs_dir=str(config.envs_dir), skeletons=(str(config.compute.skeleton),))
     handle = spawn_launcher(policy)
