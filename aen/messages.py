@@ -10,6 +10,7 @@ from typing import ClassVar
 from pydantic import Field
 
 from aen.model import Word, new_id
+from aen.model.drift import Drift
 from aen.model.environment import DEFAULT, ChangeReport, EnvironmentChange, EnvironmentInfo, HistoryEntry
 from aen.model.node import Load
 from aen.model.project import Member, ProjectState
@@ -88,6 +89,12 @@ class PermissionsReport(Word):
     skipped: int = 0
     notes: list[str] = Field(default_factory=list)
     seconds: float = 0.0
+
+
+class CheckPermissions(Command):
+    """What of the project's files is not in line with its team. Changes nothing."""
+
+    project: ProjectSpec
 
 
 class RenameProject(Command):
@@ -188,6 +195,7 @@ StartSession.answer = SessionReport
 StopSession.answer = Done
 PrepareProject.answer = Done
 ApplyPermissions.answer = PermissionsReport
+CheckPermissions.answer = Drift
 RenameProject.answer = Done
 DeleteProject.answer = Done
 KeepSession.answer = SessionReport
@@ -215,6 +223,15 @@ class ProjectReported(Event):
     reason: str = ""
     log_tail: str = ""
     steps: list[Step] = Field(default_factory=list)
+
+
+class PermissionsWalked(Event):
+    """A repair of a project's permissions goes on: so many files were looked at and changed until now."""
+
+    node: str
+    project: str
+    looked_at: int
+    changed: int
 
 
 class EnvironmentReported(Event):

@@ -12,6 +12,7 @@ from aen.bus import Bus
 from aen.errors import Invalid, NotFound, Unavailable
 from aen.messages import (
     ApplyPermissions,
+    CheckPermissions,
     Command,
     DeleteProject,
     Done,
@@ -30,6 +31,7 @@ from aen.messages import (
     StopSession,
 )
 from aen.model import Word, now
+from aen.model.drift import Drift, DriftItem
 from aen.model.node import Load
 from aen.model.project import ProjectState
 from aen.model.session import STEP_NAMES, Idle, Phase, Step, StepState
@@ -75,6 +77,7 @@ class FakeNode:
             StopSession: self._stop,
             PrepareProject: self._prepare,
             ApplyPermissions: self._apply,
+            CheckPermissions: self._check,
             RenameProject: self._rename,
             DeleteProject: self._delete,
             KeepSession: self._keep,
@@ -200,6 +203,11 @@ class FakeNode:
 
     async def _apply(self, _: ApplyPermissions) -> PermissionsReport:
         return PermissionsReport(looked_at=1)
+
+    async def _check(self, _: CheckPermissions) -> Drift:
+        reason = "A person or program set its mode (600)."
+        item = DriftItem(path="nb/<b>secret</b>.txt", directory=False, reason=reason, lacks={"bob": "rw"})
+        return Drift(looked_at=7, differing=1, items=[item], unreadable={"bob": 1})
 
     async def _rename(self, command: RenameProject) -> Done:
         old = names.slug(command.project.owner, command.project.name)

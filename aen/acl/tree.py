@@ -169,7 +169,7 @@ class Walk:
         owner = None if top else self._task.grants.owner_uid
         changed = self._own(fd, status)
         changed |= _bring(fd, status, rule, owner)
-        default = _attribute(fd, DEFAULT)
+        default = attribute(fd, DEFAULT)
         wanted = rule.access if owner is None else kept(default, rule.access, owner)
         if default != wanted:
             os.setxattr(fd, DEFAULT, wanted)
@@ -235,10 +235,12 @@ class Walk:
             self.report.skipped += 1
             return
         rule = self._rules[Kind.PROGRAM if status.st_mode & 0o100 else Kind.FILE, public]
-        target = f"/proc/self/fd/{fd}"
+        self.report.changed += self._settle_file(f"/proc/self/fd/{fd}", status, rule)
+
+    def _settle_file(self, target: str, status: os.stat_result, rule: Rule) -> bool:
+        """Owner and ACL of a file that is pinned; whether anything changed."""
         changed = self._own(target, status)
-        changed |= _bring(target, status, rule, self._task.grants.owner_uid)
-        self.report.changed += changed
+        return _bring(target, status, rule, self._task.grants.owner_uid) or changed
 
     # ── keeping count ───────────────────────────────────────────────────────────────────────────────
 
@@ -272,7 +274,7 @@ def _way_back() -> Iterator[None]:
 
 def _bring(target: int | str, status: os.stat_result, rule: Rule, owner: int | None) -> bool:
     """Give an inode its access ACL; whether that changed it. `owner`: the project's, if what was taken away stays."""
-    current = _attribute(target, ACCESS)
+    current = attribute(target, ACCESS)
     if rule.minimal and current is None and stat.S_IMODE(status.st_mode) & 0o777 == rule.mode:
         return False
     wanted = rule.access if owner is None else kept(current, rule.access, owner)
@@ -282,7 +284,8 @@ def _bring(target: int | str, status: os.stat_result, rule: Rule, owner: int | N
     return True
 
 
-def _attribute(target: int | str, name: str) -> bytes | None:
+def attribute(target: int | str, name: str) -> bytes | None:
+    """An extended attribute, or None when there is none."""
     try:
         return os.getxattr(target, name)
     except OSError as error:

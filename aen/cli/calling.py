@@ -15,7 +15,7 @@ from typing import Any, TypeVar
 from urllib.parse import quote, urlencode
 
 from aen.cli import Files, files
-from aen.errors import AenError, Denied, Unavailable, from_wire
+from aen.errors import AenError, Conflict, Denied, Unavailable, from_wire
 
 T = TypeVar("T")
 
@@ -94,6 +94,20 @@ def call(config: Files, work: Callable[[Api], T]) -> T:
             lock.check()  # says who has it
         time.sleep(0.1)  # a server is starting (or another command stands in for one): soon it answers, or is gone
     return work(Api(path))
+
+
+def wait(api: Api, job: dict[str, Any], tell: Callable[[str], None]) -> dict[str, Any]:
+    """Wait until a job is over, telling how far it is. Raises Conflict when it failed."""
+    said = ""
+    while job["state"] in ("QUEUED", "RUNNING"):
+        if job["message"] and job["message"] != said:
+            tell(job["message"])
+        said = job["message"]
+        time.sleep(0.2)
+        job = api.get("jobs", job["id"])
+    if job["state"] != "DONE":
+        raise Conflict(f"The job {job['id']} ended as {job['state']}: {job['message']}")
+    return job
 
 
 def _answers(path: Path) -> bool:

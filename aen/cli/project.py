@@ -1,4 +1,4 @@
-"""`aen project`: list, show, start, stop."""
+"""`aen project`: list, show, start, stop, check."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import typer
 from aen.cli import Files, Json, app
 from aen.errors import Invalid
 
-group = typer.Typer(help="Projects: list, show, start, stop.", no_args_is_help=True)
+group = typer.Typer(help="Projects: list, show, start, stop, check.", no_args_is_help=True)
 app.add_typer(group, name="project")
 
 Slug = Annotated[str, typer.Argument(help="owner/name", metavar="OWNER/NAME")]
@@ -55,6 +55,49 @@ def start(slug: Slug, config: Files = None) -> None:
 def stop(slug: Slug, config: Files = None) -> None:
     """Stop a project and every app in it."""
     _tell(slug, "stop", config)
+
+
+@group.command()
+def check(
+    slug: Slug,
+    repair: Annotated[bool, typer.Option("--repair", help="Bring them in line, and wait until that is done.")] = False,
+    as_json: Json = False,
+    config: Files = None,
+) -> None:
+    """Say which files of a project are not in line with its team, who is shut out by that, and why."""
+    from aen.cli.calling import call, wait
+
+    owner, name = _split(slug)
+    if repair:
+        job = call(config, lambda api: wait(api, api.post("projects", owner, name, "permissions", "repair"), print))
+        print(f"{slug}: {job['message']}")
+        return
+    found: dict[str, Any] = call(config, lambda api: api.get("projects", owner, name, "permissions"))
+    if as_json:
+        import json
+
+        print(json.dumps(found, indent=2, ensure_ascii=False))
+    else:
+        _show_drift(slug, found)
+    if found["differing"]:
+        raise typer.Exit(1)
+
+
+def _show_drift(slug: str, found: dict[str, Any]) -> None:
+    for item in found["items"]:
+        lacks = ", ".join(f"{user} lacks {rights}" for user, rights in item["lacks"].items())
+        extra = ", ".join(f"{user} has {rights} too much" for user, rights in item["extra"].items())
+        print(f"{item['path']}: {'; '.join(part for part in (lacks, extra, item['reason']) if part)}")
+    if (left := found["differing"] - len(found["items"])) > 0:
+        print(f"… and {left:,} more")
+    for note in found["notes"]:
+        print(note)
+    for user, count in found["unreadable"].items():
+        print(f"{user} can't read {count:,} of them.")
+    state = f"{found['differing']:,} are not in line with the team" if found["differing"] else "all is as it should be"
+    print(f"{slug}: {found['looked_at']:,} files and directories looked at, {state}.")
+    if found["differing"]:
+        print(f"Repair them with: aen project check {slug} --repair")
 
 
 def _tell(slug: str, verb: str, config: Files) -> None:

@@ -118,6 +118,18 @@ class WalkReport:
     seconds: float = 0.0
 
 
+@dataclass(frozen=True)
+class DriftReport:
+    """What differs from what `apply_permissions` would leave. `items`: path, directory, reason, lacks, extra (by person)."""
+
+    looked_at: int = 0
+    differing: int = 0
+    items: Sequence[Mapping[str, Any]] = ()
+    unreadable: Mapping[str, int] = field(default_factory=dict)
+    notes: Sequence[str] = ()
+    seconds: float = 0.0
+
+
 class Launcher(Protocol):
     """The verbs. All raise AenErrors: Invalid (hostile or wrong input), NotFound, Conflict, Unavailable (launcher gone)."""
 
@@ -139,6 +151,9 @@ class Launcher(Protocol):
         self, project: ProjectRef, *, top_only: bool = False, progress: WalkProgress | None = None
     ) -> WalkReport:
         """Bring the tree in line with the team (DESIGN 8). `top_only`: the project directory itself, at once."""
+
+    async def check_permissions(self, project: ProjectRef) -> DriftReport:
+        """What is not in line with the team, who is shut out by it, and why. Changes nothing."""
 
     async def rename_project(self, project: ProjectRef, new_name: str) -> None:
         """Move the directory. Conflict when the new one exists."""

@@ -55,6 +55,7 @@ class Verbs:
             "prepare_project": self._prepare_project,
             "publish_environment": self._publish_environment,
             "apply_permissions": self._apply_permissions,
+            "check_permissions": self._check_permissions,
             "rename_project": self._rename_project,
             "delete_project": self._delete_project,
             "start": self._start,
@@ -107,6 +108,12 @@ class Verbs:
             asked.answer(told(lambda: self._projects.apply(project, True, None)))
             return
         self._project_job(project, asked, lambda report: self._projects.apply(project, False, report))
+
+    def _check_permissions(self, message: Message, asked: Asked) -> None:
+        project = checks.project(message.get("project"))
+        # Under a key of its own: a look holds up no start.
+        key = f"check/{project.owner}/{project.name}"
+        self.loop.job(Job(key, asked, lambda report: told(lambda: self._projects.check(project))))
 
     def _rename_project(self, message: Message, asked: Asked) -> None:
         project = checks.project(message.get("project"))

@@ -14,7 +14,7 @@ from typing import Any
 import structlog
 
 from aen.errors import Unavailable
-from aen.launchers import Account, AppSpec, Policy, Process, ProjectRef, Usage, WalkProgress, WalkReport
+from aen.launchers import Account, AppSpec, DriftReport, Policy, Process, ProjectRef, Usage, WalkProgress, WalkReport
 from aen.launchers.wire import LARGEST, LENGTH, error_from_wire, pack, unpack
 
 log = structlog.get_logger(__name__)
@@ -95,6 +95,9 @@ class ProcessLauncher:
     ) -> WalkReport:
         answer = await self._ask("apply_permissions", progress, project=_ref(project), top_only=top_only)
         return WalkReport(**{**answer, "notes": tuple(answer["notes"])})
+
+    async def check_permissions(self, project: ProjectRef) -> DriftReport:
+        return DriftReport(**await self._ask("check_permissions", project=_ref(project)))
 
     async def rename_project(self, project: ProjectRef, new_name: str) -> None:
         await self._ask("rename_project", project=_ref(project), new_name=new_name)

@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from dataclasses import asdict
 from typing import Any
 
+from aen.acl.drift import Look
 from aen.acl.permissions import MOST_PEOPLE, Grants, grants_group
 from aen.acl.sharing import SharedWalk
 from aen.acl.tree import NoAcl, Task
@@ -68,6 +69,18 @@ class ProjectFiles:
         owner = self._accounts.find(project.owner)
         with trees.opened(self._policy.project_root) as root, self._project(root, project, owner) as fd:
             return self._walk(fd, project, owner, top_only=top_only, progress=progress)
+
+    def check(self, project: ProjectRef) -> Message:
+        """What is not in line with the team. Changes no file."""
+        owner = self._accounts.find(project.owner)
+        names = {uid: user for user in (*project.team, *project.former) if (uid := self._accounts.uid_before(user))}
+        with trees.opened(self._policy.project_root) as root, self._project(root, project, owner) as fd:
+            task, missing = self._task(project, owner)
+            try:
+                drift = Look(task, names).look(fd)
+            except NoAcl:
+                raise Invalid(preparation.no_acl(self._policy.project_root)) from None
+        return {**asdict(drift), "notes": drift.notes + missing, "unreadable": dict(drift.unreadable)}
 
     def rename(self, project: ProjectRef, new_name: str) -> None:
         """Move the directory, which only root can in the owner's folder."""

@@ -25,6 +25,7 @@ ACTS: dict[str, str] = {
     "project.started": "started the project",
     "project.stopped": "stopped the project",
     "project.transferred": "passed the project on",
+    "project.repaired": "repaired the permissions",
     "project.updated": "changed the settings",
     "registration.closed": "closed registration",
     "registration.opened": "opened registration to everybody",

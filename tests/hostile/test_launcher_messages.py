@@ -161,7 +161,7 @@ def test_project_names(handle: LauncherHandle, name: Any) -> None:
     refused(ask(handle, "rename_project", project=PROJECT, new_name=name))
 
 
-@pytest.mark.parametrize("project", [None, [], "genome", {**PROJECT, "path": "/etc"}, {"owner": "aentann"}, {**PROJECT, "team": []}, {**PROJECT, "team": {"aentann": "root"}}, {**PROJECT, "team": {"aentann": []}}, {**PROJECT, "team": {f"aent{number}": "member" for number in range(201)}}])  # fmt: skip
+@pytest.mark.parametrize("project", [None, [], "genome", {**PROJECT, "path": "/etc"}, {"owner": "aentann"}, {**PROJECT, "team": []}, {**PROJECT, "team": {"aentann": "root"}}, {**PROJECT, "team": {"aentann": []}}, {**PROJECT, "team": {f"aent{number}": "member" for number in range(2001)}}])  # fmt: skip
 def test_projects(handle: LauncherHandle, project: Any) -> None:
     refused(ask(handle, "delete_project", project=project))
 

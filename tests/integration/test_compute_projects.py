@@ -10,7 +10,16 @@ from pathlib import Path
 
 import pytest
 
-from aen.messages import ApplyPermissions, DeleteProject, PermissionsReport, PrepareProject, RenameProject
+from aen.messages import (
+    ApplyPermissions,
+    CheckPermissions,
+    DeleteProject,
+    PermissionsReport,
+    PermissionsWalked,
+    PrepareProject,
+    RenameProject,
+)
+from aen.model.drift import Drift
 from aen.model.project import Member, ProjectState, Role
 from aen.model.session import Phase, StepState
 from tests.computing import MATE, NODE, OWNER, Box, box, project, start
@@ -80,6 +89,41 @@ async def test_life_of_a_project(here: Place) -> None:
         await running.ask(DeleteProject(project=renamed))
         await running.ask(DeleteProject(project=renamed))  # fine when it is gone
         assert os.listdir(folder) == []
+
+
+async def drift_of(running: Box, name: str) -> Drift:
+    found = await running.ask(CheckPermissions(project=project(name)))
+    assert isinstance(found, Drift)
+    return found
+
+
+async def test_drift_is_found_and_repaired(here: Place) -> None:
+    folder = Path(here.policy.project_root, OWNER, "drift")
+    async with box(here) as running:
+        walked: list[PermissionsWalked] = []
+
+        async def heard(event: PermissionsWalked) -> None:
+            walked.append(event)
+
+        running.bus.subscribe(PermissionsWalked, heard)
+        await prepared(running, "drift")
+        assert (await drift_of(running, "drift")).differing == 0
+        (folder / "README.md").chmod(0o600)
+        found = await drift_of(running, "drift")
+        assert [(item.path, item.lacks) for item in found.items] == [("README.md", {MATE: "rw"})]
+        assert (found.differing, found.unreadable) == (1, {MATE: 1})
+        assert not may_read(MATE, folder / "README.md")
+        report = await running.ask(ApplyPermissions(project=project("drift"), repair=True))
+        assert isinstance(report, PermissionsReport)
+        assert (report.changed, may_read(MATE, folder / "README.md")) == (1, True)
+
+        async def told() -> bool:
+            return bool(walked) and walked[-1].looked_at > 2000
+
+        await until(told, 5, "the walk tells how far it is")
+        assert (await drift_of(running, "drift")).differing == 0
+        assert (await drift_of(running, "never")).notes
+        await running.ask(DeleteProject(project=project("drift")))
 
 
 async def test_team_of_a_project_that_was_never_started(here: Place) -> None:

@@ -14,6 +14,7 @@ from aen.errors import AenError, Unavailable
 from aen.messages import (
     ApplyPermissions,
     ChangeEnvironment,
+    CheckPermissions,
     DeleteProject,
     Done,
     KeepSession,
@@ -83,6 +84,7 @@ class Compute(Role):
             respond(address, ReadSessionLog, self.sessions.read_log),
             respond(address, PrepareProject, self.projects.prepare),
             respond(address, ApplyPermissions, self.projects.apply),
+            respond(address, CheckPermissions, self.projects.check),
             respond(address, RenameProject, self._rename),
             respond(address, DeleteProject, self._delete),
             respond(address, ListEnvironments, self.environments.list),

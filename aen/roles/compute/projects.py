@@ -14,14 +14,17 @@ from aen.errors import AenError, Internal, NotFound
 from aen.launchers import Launcher
 from aen.messages import (
     ApplyPermissions,
+    CheckPermissions,
     DeleteProject,
     Done,
     PermissionsReport,
+    PermissionsWalked,
     PrepareProject,
     ProjectReported,
     ProjectSpec,
     RenameProject,
 )
+from aen.model.drift import Drift, DriftItem
 from aen.model.project import ProjectState, Role
 from aen.roles.compute.roots import Roots
 from aen.roles.compute.steps import STEPS, Start, ensure_team, project_ref, walk
@@ -86,12 +89,38 @@ class Projects:
             report = await self._launcher.apply_permissions(ref, top_only=True)
             if command.repair or spec.former:
                 async with self._locks[spec.id]:
-                    report = await walk(self._launcher, project_ref(self._latest[spec.id]), lambda _: None)
+                    latest = project_ref(self._latest[spec.id])
+                    report = await walk(self._launcher, latest, lambda _: None, told=self._told(spec.id))
             elif not self._groups_say_it(before, spec):
                 self.in_line_soon(spec)
         except NotFound as error:
             return PermissionsReport(notes=[error.message])  # never started here: there is nothing to be in line
         return PermissionsReport(**{**vars(report), "notes": list(report.notes)[:50]})
+
+    async def check(self, command: CheckPermissions) -> Drift:
+        """What is not in line with the team as the server knows it now. A look: it waits for nothing and changes nothing."""
+        try:
+            found = await self._launcher.check_permissions(project_ref(command.project))
+        except NotFound as error:
+            return Drift(notes=[error.message])
+        items = [DriftItem.model_validate(item) for item in found.items]
+        return Drift(**{**vars(found), "items": items, "notes": list(found.notes)[:50]})
+
+    def _told(self, project: str) -> Callable[[int, int], None]:
+        """Publish how far a walk is, now and then."""
+        counts = [0, 0]
+
+        async def tell() -> None:
+            event = PermissionsWalked(node=self._node, project=project, looked_at=counts[0], changed=counts[1])
+            await self._bus.publish(event)
+
+        soon = thinned(tell)
+
+        def told(looked_at: int, changed: int) -> None:
+            counts[:] = looked_at, changed
+            soon()
+
+        return told
 
     async def rename(self, command: RenameProject) -> Done:
         """Move the directory. Fine when that was done, or there is none yet."""

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 import structlog
 
 from aen.errors import AenError
-from aen.launchers import Account, Launcher, ProjectRef, WalkReport
+from aen.launchers import Account, Launcher, ProjectRef, WalkProgress, WalkReport
 from aen.messages import ProjectSpec
 from aen.model.environment import DEFAULT
 from aen.roles.compute.roots import Roots
@@ -80,7 +80,11 @@ async def permissions(start: Start, note: Note) -> None:
 
 
 async def walk(
-    launcher: Launcher, ref: ProjectRef, note: Note, entered: Callable[[], None] = lambda: None
+    launcher: Launcher,
+    ref: ProjectRef,
+    note: Note,
+    entered: Callable[[], None] = lambda: None,
+    told: WalkProgress | None = None,
 ) -> WalkReport:
     """End ex-members' processes, then the directory itself (then `entered` is called), then the rest."""
     for user in ref.former:
@@ -88,10 +92,10 @@ async def walk(
     await launcher.apply_permissions(ref, top_only=True)
     entered()
 
-    def told(looked_at: int, changed: int) -> None:
+    def noted(looked_at: int, changed: int) -> None:
         note(f"{looked_at:,} files looked at, {changed:,} changed")
 
-    report = await launcher.apply_permissions(ref, progress=told)
+    report = await launcher.apply_permissions(ref, progress=told or noted)
     note(f"{report.changed:,} of {report.looked_at:,} files changed" if report.changed else "")
     return report
 

@@ -79,7 +79,7 @@ class Progress:
         edit(shown)
         self._tell(shown)
         clock = asyncio.get_running_loop().time()
-        if clock >= self._stored + self._every:
+        if clock >= self._stored + self._every or fraction == 1.0:  # the last words are never lost
             self._stored = clock
             await self._lease.change(edit)
 

@@ -175,7 +175,7 @@ class Moves(Part):
 
     async def ensure_job(self, project: Project, kind: str, created_by: str = "") -> Job:
         """The job that does what is pending: the one under way, or a new one."""
-        last = await self._last_job(project, kind)
+        last = await self.last_job(project, kind)
         if last is not None and last.active and last.state is JobState.QUEUED:
             return last
         if last is not None and last.active and kind == DELETE:
@@ -185,7 +185,8 @@ class Moves(Part):
             f"project.{kind}", project.slug, payload, created_by, priority=1, max_attempts=attempts
         )
 
-    async def _last_job(self, project: Project, kind: str) -> Job | None:
+    async def last_job(self, project: Project, kind: str) -> Job | None:
+        """The newest job `project.<kind>` of that project."""
         query = Query(equal=(("subject", project.slug),), sort="created", descending=True, limit=20)
         for doc in (await self.store.find("jobs", query)).items:
             if doc["kind"] == f"project.{kind}" and doc["payload"].get("project") == project.id:
@@ -214,7 +215,7 @@ class Moves(Part):
         if kind == RENAME:
             self._resume_rename(project)
             return
-        last = await self._last_job(project, kind)
+        last = await self.last_job(project, kind)
         if last is None or last.state is JobState.DONE:
             await self.ensure_job(project, kind)
         elif not last.active and kind == DELETE:

@@ -19,6 +19,7 @@ from aen.roles.server.life import Life
 from aen.roles.server.listing import Listing
 from aen.roles.server.moves import Moves
 from aen.roles.server.permissions import Actor, Permission, check
+from aen.roles.server.repairs import Repairs
 from aen.roles.server.wording import NewProject, ProjectPatch, description, search_text, summary, tags
 from aen.service import Service
 from aen.store import Duplicate, Query
@@ -40,6 +41,7 @@ class Projects(Part):
         self.background = Background()
         self.life = Life(domain)
         self.moves = Moves(domain)
+        self.repairs = Repairs(domain)
         self.listing = Listing(domain)
 
     async def begin(self, service: Service) -> None:
@@ -47,6 +49,7 @@ class Projects(Part):
         await service.enter(self.background)
         await self.life.begin(service)
         await self.moves.begin(service)
+        await self.repairs.begin(service)
 
     # ── reading ─────────────────────────────────────────────────────────────────────────────────────
 

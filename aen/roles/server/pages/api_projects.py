@@ -8,6 +8,7 @@ from aiohttp import web
 from pydantic import Field
 
 from aen.model import Word
+from aen.model.drift import Drift
 from aen.model.project import Project
 from aen.roles.server.pages.api import PREFIX, Nothing, Paging, answer, asked, body, listed, part, query
 from aen.roles.server.pages.api_views import (
@@ -166,6 +167,17 @@ async def reset(request: web.Request) -> web.StreamResponse:
     return _shown(request, await domain.projects.reset(actor, *_where(request)), 202)
 
 
+async def permissions(request: web.Request) -> web.StreamResponse:
+    domain, actor = asked(request)
+    return answer(await domain.projects.repairs.check(actor, *_where(request)))
+
+
+async def repair(request: web.Request) -> web.StreamResponse:
+    domain, actor = asked(request)
+    await body(request, Nothing)
+    return answer(job_view(await domain.projects.repairs.repair(actor, *_where(request))), 202)
+
+
 async def activity(request: web.Request) -> web.StreamResponse:
     domain, actor = asked(request)
     q = query(request, Paging)
@@ -192,5 +204,7 @@ URLS = [
     Url("POST", f"{_ONE}/start", start, P.CONTROL, None, ProjectView, 202, summary="Start"),
     Url("POST", f"{_ONE}/stop", stop, P.CONTROL, None, ProjectView, 202, summary="Stop, with all sessions"),
     Url("POST", f"{_ONE}/reset", reset, P.CONTROL, None, ProjectView, 202, summary="End whatever is left"),
+    Url("GET", f"{_ONE}/permissions", permissions, P.CONTROL, gives=Drift, summary="Files not in line"),
+    Url("POST", f"{_ONE}/permissions/repair", repair, P.CONTROL, None, JobView, 202, summary="Bring files in line"),
     Url("GET", f"{_ONE}/activity", activity, P.VIEW, None, PageOf[ActivityView], 200, Paging, "What happened"),
 ]

@@ -1,10 +1,10 @@
-"""Pages, project settings: what it is about, its team, who sees it, its name, its end."""
+"""Pages, project settings: what it is about, its team, its files' permissions, who sees it, its name, its end."""
 
 from __future__ import annotations
 
 from aiohttp import web
 
-from aen.errors import Invalid, NotFound
+from aen.errors import AenError, Invalid, NotFound
 from aen.model.project import Project, Visibility
 from aen.roles.server.domain import DOMAIN
 from aen.roles.server.pages.forms import Form, again, person, see_other
@@ -113,6 +113,29 @@ async def delete(request: web.Request, form: Form) -> web.StreamResponse:
     return see_other("/", "deleting")
 
 
+async def permissions_page(
+    request: web.Request, problem: str = "", status: int = 200, form: Form | None = None
+) -> web.StreamResponse:
+    """Looks at the files only when asked to (`?look=1`): a big tree takes a while."""
+    domain = request.config_dict[DOMAIN]
+    project = await domain.projects.allowed(request[ACTOR], *_where(request), Permission.CONTROL)
+    drift = None
+    if request.query.get("look") == "1" and not problem:
+        try:
+            drift = await domain.projects.repairs.check(request[ACTOR], *_where(request))
+        except AenError as error:
+            problem, status = error.message, error.status
+    shown = {**context(request, project), "drift": drift, "job": await domain.projects.repairs.last(project)}
+    return render(request, "project/permissions.html", {**shown, "problem": problem}, status=status)
+
+
+@again(permissions_page)
+async def repair(request: web.Request, form: Form) -> web.StreamResponse:
+    domain = request.config_dict[DOMAIN]
+    await domain.projects.repairs.repair(request[ACTOR], *_where(request))
+    return see_other(f"{address(await _project(request))}/settings/permissions")
+
+
 async def info_page(request: web.Request) -> web.StreamResponse:
     domain = request.config_dict[DOMAIN]
     project = await _project(request)
@@ -143,5 +166,7 @@ URLS = [
     Url("POST", f"{_BASE}/rename", rename, P.OWN),
     Url("POST", f"{_BASE}/transfer", transfer, P.OWN),
     Url("POST", f"{_BASE}/delete", delete, P.OWN),
+    Url("GET", f"{_BASE}/permissions", permissions_page, P.CONTROL),
+    Url("POST", f"{_BASE}/permissions/repair", repair, P.CONTROL),
     Url("GET", f"{_BASE}/info", info_page, P.VIEW),
 ]
