@@ -25,7 +25,7 @@ def surroundings(launch: Launch) -> dict[str, str]:
         "SHELL": "/bin/bash",
         "LANG": "C.UTF-8",
         "PATH": f"{binaries}:/usr/local/bin:/usr/bin:/bin:{tools}",
-        "VIRTUAL_ENV": str(launch.environment),
+        **_environment(launch),
         "AEN_USER": launch.user,
         "AEN_PROJECT": owner_and_name,
         "AEN_PROJECT_DIR": project,
@@ -41,6 +41,14 @@ def surroundings(launch: Launch) -> dict[str, str]:
         "GIT_CONFIG_KEY_1": "safe.directory",
         "GIT_CONFIG_VALUE_1": f"{project}/*",
     }
+
+
+def _environment(launch: Launch) -> dict[str, str]:
+    """What installers take the active environment from."""
+    place = launch.environment
+    if os.path.isdir(place / "conda-meta"):
+        return {"CONDA_PREFIX": str(place), "CONDA_DEFAULT_ENV": place.name}
+    return {"VIRTUAL_ENV": str(place)}
 
 
 def _of_the_site() -> dict[str, str]:

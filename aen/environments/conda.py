@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import json
 import os
 import secrets
 from collections.abc import Mapping, Sequence
@@ -31,6 +32,11 @@ SPECS: Mapping[str, Sequence[str]] = {
 }
 _ALWAYS = ("python", "ipykernel", "pip")
 _COMPLETE = ".aen-complete"  # an executable builds in place: only what has this is an environment
+#: By its own folder: the environment that it lies in is the one it works with.
+_SHIM = """#!/bin/sh
+here=$(dirname -- "$(readlink -f -- "$0")")
+exec "$here/../bin/python" -I -m aen_environments.shim "$@"
+"""
 _SAID = 600  # characters of what an executable or solver says
 
 
@@ -143,8 +149,19 @@ class CondaBackend:
         add(place, self.python(place), self._additions.get(name, ()))
         if name == "apps":
             offer_uv(place)
+            self._offer_conda(place)
         (place / _COMPLETE).touch()
         read_only_tree(place)  # conda-meta too: it is written for its owner only, and everybody's `list` reads it
+
+    def _offer_conda(self, place: Path) -> None:
+        """`conda` for terminals: the configured executable under its own name, else ours, which speaks to py-rattler."""
+        options, tools = self._config.environments, place / "tools"
+        if options.executable is not None:
+            (tools / options.executable.name).symlink_to(options.executable)
+            return
+        (tools / "conda.json").write_text(json.dumps({"kind": "conda", "channels": options.channels, "executable": ""}))
+        (tools / "conda").write_text(_SHIM)
+        (tools / "conda").chmod(0o755)
 
     @property
     def _cache(self) -> Path:

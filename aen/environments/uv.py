@@ -11,7 +11,7 @@ from pathlib import Path
 
 from uv import find_uv_bin
 
-from aen.environments import Progress
+from aen.environments import Progress, site
 from aen.errors import Unavailable
 
 _SECONDS = 1800.0  # a first build over a slow line
@@ -53,7 +53,7 @@ def environ(data_dir: Path) -> dict[str, str]:
     if "UV_CACHE_DIR" not in made and not (home and os.access(home, os.W_OK | os.X_OK)):
         made["UV_CACHE_DIR"] = str(data_dir / "cache" / "uv")
         made["HOME"] = str(data_dir)
-    return made | {"UV_NO_PROGRESS": "1", "NO_COLOR": "1", "UV_PYTHON_DOWNLOADS": "never"}
+    return made | site.for_uv(os.environ) | {"UV_NO_PROGRESS": "1", "NO_COLOR": "1", "UV_PYTHON_DOWNLOADS": "never"}
 
 
 async def _listen(process: asyncio.subprocess.Process, said: deque[str], progress: Progress) -> None:

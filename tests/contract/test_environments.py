@@ -172,7 +172,9 @@ async def test_only_our_own_code_is_made_anew_when_nothing_else_changed(tmp_path
     (ours / "gone.py").unlink()
     after = await build()
     assert after != before
-    assert (site(after) / "six.py").stat().st_ino == (site(before) / "six.py").stat().st_ino  # taken over, not installed
+    assert (site(after) / "six.py").stat().st_ino == (
+        site(before) / "six.py"
+    ).stat().st_ino  # taken over, not installed
     assert not (site(after) / "aen_mine" / "gone.py").exists()
     for environment, version in ((before, "1"), (after, "2")):
         command = [str(environment / "bin" / "python"), "-I", "-c", "import aen_mine, six; print(aen_mine.version)"]

@@ -12,8 +12,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import rattler
 
+from aen.config import Config
 from aen.environments import USER_SIDE
+from aen.environments.conda import CondaBackend
 from aen.roles.compute.user_program import MARK
 from tests.channel import SITE, channel
 
@@ -140,6 +143,42 @@ def test_an_executable_changes_in_place(project: Project) -> None:
         place,
         "tool",
     ]
+
+
+def test_conda_typed_in_a_terminal_works_in_the_project(project: Project, tmp_path: Path) -> None:
+    """The program that the back end puts on the PATH, in an environment of the apps that has py-rattler."""
+    assert project.change(act="create", name="default", packages=["tool <2"])["ok"], project.said
+    apps = tmp_path / "apps"
+    (apps / "bin").mkdir(parents=True)
+    (apps / SITE).mkdir(parents=True)
+    (apps / "tools").mkdir()
+    (apps / "bin/python").symlink_to(Path("/usr/bin/python3").resolve())
+    (apps / "pyvenv.cfg").write_text("home = /usr/bin\n")
+    ours = Path(rattler.__file__).parent.parent
+    (apps / SITE / "all.pth").write_text(f"{ours}\n{USER_SIDE.parent}\n")
+    config = Config.model_validate({"environments": {"backend": "conda", "channels": project.tool["channels"]}})
+    CondaBackend(config)._offer_conda(apps)
+    default = project.envs / "default"
+    environ = {"PATH": f"{default}/bin:/usr/bin:/bin:{apps}/tools", "HOME": str(tmp_path / "home"), "AEN_USER": "alice"}
+    environ |= {"AEN_PROJECT_DIR": str(project.envs.parent), "AEN_PROJECT_BIN": str(default / "bin")}
+
+    def conda(*words: str) -> subprocess.CompletedProcess[str]:
+        command = ["/usr/bin/env", "conda", *words]
+        return subprocess.run(command, env=environ, capture_output=True, text=True, check=False)
+
+    done = conda("install", "-y", "tool>=2")
+    assert done.returncode == 0, done.stderr
+    assert ran(default) == ["2.0", str(default)]
+    assert "tool                      2.0             0" in conda("list").stdout
+    assert conda("create", "-n", "other", "pandas").returncode == 0
+    assert conda("env", "list").stdout.split()[:2] == ["default", "*"]
+    assert "other" in conda("env", "list").stdout
+    assert "  - pandas=1.0=0\n" in conda("env", "export", "-n", "other").stdout
+    refused = conda("remove", "python")
+    assert (refused.returncode, "Other packages need python" in refused.stderr) == (1, True)
+    assert conda("install").returncode == 1
+    assert conda("frobnicate").returncode == 2
+    assert [entry["act"] for entry in project.run("read", name="default")["history"]] == ["install", "create"]
 
 
 def test_rubbish_in_the_folder_is_shown_as_nothing_and_never_run(tmp_path: Path) -> None:
