@@ -96,9 +96,14 @@ def _lines(packages: list[str]) -> str:
     return "".join(f"{package}\n" for package in packages)
 
 
+_BUNDLES = ("/etc/ssl/certs/ca-certificates.crt", "/etc/pki/tls/certs/ca-bundle.crt")
+
+
 def _uv(tool: Tool, arguments: list[str], text: str = "", keep: bool = False) -> str:
     """Run uv to its end; what it installs from is read from standard input. Refused when it fails."""
     environ = {**os.environ, "UV_NO_PROGRESS": "1", "NO_COLOR": "1", "UV_PYTHON_DOWNLOADS": "never"}
+    if not environ.get("SSL_CERT_FILE") and any(map(os.path.isfile, _BUNDLES)):
+        environ.setdefault("UV_SYSTEM_CERTS", "1")  # uv brings its own, and knows nothing of a site's
     sys.stdout.flush()
     done = subprocess.run(
         [tool["uv"], *arguments],
