@@ -17,6 +17,7 @@ Problem = tuple[Key, str]
 
 SHORTEST_SECRET = 32  # characters
 _DEFAULT_SECRETS = re.compile(r"(?i)(change[-_ ]?me|secret|password|default|example|insecure|sample)")
+_BELOW = re.compile(r"(/[A-Za-z0-9_-][A-Za-z0-9._-]*)+")  # a path for the server
 _ACCOUNT = re.compile(r"[a-z_][a-z0-9_-]{0,31}")
 
 
@@ -73,17 +74,23 @@ def _urls(config: Config) -> Iterator[Problem]:
     ]
     for way, text in texts:
         if text:
-            wrong = _wrong_url(text, project=way == ("gateway", "url"))
+            wrong = _wrong_url(text, project=way == ("gateway", "url"), below=way == ("server", "url"))
             if wrong:
                 yield way, f"{wrong} (it is {text!r})"
-    if config.server.url and config.server.url.rstrip("/") == config.gateway.url.rstrip("/"):
+    if config.server.url and _origin(config.server.url) == _origin(config.gateway.url):
         yield (
             ("gateway", "url"),
             "must differ from server.url: apps run people's code and must not share the server's origin",
         )
 
 
-def _wrong_url(text: str, *, project: bool) -> str:
+def _origin(url: str) -> str:
+    """Scheme, host and port: the server's path is no part of it."""
+    return "/".join(url.lower().split("/")[:3])
+
+
+def _wrong_url(text: str, *, project: bool, below: bool) -> str:
+    """What is wrong with an address. `project`: it may hold {project}; `below`: it may have a path."""
     try:
         parts = urlsplit(text.replace("{project}", "p", 1) if project else text)
         port_fine = parts.port is None or parts.port > 0
@@ -91,8 +98,9 @@ def _wrong_url(text: str, *, project: bool) -> str:
         return "is not a URL"
     if parts.scheme not in ("http", "https") or not parts.hostname or not port_fine:
         return "must be like https://aen.example.org"
-    if parts.path not in ("", "/") or parts.query or parts.fragment or parts.username is not None:
-        return "must end after host and port: no path, no user, no query"
+    path = "" if below and _BELOW.fullmatch(parts.path.rstrip("/")) else parts.path.rstrip("/")
+    if path or parts.query or parts.fragment or parts.username is not None:
+        return "must end after host and port" + (" or a plain path" if below else ": no path") + ", no user, no query"
     if "{" in parts.netloc or "}" in parts.netloc:
         return "may hold {project} once" if project else "may not hold braces"
     if "{project}" in text and not re.match(r"https?://\{project\}\.[^.]", text):

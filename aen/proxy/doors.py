@@ -126,7 +126,7 @@ def upstream_head(plane: Plane, client: Downstream, request: Request, door: Door
     fields = request.fields
     visitor = request.visitor
     page = door.entry is None
-    address = plane.address_of(client.address, fields.forwarded_for)
+    address = b"X-Forwarded-For: %b\r\n" % (client.address or "unknown").encode()
     return b"%b %b HTTP/1.1\r\nHost: %b\r\n%b%b%b%b%b%b\r\n" % (
         request.method.encode(),
         request.target,

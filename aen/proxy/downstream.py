@@ -29,7 +29,7 @@ class Downstream(Answering):
         transport.set_write_buffer_limits(high=WRITE_BUFFER)
         peer = transport.get_extra_info("peername")
         # A listener on all interfaces speaks IPv6, and shows IPv4 clients as ::ffff:a.b.c.d.
-        self.address = peer[0].removeprefix("::ffff:") if isinstance(peer, tuple) else ""
+        self.peer = self.address = peer[0].removeprefix("::ffff:") if isinstance(peer, tuple) else ""
         self._plane.connections.add(self)
         self.deadline = self._plane.now + self._plane.limits.head_seconds
 
@@ -188,6 +188,8 @@ class Downstream(Answering):
         old = minor == b"0"
         _fits(method, fields, old, self._plane.limits.body_bytes)
         request = Request(method.decode(), target, key or b"", old, fields)
+        if fields.forwarded_for or self.address is not self.peer:  # a proxy asks for many on one connection
+            self.address = self._plane.address_of(self.peer, fields.forwarded_for)
         self.request = request
         self._ending = self._ending or old or fields.close or self._plane.draining
         length = fields.length or 0

@@ -20,7 +20,7 @@ from aen.proxy.downstream import Downstream
 from aen.proxy.exchange import Request
 from aen.proxy.head import Memory
 from aen.proxy.headers import RequestReader, ResponseReader
-from aen.proxy.peers import Network, Stranger, client_address, trusted
+from aen.proxy.peers import Network, Stranger, client_address
 from aen.proxy.pool import Pool
 from aen.proxy.routes import RouteTable
 from aen.proxy.sites import Sites
@@ -119,11 +119,9 @@ class Plane(Service):
         else:
             client.connected(request, app)
 
-    def address_of(self, peer: str, claimed: bytes) -> bytes:
-        """The X-Forwarded-For line for a client."""
-        if claimed and self._trusted and trusted(peer, self._trusted):
-            peer = client_address(peer, claimed, self._trusted)
-        return b"X-Forwarded-For: %b\r\n" % (peer or "unknown").encode()
+    def address_of(self, peer: str, claimed: bytes) -> str:
+        """Who asks, when `peer` says that it asks for somebody else: believed of trusted proxies alone."""
+        return client_address(peer, claimed, self._trusted)
 
     def gone(self, client: Downstream) -> None:
         """A connection is over."""

@@ -6,13 +6,14 @@ import asyncio
 import os
 import socket
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 from typing import Any
 
 from aen.model.route import Route
 from aen.proxy import By, Limits, Visitor
+from aen.proxy.peers import networks
 from aen.proxy.plane import Plane
 from aen.proxy.routes import RouteTable
 from aen.proxy.sites import Sites
@@ -142,9 +143,15 @@ def request(line: str = f"GET {BASE}/x HTTP/1.1", lines: bytes = b"", body: byte
 
 @asynccontextmanager
 async def stand(
-    tmp: Path, talk: Talk | None = None, *, limits: Limits | None = None, url: str = "http://gw.test", **changes: Any
+    tmp: Path,
+    talk: Talk | None = None,
+    *,
+    limits: Limits | None = None,
+    url: str = "http://gw.test",
+    trusted: Sequence[str] = (),
+    **changes: Any,
 ) -> AsyncIterator[Stand]:
-    """A whole stand; `talk` is the app's side of a connection."""
+    """A whole stand; `talk` is the app's side of a connection, `trusted` the proxies that are believed."""
     async with AsyncExitStack() as stack:
         app = await stack.enter_async_context(Backend(tmp / "app", talk))
         pages = await stack.enter_async_context(Backend(tmp / "pages"))
@@ -152,7 +159,16 @@ async def stand(
         routes, doorman = RouteTable(), Doorman()
         routes.add(route(tmp / "app", **changes))
         where = (f"unix:{tmp / 'pages'}", os.getuid())
-        plane = Plane(doorman, routes, Sites(url), cookie=b"aen-gateway", pages=where, page_token="pt", limits=limits)
+        plane = Plane(
+            doorman,
+            routes,
+            Sites(url),
+            cookie=b"aen-gateway",
+            pages=where,
+            page_token="pt",
+            limits=limits,
+            trusted_proxies=networks(trusted),
+        )
         await stack.enter_async_context(plane)
         bound = socket.create_server(("127.0.0.1", 0))
         await plane.listen(bound)

@@ -9,6 +9,7 @@ import sys
 from collections.abc import AsyncIterator, Iterable
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import structlog
 from aiohttp import web
@@ -21,6 +22,7 @@ from aen.roles.server.domain import DOMAIN, Domain
 from aen.roles.server.middleware import behind_proxies, who_asks
 from aen.roles.server.pages.frame import frame
 from aen.roles.server.secret import secret_of
+from aen.roles.server.subpath import under_path
 from aen.roles.server.urls import add_routes
 from aen.store.open import open_store
 from aen.tickets import Signer
@@ -95,6 +97,9 @@ def make_site(domain: Domain, secret: str) -> web.Application:
     secure = config.server.url.startswith("https:")
     app = site(secure=secure)
     app.middlewares.insert(0, behind_proxies(config))
+    below = urlsplit(config.server.url).path.rstrip("/")
+    if below:
+        app.middlewares.insert(0, under_path(below))
     app[DOMAIN] = domain
     app[admin_socket.ADMIN_SOCKET] = str(admin_socket.path_of(config))
     app[admin_socket.ADMIN_UIDS] = admin_socket.allowed_uids(config)
@@ -140,10 +145,13 @@ def _tls(config: Config) -> ssl.SSLContext | None:
 
 def _redirecting(url: str) -> web.Application:
     """An application that leads everybody to the server's address."""
+    below = urlsplit(url).path.rstrip("/")
 
     async def lead(request: web.Request) -> web.StreamResponse:
         path = request.raw_path if request.raw_path.startswith("/") else "/"
-        return web.Response(status=308, headers={"Location": url + path})
+        return web.Response(
+            status=308, headers={"Location": url + (path[len(below) :] if path.startswith(below + "/") else path)}
+        )
 
     app = web.Application()
     app.router.add_route("*", "/{path:.*}", lead)

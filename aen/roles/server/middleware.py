@@ -119,7 +119,8 @@ def _other_host(request: web.Request, config: Config) -> web.StreamResponse | No
     ours = urlsplit(origin_of(config)).netloc
     if _host(request, config) == ours or _ONCE in request.query:
         return None
-    there = URL(config.server.url).with_path(request.rel_url.raw_path, encoded=True)
+    below = URL(config.server.url).raw_path.rstrip("/")
+    there = URL(config.server.url).with_path(below + request.rel_url.raw_path, encoded=True)
     there = there.with_query(request.query).update_query({_ONCE: "1"})
     return web.Response(status=303, headers={"Location": str(there), "Cache-Control": "no-store"})
 
