@@ -18,6 +18,7 @@ from aen.errors import Conflict, NotFound, TimedOut, Unavailable
 from aen.launchers import Account, AppSpec, Launcher, Process
 from aen.messages import ProjectSpec
 from aen.model import now
+from aen.roles.compute.launching import limits_of
 from aen.roles.compute.roots import Roots
 
 PROGRAM = "aen_environments"
@@ -67,6 +68,7 @@ class UserProgram:
             project=wish.project.name,
             argv=[str(apps.python), "-I", "-m", PROGRAM],
             environ={**surroundings(launch), "AEN_ENVIRONMENTS": json.dumps(told)},
+            limits=limits_of(self._config, PROGRAM),
             cwd=str(folder) if wish.purpose == "change" else account.home,
         )
         return await self._launcher.start(spec)

@@ -205,7 +205,7 @@ def _run(tool: Tool, verb: str, path: str, packages: list[str]) -> None:
     )
     if done.returncode:
         name = os.path.basename(tool["executable"])
-        raise Refused(f"{name} could not do it. What it says above tells why.")
+        raise Refused(f"{name} could not do it. What it said tells why.")
 
 
 def _lines(text: str) -> list[str]:

@@ -19,7 +19,7 @@ _SUSPECT_ENDINGS = (".pth", ".pc", "direct_url.json", "pyvenv.cfg")
 
 def make(tool: Tool, place: str, final: str, packages: list[str], requirements: str) -> None:
     """A new environment at `place`, to be renamed to `final`: relocatable, so nothing in it names its place."""
-    _uv(tool, ["venv", "--relocatable", "--no-project", "--python", tool["python"], place])
+    _uv(tool, ["venv", "--quiet", "--relocatable", "--no-project", "--python", tool["python"], place])
     install(tool, place, [*_ALWAYS, *packages] if not requirements else packages, requirements)
 
 
@@ -116,5 +116,5 @@ def _uv(tool: Tool, arguments: list[str], text: str = "", keep: bool = False) ->
     )
     if done.returncode:
         said = (done.stderr or "").strip()[-600:]
-        raise Refused(f"uv could not do it{f': {said}' if said else '. What it says above tells why'}.")
+        raise Refused(f"uv could not do it{f': {said}' if said else '. What it said tells why'}.")
     return done.stdout or ""

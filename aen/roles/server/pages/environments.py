@@ -10,6 +10,7 @@ from aiohttp import web
 
 from aen.errors import AenError, Conflict, Invalid, NotFound, TimedOut, Unavailable
 from aen.messages import EnvironmentList
+from aen.model import now
 from aen.model.environment import Act, EnvironmentChange
 from aen.roles.server.domain import DOMAIN
 from aen.roles.server.pages.api_environments import kind_of
@@ -29,6 +30,7 @@ _WORDS = {
     Act.ROLL_BACK: "Taking {name} back",
 }
 _WAYS = ("standard", "packages", "file", "copy")
+_SHOWN_MS = 3_600_000  # so long the page shows a change that has ended
 _LARGEST = 48 * 1024  # characters of a requirements file
 
 
@@ -57,7 +59,7 @@ async def list_page(
 
 
 def _change(found: EnvironmentList) -> dict[str, Any] | None:
-    if found.change is None:
+    if found.change is None or (found.change.state != "running" and now() - found.change.ended > _SHOWN_MS):
         return None
     title = _WORDS[found.change.act].format(name=found.change.name)
     return {**found.change.model_dump(), "title": title}
