@@ -8,7 +8,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 
-from aen.acl.permissions import READ, Entry, Rule, Tag, decode, kept
+from aen.acl.permissions import READ, Entry, Grants, Rule, Tag, decode, kept
 from aen.acl.posix import ACCESS, DEFAULT
 from aen.acl.tree import Report, Task, Walk, attribute
 
@@ -66,23 +66,23 @@ class Look(Walk):
         return super()._directory(fd, place, public=public)
 
     def _settle(self, fd: int, status: os.stat_result, rule: Rule, *, top: bool) -> bool:
-        return self._compare(fd, status, rule, None if top else self._task.grants.owner_uid)
+        return self._compare(fd, status, rule, None if top else self._task.grants)
 
     def _pinned(self, fd: int, place: str, public: bool) -> None:
         self._here = place
         super()._pinned(fd, place, public)
 
     def _settle_file(self, target: str, status: os.stat_result, rule: Rule) -> bool:
-        return self._compare(target, status, rule, self._task.grants.owner_uid)
+        return self._compare(target, status, rule, self._task.grants)
 
     # ── comparing ───────────────────────────────────────────────────────────────────────────────────
 
-    def _compare(self, target: int | str, status: os.stat_result, rule: Rule, owner: int | None) -> bool:
-        """Note an inode that differs; whether it does. `owner`: see `_bring`."""
+    def _compare(self, target: int | str, status: os.stat_result, rule: Rule, grants: Grants | None) -> bool:
+        """Note an inode that differs; whether it does. `grants`: see `_bring`."""
         raw = attribute(target, ACCESS)
-        wanted = rule.access if owner is None else kept(raw, rule.access, owner)
+        wanted = rule.access if grants is None else kept(raw, rule.access, grants)
         mode = stat.S_IMODE(status.st_mode)
-        reason = self._reason(target, status, raw, wanted, rule, owner)
+        reason = self._reason(target, status, raw, wanted, rule, grants)
         if not reason:
             return False
         have = decode(raw) if raw is not None else _of_mode(mode)
@@ -101,7 +101,7 @@ class Look(Walk):
         raw: bytes | None,
         wanted: bytes,
         rule: Rule,
-        owner: int | None,
+        grants: Grants | None,
     ) -> str:
         """Why an inode is not as it must be, in a sentence; empty when it is."""
         directory = stat.S_ISDIR(status.st_mode)
@@ -116,7 +116,7 @@ class Look(Walk):
             return _why_differs(decode(raw), decode(wanted), mode)
         if directory:
             default = attribute(target, DEFAULT)
-            if default != (rule.access if owner is None else kept(default, rule.access, owner)):
+            if default != (rule.access if grants is None else kept(default, rule.access, grants)):
                 return "What is made in it will not get the team's rights."
             if not mode & stat.S_ISGID:
                 return "What is made in it will not get the owner's group."

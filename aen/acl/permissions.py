@@ -115,7 +115,7 @@ def decode(raw: bytes) -> list[Entry]:
 _MARKS = tuple(_ENTRY.pack(Tag.GROUP, 0, group) for group in (MEANT, MEANT_CLOSED))
 
 
-def kept(current: bytes | None, rule: bytes, owner_uid: int) -> bytes:
+def kept(current: bytes | None, rule: bytes, grants: Grants) -> bytes:
     """The rule for an inode, less the rights that its owner took away: what stands in a marked ACL, and nothing else.
 
     Only an inode's owner can set its ACL, so a mark can't be forged; and it only ever takes away, never from the
@@ -130,16 +130,35 @@ def kept(current: bytes | None, rule: bytes, owner_uid: int) -> bytes:
     closed = MEANT_CLOSED in marks
     named = {entry.who: entry.rights for entry in acl if entry.tag is Tag.USER}
     missing = 0 if closed else READ | WRITE | EXECUTE
-    narrowed = [
-        entry._replace(rights=entry.rights & named.get(entry.who, missing))
-        if entry.tag is Tag.USER and entry.who != owner_uid
-        else entry
-        for entry in decode(rule)
-    ]
-    if narrowed == decode(rule) and not closed:
+    wanted = decode(rule)
+    most = _rights_by_person(wanted, grants)
+    have = {uid: rights & named.get(uid, missing) for uid, rights in most.items()}
+    if have == most and not closed:
         return rule  # nothing is taken away any more
     mark = Entry(Tag.GROUP, MEANT_CLOSED if closed else MEANT, 0)
-    return encode(sorted([*narrowed, mark]))
+    rest = [
+        _closed(entry, grants) if closed else entry for entry in wanted if (entry.tag, entry.who) not in _named(have)
+    ]
+    return encode(sorted([*rest, *(Entry(Tag.USER, uid, rights) for uid, rights in have.items()), mark]))
+
+
+def _rights_by_person(rule: list[Entry], grants: Grants) -> dict[int, int]:
+    """What a rule gives each person of the team but the owner, by name or through the project's groups."""
+    if grants.groups is None:
+        return {entry.who: entry.rights for entry in rule if entry.tag is Tag.USER and entry.who != grants.owner_uid}
+    by_group = {entry.who: entry.rights for entry in rule if entry.tag is Tag.GROUP}
+    writing, looking = (by_group[gid] for gid in grants.groups)
+    return {uid: writing if writes else looking for uid, writes in grants.people.items()}
+
+
+def _named(have: Mapping[int, int]) -> set[tuple[Tag, int]]:
+    return {(Tag.USER, uid) for uid in have}
+
+
+def _closed(entry: Entry, grants: Grants) -> Entry:
+    """Who joins later comes through the project's groups: those give nothing where newcomers get nothing."""
+    theirs = entry.tag is Tag.GROUP and grants.groups is not None and entry.who in grants.groups
+    return entry._replace(rights=0) if theirs else entry
 
 
 @dataclass(frozen=True)

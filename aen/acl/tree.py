@@ -166,11 +166,11 @@ class Walk:
 
         What its owner took away on purpose stays, but at the top: who may enter a project is the team's business alone.
         """
-        owner = None if top else self._task.grants.owner_uid
+        grants = None if top else self._task.grants
         changed = self._own(fd, status)
-        changed |= _bring(fd, status, rule, owner)
+        changed |= _bring(fd, status, rule, grants)
         default = attribute(fd, DEFAULT)
-        wanted = rule.access if owner is None else kept(default, rule.access, owner)
+        wanted = rule.access if grants is None else kept(default, rule.access, grants)
         if default != wanted:
             os.setxattr(fd, DEFAULT, wanted)
             changed = True
@@ -240,7 +240,7 @@ class Walk:
     def _settle_file(self, target: str, status: os.stat_result, rule: Rule) -> bool:
         """Owner and ACL of a file that is pinned; whether anything changed."""
         changed = self._own(target, status)
-        return _bring(target, status, rule, self._task.grants.owner_uid) or changed
+        return _bring(target, status, rule, self._task.grants) or changed
 
     # ── keeping count ───────────────────────────────────────────────────────────────────────────────
 
@@ -272,12 +272,12 @@ def _way_back() -> Iterator[None]:
         os.close(before)
 
 
-def _bring(target: int | str, status: os.stat_result, rule: Rule, owner: int | None) -> bool:
-    """Give an inode its access ACL; whether that changed it. `owner`: the project's, if what was taken away stays."""
+def _bring(target: int | str, status: os.stat_result, rule: Rule, grants: Grants | None) -> bool:
+    """Give an inode its access ACL; whether that changed it. `grants`: the team, if what was taken away stays."""
     current = attribute(target, ACCESS)
     if rule.minimal and current is None and stat.S_IMODE(status.st_mode) & 0o777 == rule.mode:
         return False
-    wanted = rule.access if owner is None else kept(current, rule.access, owner)
+    wanted = rule.access if grants is None else kept(current, rule.access, grants)
     if current == wanted:
         return False
     os.setxattr(target, ACCESS, wanted)

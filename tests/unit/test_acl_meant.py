@@ -53,7 +53,7 @@ def test_both_sides_speak_of_the_same() -> None:
 @given(wishes, st.sampled_from(list(Kind)), st.booleans())
 def test_what_the_workbench_sets_is_right_for_the_walk(wish: Wish, kind: Kind, public: bool) -> None:
     raw, rule = made(wish, kind, public), access(TEAM, kind, public)
-    assert kept(raw, rule, OWNER) == raw
+    assert kept(raw, rule, TEAM) == raw
     full = named(rule)
     assert all(have & ~full[uid] == 0 for uid, have in named(raw).items())
     assert named(raw)[OWNER] == full[OWNER]
@@ -77,7 +77,7 @@ def test_nobody_gets_more_than_the_rule_whatever_stands_there(
         Entry(Tag.OTHER, 0, 7),
     ]
     rule = access(TEAM, Kind.FILE)
-    given_rights = decode(kept(encode(hostile), rule, OWNER))
+    given_rights = decode(kept(encode(hostile), rule, TEAM))
     allowed = {(entry.tag, entry.who): entry.rights for entry in decode(rule)}
     for entry in given_rights:
         if entry.tag is Tag.GROUP:
@@ -90,25 +90,41 @@ def test_nobody_gets_more_than_the_rule_whatever_stands_there(
 def test_without_a_mark_the_rule_holds() -> None:
     rule = access(TEAM, Kind.FILE)
     stray = [entry._replace(rights=0) if entry.who == BOB else entry for entry in decode(rule)]
-    assert kept(encode(stray), rule, OWNER) == rule
-    assert kept(None, rule, OWNER) == rule
+    assert kept(encode(stray), rule, TEAM) == rule
+    assert kept(None, rule, TEAM) == rule
     across = bytes.fromhex("02000000") + b"\0" * 12  # no ACL of the kernel, but bytes in front of a mark's
-    assert kept(across, rule, OWNER) == rule
+    assert kept(across, rule, TEAM) == rule
 
 
 @pytest.mark.parametrize(("closed", "expected"), [(False, 6), (True, 0)])
 def test_who_joins_later(closed: bool, expected: int) -> None:
     raw = made(Wish({BOB: 4}, closed), Kind.FILE)
     wider = replace(TEAM, people={**TEAM.people, NEW: True})
-    after = kept(raw, access(wider, Kind.FILE), OWNER)
+    after = kept(raw, access(wider, Kind.FILE), wider)
     assert (named(after)[NEW], named(after)[BOB], named(after)[CAROL]) == (expected, 4, 6)
 
 
 def test_who_leaves_or_loses_a_role_loses_it_here_too() -> None:
     raw = made(Wish({VERA: 0}), Kind.FILE)
     smaller = replace(TEAM, people={BOB: False, VERA: False})
-    after = named(kept(raw, access(smaller, Kind.FILE), OWNER))
+    after = named(kept(raw, access(smaller, Kind.FILE), smaller))
     assert after == {OWNER: 6, BOB: 4, VERA: 0}
+
+
+BY_GROUP = replace(TEAM, groups=(71000, 71001))
+
+
+def test_where_the_team_is_a_group_what_was_meant_stays_too() -> None:
+    """A site that goes over to groups must not give back what people took away."""
+    raw, rule = made(Wish({BOB: 4}), Kind.FILE), access(BY_GROUP, Kind.FILE)
+    after = kept(raw, rule, BY_GROUP)
+    assert named(after) == {OWNER: 6, BOB: 4, CAROL: 6, VERA: 4}
+    assert {entry for entry in decode(rule) if entry.tag is Tag.GROUP} < set(decode(after))
+    assert kept(after, rule, BY_GROUP) == after
+    assert named(kept(after, rule, replace(BY_GROUP, people={CAROL: True}))) == {OWNER: 6}  # bob and vera left
+    closed = decode(kept(made(Wish({BOB: 4}, True), Kind.FILE), rule, BY_GROUP))
+    assert {entry.rights for entry in closed if entry.tag is Tag.GROUP} == {0}
+    assert kept(access(TEAM, Kind.FILE), rule, BY_GROUP) == rule
 
 
 # ── on a real tree ──────────────────────────────────────────────────────────────────────────────────
