@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from aen.proxy.pool import Pool
 
 _SAFE = frozenset(("GET", "HEAD", "OPTIONS"))
+ONCE = b"_other_host=1"  # in an address that we have led here: a proxy that hides the host would lead us in a circle
 _SIGN_IN = "Sign in first: with a browser at the gateway, or with an API token."
 
 
@@ -35,7 +36,7 @@ def open_door(plane: Plane, client: Downstream, request: Request) -> None:
     fields = request.fields
     site = plane.sites.find(fields.host, request.key)
     if site is None:
-        client.reply(421, "There is no project at this host name.")
+        _elsewhere(plane, client, request)
         return
     token = fields.token
     if b"token=" in request.target:
@@ -52,6 +53,17 @@ def open_door(plane: Plane, client: Downstream, request: Request) -> None:
     else:
         visitor = plane.admission.by_grant(fields.grant, site.origin) if fields.grant and not site.tokens_only else None
     _lead(plane, client, request, site, visitor)
+
+
+def _elsewhere(plane: Plane, client: Downstream, request: Request) -> None:
+    """A host name that is not this project's: a browser on its way to a page is led to the one that is, once."""
+    goes = request.fields.asks_page and request.method == "GET" and not request.fields.websocket
+    if not goes or not request.key or ONCE in request.target:
+        client.reply(421, "There is no project at this host name.")
+        return
+    owner, project, _ = request.key.decode().split("/")
+    mark = b"&" if b"?" in request.target else b"?"
+    client.lead_to(plane.sites.origin_of(owner, project).encode() + request.target + mark + ONCE)
 
 
 async def _ask(plane: Plane, client: Downstream, request: Request, site: Site, token: bytes) -> None:
@@ -135,7 +147,7 @@ def upstream_head(plane: Plane, client: Downstream, request: Request, door: Door
         visitor.lines if visitor is not None else b"",
         door.lines,
         address,
-        plane.forwarded,
+        plane.forwarded_host(fields.host),
         _framing(request, page=page),
     )
 

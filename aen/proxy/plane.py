@@ -70,7 +70,7 @@ class Plane(Service):
         self._empty: asyncio.Event | None = None  # while draining: set when the last connection is gone
         self.now, self.now_ms = time.monotonic(), time.time_ns() // 1_000_000
         self.host = urlsplit(sites.url.replace("{project}.", "")).netloc.encode()
-        self.forwarded = f"X-Forwarded-Proto: {sites.scheme}\r\nX-Forwarded-Host: {self.host.decode()}\r\n".encode()
+        self._forwarded = f"X-Forwarded-Proto: {sites.scheme}\r\nX-Forwarded-Host: ".encode()
 
     async def open(self) -> None:
         """Keep the clock; listening begins with `listen`."""
@@ -122,6 +122,10 @@ class Plane(Service):
     def address_of(self, peer: str, claimed: bytes) -> str:
         """Who asks, when `peer` says that it asks for somebody else: believed of trusted proxies alone."""
         return client_address(peer, claimed, self._trusted)
+
+    def forwarded_host(self, host: bytes) -> bytes:
+        """The lines that tell an app by which address people reach it; `host` is what the client said."""
+        return b"%b%b\r\n" % (self._forwarded, host if self.sites.apart and host else self.host)
 
     def gone(self, client: Downstream) -> None:
         """A connection is over."""

@@ -13,7 +13,7 @@ from aen.proxy.headers import ResponseFields
 from aen.proxy.peers import Stranger, loopback, tcp_uids, unix_uid
 from aen.proxy.upstream import Upstream
 
-_MOST_IDLE = 512  # kept connections to one app
+_MOST_IDLE = 1024  # kept connections to one app
 _IDLE_SECONDS = 30.0
 _HEAD_BYTES = 65536
 

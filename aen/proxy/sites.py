@@ -25,7 +25,7 @@ class Sites:
 
     def __init__(self, url: str, api_url: str = "") -> None:
         self.url = url.rstrip("/")
-        parts = urlsplit(self.url.replace("{project}", "project"))
+        parts = self._parts = urlsplit(self.url.replace("{project}", "project"))
         self.scheme, self.secure = parts.scheme, parts.scheme == "https"
         self.apart = "{project}" in self.url
         self._one = Site(self.url.lower().encode())
@@ -46,6 +46,16 @@ class Sites:
     def origin_of(self, owner: str, project: str) -> str:
         """The origin of a project's pages."""
         return self.url.replace("{project}", host_label(owner, project))
+
+    def at(self, name: bytes) -> bytes:
+        """The origin that somebody means who came to the host `name` at another port; without {project} there is one."""
+        if not self.apart:
+            return self._one.origin
+        label, _, rest = name.lower().partition(b".")
+        here = self._parts.hostname or ""
+        wanted = here.partition(".")[2].encode()
+        project = label.decode("ascii", "replace") + "." if rest == wanted else ""
+        return self.url.lower().replace("{project}.", project).encode()
 
     @lru_cache(maxsize=4096)  # noqa: B019 - there is one of these in a process
     def _apart(self, host: bytes, key: bytes) -> Site | None:

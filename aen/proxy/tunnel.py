@@ -30,6 +30,15 @@ class Follower:
     def feed(self, data: bytes, *, stop: bool = False) -> int:
         """Follow `data`. With `stop`, only to the first place between two frames; how many bytes were followed."""
         at, end = 0, len(data)
+        if end > 1 and not self._left and not self._header:  # one short whole frame: nearly always
+            second = data[1]
+            if second & 127 < 126 and (second & 127) + (6 if second & 128 else 2) == end:
+                opcode = data[0] & 15
+                if opcode == 1 or opcode == 2:
+                    self.frames += 1
+                elif opcode == _CLOSE:
+                    self.closed = True
+                return end
         while at < end:
             if self._left:
                 taken = min(self._left, end - at)
@@ -58,10 +67,14 @@ class Follower:
 class Tunnel:
     """Joins a client and an app until one of them goes, or `close` is called."""
 
-    __slots__ = ("_app", "_client", "_closing", "_loop", "_told_app", "_told_client", "from_app", "from_client")
+    __slots__ = (
+        *("_app", "_client", "_closing", "_loop", "_told_app", "_told_client", "_to_app", "_to_client"),
+        *("from_app", "from_client"),
+    )
 
     def __init__(self, client: asyncio.Transport, app: asyncio.Transport, loop: asyncio.AbstractEventLoop) -> None:
         self._client, self._app, self._loop = client, app, loop
+        self._to_client, self._to_app = client.write, app.write
         self.from_client, self.from_app = Follower(), Follower()
         self._closing: tuple[int, bytes] | None = None
         self._told_app = self._told_client = False  # our Close went there
@@ -70,7 +83,7 @@ class Tunnel:
         """Pass on what the client sent."""
         if self._closing is None:
             self.from_client.feed(data)
-            self._app.write(data)
+            self._to_app(data)
             return
         if self._told_app:  # only the client's answer to our Close matters now
             self.from_client.feed(data)
@@ -84,7 +97,7 @@ class Tunnel:
         """Pass on what the app sent."""
         if self._closing is None:
             self.from_app.feed(data)
-            self._client.write(data)
+            self._to_client(data)
         elif not self._told_client:
             self._told_client = self._last(self._client, data, self.from_app, masked=False)
 

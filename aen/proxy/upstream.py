@@ -69,16 +69,16 @@ class Upstream(asyncio.Protocol):
     def data_received(self, data: bytes) -> None:
         """See asyncio.Protocol."""
         state = self._state
-        if state == _IN_BODY:
+        if state == _TUNNEL:
+            if self.client is not None and self.client.tunnel is not None:
+                self.client.tunnel.app_sent(data)
+        elif state == _IN_BODY:
             self._body(data)
         elif state == _IN_HEAD:
             if self._again(data):
                 return
             self._buffer = self._buffer + data if self._buffer else data
             self._heads()
-        elif state == _TUNNEL:
-            if self.client is not None and self.client.tunnel is not None:
-                self.client.tunnel.app_sent(data)
         elif state == _IDLE:  # nobody asked: it can't be trusted with the next request
             self.pool.forget(self)
             self.drop()

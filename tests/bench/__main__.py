@@ -1,4 +1,4 @@
-"""`./dev bench [NAME] [--json FILE]`: runs the benchmarks and prints their rows. Figures are never tests.
+"""`./dev bench [NAME] [--json FILE] [--write]`: runs the benchmarks and prints their rows. Figures are never tests.
 
 A benchmark is a module here with `async def measure() -> AsyncIterator[Row]`.
 """
@@ -13,10 +13,11 @@ import time
 from importlib import import_module
 from pathlib import Path
 
+from tests.bench import report
 from tests.bench.row import Row
 
 HERE = Path(__file__).parent
-NAMES = sorted(path.stem for path in HERE.glob("*.py") if path.stem not in ("__init__", "__main__", "row"))
+NAMES = sorted(path.stem for path in HERE.glob("*.py") if path.stem not in ("__init__", "__main__", "report", "row"))
 
 
 def main() -> None:
@@ -24,6 +25,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="./dev bench", description="AEN's benchmarks.")
     parser.add_argument("name", nargs="*", choices=[*NAMES, []], metavar="NAME", help=f"of {', '.join(NAMES)}")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the rows there too")
+    parser.add_argument("--write", action="store_true", help="put the rows into docs/benchmarks.md")
     arguments = parser.parse_args()
     rows: list[Row] = []
     failed = False
@@ -31,7 +33,10 @@ def main() -> None:
         print(f"── {name}", flush=True)
         begun = time.monotonic()
         try:
-            rows += asyncio.run(_measured(name))
+            found = asyncio.run(_measured(name))
+            rows += found
+            if arguments.write:
+                report.write(name, found)
         except Exception as error:  # one benchmark that can't run must not cost the figures of the others
             print(f"   could not be measured: {type(error).__name__}: {error}", file=sys.stderr)
             failed = True

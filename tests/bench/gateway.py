@@ -1,0 +1,184 @@
+"""The gateway's data plane against nginx, configurable-http-proxy (JupyterHub's), a plain aiohttp proxy and no proxy.
+
+All in front of the same app, in rounds, one after the other; medians. What is measured has a processor for itself.
+The gateway is as shipped: login checked on every request, Origin checked, access log, counts, limits. nginx writes its
+access log; neither it nor configurable-http-proxy checks a login.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import shutil
+import socket
+import tempfile
+import time
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import ExitStack
+from dataclasses import dataclass, replace
+from pathlib import Path
+from statistics import median
+
+from aen.bus.local import LocalBus
+from aen.model import now
+from aen.model.route import Grant
+from aen.proxy.plane import Plane
+from aen.proxy.routes import RouteTable
+from aen.proxy.sites import Sites
+from aen.roles.gateway.admission import Doorman, Revoked
+from aen.tickets import Signer
+from tests.bench.peers import load, systems
+from tests.bench.peers.load import Found
+from tests.bench.peers.servers import ORIGIN, App, route
+from tests.bench.peers.systems import System
+from tests.bench.row import Row, percentile
+
+SECONDS, ROUNDS = 3, 3
+IDLE = 5000
+MIB = 1024 * 1024
+#: name, bytes, connections, aim against configurable-http-proxy, aim against nginx
+CASES = (
+    ("1 KiB, 50 connections", 1024, 50, ">= 10", ">= 0.95"),
+    ("1 KiB, 1,000 connections", 1024, 1000, ">= 10", ">= 1.0"),
+    ("64 KiB, 50 connections", 65536, 50, ">= 10", ">= 1.0"),
+)
+TLS_CASES = (("TLS, 1 KiB, 50 connections", 1024, 50), ("TLS, 64 KiB, 50 connections", 65536, 50))
+
+
+@dataclass(frozen=True)
+class Bench:
+    """What the measures share."""
+
+    folder: Path
+    cookie: str
+    systems: dict[str, System]
+
+    def pick(self, *kinds: str) -> list[System]:
+        """Those of `kinds` that run."""
+        return [self.systems[kind] for kind in kinds if kind in self.systems]
+
+
+async def measure() -> AsyncIterator[Row]:
+    """Row after row."""
+    if shutil.which("wrk") is None:
+        raise RuntimeError("wrk, which makes the load, is not installed (Debian: apt install wrk)")
+    with tempfile.TemporaryDirectory(prefix="aen-bench-") as name, ExitStack() as stack:
+        folder = Path(name)
+        signer = Signer.load_or_make(folder / "key.pem")
+        systems.make_certificate(folder)
+        grant = Grant(user="alice", login="L1", audience=ORIGIN, issued=now(), expires=now() + 3_600_000)
+        port = systems.free()
+        app = stack.enter_context(systems.running("app", folder, port))
+        wanted = systems.kinds("gateway", "chp", "nginx", "aiohttp", "gateway-tls", "nginx-tls", "gateway-routes")
+        found = {kind: stack.enter_context(systems.running(kind, folder, port)) for kind in wanted}
+        here = Bench(
+            folder, f"Cookie: aen-gateway={signer.grant(grant)}", {**found, "direct": replace(app, kind="direct")}
+        )
+        for part in (_requests, _tls, _routes, _sockets, _idle, _large):
+            if part is _idle:  # memory is measured in fresh processes: used ones have some to spare
+                kinds: list[str] = [kind for kind in ("gateway", "nginx", "chp") if kind in found]
+                fresh: dict[str, System] = {
+                    kind: stack.enter_context(systems.running(kind, folder, port)) for kind in kinds
+                }
+                here = replace(here, systems=fresh)
+            for row in await asyncio.to_thread(list, part(here)):
+                yield row
+        yield await _first_request(folder, signer)
+
+
+def _rounds(those: list[System], one: Callable[[System], Found]) -> dict[str, Found]:
+    """Each in turn, several times; the median of each figure."""
+    all_found: dict[str, list[Found]] = {system.kind: [] for system in those}
+    for _ in range(ROUNDS):
+        for system in those:
+            all_found[system.kind].append(one(system))
+    return {
+        kind: Found(*(median(getattr(found, part) for found in each) for part in ("rate", "cost", "wait")))
+        for kind, each in all_found.items()
+    }
+
+
+def _against(name: str, found: dict[str, Found], unit: str, aims: dict[str, str], us: str = "gateway") -> Iterator[Row]:
+    """The rate and the processor time of `us` beside those of the others."""
+    for kind, other in found.items():
+        if kind != us:
+            yield Row(f"{name}: against {kind}", found[us].rate, unit, other.rate, aims.get(kind, ""))
+    for kind, other in found.items():
+        if kind not in (us, "direct"):
+            yield Row(f"{name}: processor time, against {kind}", found[us].cost, "us", other.cost)
+
+
+def _requests(here: Bench) -> Iterator[Row]:
+    for name, size, connections, chp, nginx in CASES:
+        those = here.pick("gateway", "nginx", "chp", "aiohttp", "direct")
+        found = _rounds(those, lambda one: load.requests(one, size, connections, here.cookie, SECONDS))  # noqa: B023
+        yield from _against(name, found, "1/s", {"chp": chp, "nginx": nginx})
+        if connections == 1000 and "nginx" in found:
+            yield Row(f"{name}: p99, against nginx", found["gateway"].wait, "ms", found["nginx"].wait, "<= 1.0")
+
+
+def _tls(here: Bench) -> Iterator[Row]:
+    those = here.pick("gateway-tls", "nginx-tls")
+    for name, size, connections in TLS_CASES:
+        found = _rounds(those, lambda one: load.requests(one, size, connections, here.cookie, SECONDS))  # noqa: B023
+        yield from _against(name, found, "1/s", {"nginx-tls": ">= 0.95"}, us="gateway-tls")
+
+
+def _routes(here: Bench) -> Iterator[Row]:
+    those = here.pick("gateway", "gateway-routes")
+    found = _rounds(those, lambda one: load.requests(one, 1024, 50, here.cookie, SECONDS))
+    yield Row("100,000 routes against 1", found["gateway-routes"].rate, "1/s", found["gateway"].rate, ">= 0.95")
+
+
+def _sockets(here: Bench) -> Iterator[Row]:
+    those = here.pick("gateway", "nginx", "chp", "direct")
+    found = _rounds(those, lambda one: load.echoes(one, 100, here.cookie, SECONDS))
+    yield from _against("WebSocket echo, 100 connections", found, "1/s", {"chp": ">= 1.7", "nginx": ">= 0.9"})
+    found = _rounds(those, lambda one: load.echoes(one, 1, here.cookie, SECONDS))
+    for kind in [kind for kind in found if kind != "gateway"]:
+        aim = "<= 1.1" if kind == "nginx" else ""
+        yield Row(
+            f"WebSocket echo, 1 connection: p50, against {kind}", found["gateway"].wait, "ms", found[kind].wait, aim
+        )
+
+
+def _idle(here: Bench) -> Iterator[Row]:
+    taken = {one.kind: load.idle_sockets(one, IDLE, here.cookie) for one in here.pick("gateway", "nginx", "chp")}
+    for kind, aim in (("chp", "<= 0.5"), ("nginx", "<= 1.5")):
+        if kind in taken:
+            yield Row(
+                f"{IDLE:,} idle WebSockets: memory of one, against {kind}", taken["gateway"], "bytes", taken[kind], aim
+            )
+
+
+def _large(here: Bench) -> Iterator[Row]:
+    for way, name in (("down", "1 GiB download"), ("up", "1 GiB upload")):
+        found = {one.kind: load.transfer(one, way, here.cookie) for one in here.pick("gateway", "nginx")}
+        yield Row(f"{name}: memory grows by", found["gateway"][1] / MIB, "MiB", None, "<= 8")
+        if "nginx" in found:
+            yield Row(f"{name}: against nginx", found["gateway"][0], "MB/s", found["nginx"][0], ">= 0.8")
+
+
+async def _first_request(folder: Path, signer: Signer) -> Row:
+    """From the event's arrival to the end of the first answer: what the gateway itself adds to a start."""
+    table, doorman = RouteTable(), Doorman(LocalBus(), Revoked())
+    doorman.use_keys(signer.public_keys())
+    grant = signer.grant(Grant(user="alice", login="L1", audience=ORIGIN, issued=now(), expires=now() + 3_600_000))
+    bound = socket.create_server(("127.0.0.1", 0))
+    waits = []
+    server = await asyncio.get_running_loop().create_unix_server(App, folder / "first")
+    pages = (f"unix:{folder}/none", os.getuid())
+    plane = Plane(doorman, table, Sites(ORIGIN), cookie=b"aen-gateway", pages=pages, page_token="x")
+    async with plane:
+        await plane.listen(bound)
+        for number in range(1, 501):
+            reader, writer = await asyncio.open_connection(*bound.getsockname())
+            begun = time.perf_counter()
+            table.add(route(folder / "first", number))
+            lines = f"Host: 127.0.0.1\r\nCookie: aen-gateway={grant}\r\n\r\n"
+            writer.write(f"GET /alice/p{number}/jupyter/?size=10 HTTP/1.1\r\n{lines}".encode())
+            await reader.readuntil(b"x" * 10)
+            waits.append((time.perf_counter() - begun) * 1e3)
+            writer.close()
+    server.close()
+    return Row("route added to first answer, p99", percentile(waits, 0.99), "ms", None, "<= 2")
