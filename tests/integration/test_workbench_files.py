@@ -8,6 +8,7 @@ import os
 import signal
 import subprocess
 from collections.abc import AsyncIterator, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -443,6 +444,18 @@ async def test_a_program_can_be_run_by_whom_the_owner_lets(here: Stand, alice: B
     assert (seen[ALICE], seen[BOB], seen[VERA]) == ("rwx", "r", "rx")
     assert (await set_access(alice, path, rights={}, runs=False)).status == 200
     assert path.stat().st_mode & 0o111 == 0
+
+
+async def test_where_the_team_is_a_group_it_is_said(here: Stand, alice: Bench) -> None:
+    path = here.put("rights/grouped.md", "x")
+    here.walk(replace(here.task, grants=replace(here.task.grants, groups=(71000, 71001))))
+    try:
+        assert (await alice.get("access", path)).json["by_group"] is True
+        refused = await set_access(alice, path, rights={})
+        assert (refused.status, refused.json["error"]) == (409, "group")
+    finally:
+        here.walk()
+    assert (await alice.get("access", path)).json["by_group"] is False
 
 
 async def test_links_are_not_followed_when_contents_change(here: Stand, alice: Bench) -> None:

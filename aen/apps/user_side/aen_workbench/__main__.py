@@ -10,8 +10,10 @@ import time
 from aiohttp import web
 
 from . import doors
-from .handlers import PAGE, ROUTES, STATE, State
+from .handlers import ROUTES
+from .looking import PAGE
 from .paths import Places
+from .state import STATE, State
 from .uploads import Uploads
 
 

@@ -68,6 +68,7 @@ def look(places: Places, path: bytes, isolated: bool) -> dict[str, Any]:
         "owner": account(status.st_uid),
         "mine": status.st_uid == os.geteuid(),
         "isolated": isolated,
+        "by_group": acl.by_group(os.fsdecode(places.project)),
         "runs": bool(status.st_mode & 0o100),
         "closed": wish.closed,
         "public": path.startswith(places.project + b"/public/") or path == places.project + b"/public",
@@ -81,6 +82,8 @@ def change(places: Places, path: bytes, asked: Asked, dry: bool) -> dict[str, An
     people = _team(places, path)
     if path == places.project:
         raise Trouble(409, "top", "Who may enter the project itself is decided on its Team page.")
+    if acl.by_group(os.fsdecode(places.project)):
+        raise Trouble(409, "group", "Here the team has its rights as a group: they can't be set for single people.")
     uids = {account(person.uid): person.uid for person in people}
     unknown = sorted(set(asked.rights) - set(uids))
     if unknown:

@@ -91,6 +91,11 @@ def team(project: str | int) -> list[Person]:
     return sorted(people, key=lambda person: (not person.owner, person.uid))
 
 
+def by_group(project: str | int) -> bool:
+    """Whether the team has its rights as a group: then single people can't be told apart here. Raises OSError."""
+    return any(entry.tag == GROUP and entry.who not in (MEANT, MEANT_CLOSED) for entry in read(project))
+
+
 def most(person: Person, mode: int) -> int:
     """The rights that a person's role gives on an inode of that mode."""
     runs = EXECUTE if stat.S_ISDIR(mode) or mode & 0o100 else 0

@@ -10,6 +10,7 @@ export async function permissions(path, done) {
   const seen = await get("access", { path });
   const folder = seen.kind === "folder";
   if (!seen.isolated) return why(seen, "AEN runs in evaluation mode: everybody's apps run as one and the same user of this machine, so rights can't tell people apart.");
+  if (seen.by_group) return why(seen, "On this site a team has its rights as a group (acl.subject), so they can't be set for single people.");
   if (seen.top) return why(seen, "This is the project itself. Who may enter it, and what they may do, is decided on the project's Team page.");
   const editable = seen.mine;
   const effect = h("div", { className: "effect", role: "status" });
