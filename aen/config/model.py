@@ -193,8 +193,24 @@ class Compute(Section):
     )
     ready_seconds: float = Field(90, description="An app server must answer after so many seconds.", gt=0)
     stop_seconds: float = Field(10, description="After so many seconds an app that was told to end is killed.", gt=0)
+    app_log: str = Field(
+        "10M", description="The log of one app server may grow so large; then its older part is cut off."
+    )
     limits: NodeLimits = Field(default_factory=NodeLimits)
     idle: Idle = Field(default_factory=Idle)
+
+    @field_validator("app_log", mode="before")
+    @classmethod
+    def _app_log(cls, value: object) -> str:
+        text = str(value).strip()
+        if not 4 << 10 <= size_in_bytes(text) <= 1 << 50:
+            raise ValueError("must be at least 4K, as 10M or 1G")
+        return text
+
+    @property
+    def app_log_bytes(self) -> int:
+        """`app_log` in bytes."""
+        return size_in_bytes(self.app_log)
 
 
 class Acl(Section):

@@ -40,6 +40,7 @@ class Policy:
     acl_group: str = "private-only"
     acl_subject: str = "users"  # users | group
     skeletons: Sequence[str] = ()  # what new projects may be copied from: these directories and no others
+    log_bytes: int = 10 << 20  # an app's log is cut down when it is larger
 
 
 #: Told while a walk goes on: (inodes looked at, inodes changed).

@@ -181,6 +181,7 @@ def policy(value: Any) -> Policy:
     number(made.service_uid, 0, 2**32 - 2, "The service account's uid")
     number(made.service_gid, 0, 2**32 - 2, "The service account's gid")
     number(made.first_uid, 1000, 2**31, "accounts.first_uid")
+    number(made.log_bytes, 4096, 2**50, "compute.app_log in bytes")
     return made
 
 

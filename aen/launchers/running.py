@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from aen.errors import AenError, Conflict, TimedOut
-from aen.launchers import Account, AppSpec, Policy, Process, proc
+from aen.launchers import Account, AppSpec, Policy, Process, logs, proc
 from aen.launchers.accounts import write_json
 from aen.launchers.cgroups import Cgroup, Cgroups
 from aen.launchers.groups import Groups
@@ -26,6 +26,7 @@ _TICK = 0.05  # seconds between two looks at what is ending
 _AFTER_KILL = 10.0  # seconds that killed processes may take to be gone
 _GROUP_TRIES = 40
 _LEFTOVER_GRACE = 5.0  # seconds for what a crashed app leaves behind
+_LOG_SECONDS = 2.0  # between two looks at how large the logs are
 
 
 @dataclass
@@ -80,6 +81,7 @@ class Apps:
         self._boot = proc.boot_id()
         self._by_session: dict[str, App] = {}
         loop.on_child = self._child_ended
+        loop.later(_LOG_SECONDS, self._bound_logs)
 
     # ── found again ─────────────────────────────────────────────────────────────────────────────────
 
@@ -160,7 +162,7 @@ class Apps:
         if single:
             limits.pop("processes", None)  # it counts all processes of the user, not the app's
         log_owner = None if single else (account.uid, self._policy.service_gid)
-        log_fd = open_log(f"{self._policy.log_dir}/{spec.session}.log", log_owner)
+        log_fd = open_log(self._log(spec.session), log_owner)
         environ = {**spec.environ, proc.MARKER: marker}
         group = None if single else self._groups.of(spec.user, spec.owner, spec.project)
         groups = () if group is None else (group,)
@@ -313,6 +315,7 @@ class Apps:
         self._forget(app)
 
     def _forget(self, app: App) -> None:
+        logs.bound(self._log(app.process.session), self._policy.log_bytes)
         if app.cgroup is not None:
             self._remove(app.cgroup, _GROUP_TRIES)
         self._path(app).unlink(missing_ok=True)
@@ -321,6 +324,15 @@ class Apps:
         """The kernel needs a moment after the last process; what stays is empty and removed with the next one."""
         if not cgroup.remove() and tries:
             self._loop.later(_TICK, lambda: self._remove(cgroup, tries - 1))
+
+    def _bound_logs(self) -> None:
+        """Here and not in a child: an app that writes without end must not wait for long walks of others."""
+        self._loop.later(_LOG_SECONDS, self._bound_logs)
+        for session in self._by_session:
+            logs.bound(self._log(session), self._policy.log_bytes)
+
+    def _log(self, session: str) -> str:
+        return f"{self._policy.log_dir}/{session}.log"
 
     def _path(self, app: App) -> Path:
         return self._folder / f"{app.process.session}.json"

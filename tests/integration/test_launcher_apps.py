@@ -16,6 +16,7 @@ import pytest
 from aen.errors import Conflict, Invalid, NotFound, Unavailable
 from aen.launchers import Account, Process, ProjectRef
 from aen.launchers.process import ProcessLauncher
+from aen.privileges import spawn_launcher
 from tests.launching import Place, app, as_user, lives, place
 from tests.waiting import until
 
@@ -101,6 +102,36 @@ async def test_exit_code_and_log(spot: Place, launcher: ProcessLauncher, ann: Ac
     assert await asyncio.wait_for(launcher.exited(second), 10) == 0
     assert await launcher.log_tail(ONE, 10) == "fresh"
     await launcher.stop(second, 1)
+
+
+async def test_a_log_is_cut_down_while_its_app_writes_on(spot: Place) -> None:
+    """Also of an app that the launcher found again; what it says last is always there."""
+    most = 1 << 16
+    policy = replace(spot.policy, log_bytes=most)
+    log = Path(spot.policy.log_dir, f"{ONE}.log")
+
+    async def cut() -> bool:
+        return 0 < log.stat().st_size <= most + 200
+
+    def writes(first: int) -> str:
+        return f"seq {first} {first + 49999}; echo end {first}; while [ ! -e ~/go-{first} ]; do sleep 0.05; done; "
+
+    async with ProcessLauncher(spawn_launcher(policy)) as launcher:
+        ann = await _ann(launcher)
+        process = await launcher.start(app(ONE, ann, writes(1) + writes(100000) + "sleep 600"))
+        await log_has(launcher, ONE, "end 1")
+        await until(cut, 10, "the log is cut down")
+        assert "had grown to" in log.read_text().splitlines()[0]
+    async with ProcessLauncher(spawn_launcher(policy)) as launcher:
+        assert await launcher.adopt(process)
+        as_user(ann, "touch", f"{ann.home}/go-1")
+        await log_has(launcher, ONE, "end 100000")
+        await until(cut, 10, "the log is cut down again")
+        lines = log.read_text().splitlines()
+        assert lines[-1] == "end 100000"
+        assert lines[-3:-1] == ["149998", "149999"]
+        assert lives(process)
+        await launcher.stop(process, 0)
 
 
 async def test_limits(launcher: ProcessLauncher, ann: Account) -> None:
