@@ -48,7 +48,7 @@ class Record(Word):
     @classmethod
     def of(cls, command: StartSession) -> Record:
         """The record of a session that is to start."""
-        return cls(**command.model_dump(exclude={"id"}))
+        return cls(**command.model_dump(include=set(cls.model_fields)))
 
     @property
     def prefix(self) -> str:
