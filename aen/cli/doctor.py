@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from aen.cli import Files, Json, app, files
 
 if TYPE_CHECKING:
-    from aen.cli.examinations import Finding
+    from aen.cli.findings import Finding
 
 _MARKS = {"ok": "✓", "warning": "!", "problem": "✗"}
 
@@ -17,7 +17,8 @@ _MARKS = {"ok": "✓", "warning": "!", "problem": "✗"}
 @app.command()
 def doctor(as_json: Json = False, config: Files = None) -> None:
     """Look for what is wrong, and say what to do. Exit code 1 if something is."""
-    from aen.cli.examinations import EXAMINATIONS, Patient
+    from aen.cli.examinations import EXAMINATIONS
+    from aen.cli.findings import Patient
     from aen.config.load import load
     from aen.config.machine import Machine
     from aen.config.resolve import resolve

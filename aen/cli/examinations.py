@@ -8,47 +8,15 @@ import shutil
 import socket
 import sys
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from pathlib import Path
-from urllib.parse import urlsplit
 
 from aen import listeners, places
-from aen.config import Config
-from aen.config.machine import Machine
+from aen.cli.addresses import addresses
+from aen.cli.findings import Finding, Patient, ok, problem, warning
 from aen.errors import AenError
 
 _FREE_BYTES = 5 * 1024**3  # environments take about 1 GB each where they can't share
 _FREE_INODES = 100_000
-
-
-@dataclass(frozen=True)
-class Patient:
-    """What is examined."""
-
-    config: Config
-    machine: Machine
-    files: tuple[Path, ...]
-
-
-@dataclass(frozen=True)
-class Finding:
-    """`state` is ok, warning or problem; `message` says what is, and what to do if that isn't well."""
-
-    what: str
-    state: str
-    message: str
-
-
-def _ok(what: str, message: str) -> Finding:
-    return Finding(what, "ok", message)
-
-
-def _warning(what: str, message: str) -> Finding:
-    return Finding(what, "warning", message)
-
-
-def _problem(what: str, message: str) -> Finding:
-    return Finding(what, "problem", message)
 
 
 def python(patient: Patient) -> Iterator[Finding]:
@@ -58,19 +26,19 @@ def python(patient: Patient) -> Iterator[Finding]:
     closed = places.closed_parent(path)
     if patient.machine.root and (closed is not None or not path.stat().st_mode & 0o001):
         where = closed or path
-        yield _problem("Python", f"{path} can't be executed by other accounts (see {where}): use the system's Python.")
+        yield problem("Python", f"{path} can't be executed by other accounts (see {where}): use the system's Python.")
     else:
-        yield _ok("Python", f"{version} at {path}")
+        yield ok("Python", f"{version} at {path}")
 
 
 def programs(patient: Patient) -> Iterator[Finding]:
     """Programs that AEN calls."""
     for name, why in (("git", "projects keep versions with it"), ("bash", "terminals run it")):
         found = shutil.which(name)
-        yield _ok(name, found) if found else _problem(name, f"is missing ({why}): install it")
+        yield ok(name, found) if found else problem(name, f"is missing ({why}): install it")
     if patient.config.accounts.mode == "managed":
         found = shutil.which("useradd", path="/usr/sbin:/sbin:/usr/bin:/bin")
-        yield _ok("useradd", found) if found else _problem("useradd", "is missing: AEN makes people's accounts with it")
+        yield ok("useradd", found) if found else problem("useradd", "is missing: AEN makes people's accounts with it")
 
 
 def service_account(patient: Patient) -> Iterator[Finding]:
@@ -79,17 +47,17 @@ def service_account(patient: Patient) -> Iterator[Finding]:
 
     name = patient.config.service_account
     if not patient.machine.root:
-        yield _warning("accounts", "evaluation mode: apps run as you and are not isolated from each other")
+        yield warning("accounts", "evaluation mode: apps run as you and are not isolated from each other")
         return
     try:
         entry = pwd.getpwnam(name)
     except KeyError:
-        yield _warning("service account", f"{name} is missing: the first start, or `aen init`, makes it")
+        yield warning("service account", f"{name} is missing: the first start, or `aen init`, makes it")
         return
     if entry.pw_uid == 0:
-        yield _problem("service account", f"{name} is root: set service_account to an account of its own")
+        yield problem("service account", f"{name} is root: set service_account to an account of its own")
     else:
-        yield _ok("service account", f"{name} (uid {entry.pw_uid})")
+        yield ok("service account", f"{name} (uid {entry.pw_uid})")
 
 
 def directories(patient: Patient) -> Iterator[Finding]:
@@ -104,11 +72,11 @@ def directories(patient: Patient) -> Iterator[Finding]:
         yield _room(option, path, there)
         closed = places.closed_parent(path) if patient.machine.root and option != "data_dir" else None
         if closed is not None:
-            yield _problem(option, f"{path} lies below {closed}, which other accounts can't enter")
+            yield problem(option, f"{path} lies below {closed}, which other accounts can't enter")
     yield _acl(_nearest(config.compute.project_root))
     roots = (_nearest(config.envs_dir), _nearest(config.compute.project_root))
     if roots[0].stat().st_dev != roots[1].stat().st_dev:
-        yield _warning("envs_dir", "is on another file system than the projects: new projects copy their environment")
+        yield warning("envs_dir", "is on another file system than the projects: new projects copy their environment")
 
 
 def _room(option: str, path: Path, there: Path) -> Finding:
@@ -116,19 +84,19 @@ def _room(option: str, path: Path, there: Path) -> Finding:
     free = found.f_bavail * found.f_frsize
     text = f"{path}: {free / 1024**3:.1f} GiB free"
     if found.f_files and found.f_favail < _FREE_INODES:
-        return _problem(option, f"{path}: only {found.f_favail} files can still be made on this file system")
-    return _ok(option, text) if free > _FREE_BYTES else _warning(option, f"{text}: that is little")
+        return problem(option, f"{path}: only {found.f_favail} files can still be made on this file system")
+    return ok(option, text) if free > _FREE_BYTES else warning(option, f"{text}: that is little")
 
 
 def _acl(there: Path) -> Finding:
     what = "POSIX ACLs"
     if not os.access(there, os.W_OK):
-        return _warning(what, f"not tried: {there} is not yours to write in (run as the account that starts AEN)")
+        return warning(what, f"not tried: {there} is not yours to write in (run as the account that starts AEN)")
     from aen.acl.posix import supports_acl
 
     if supports_acl(str(there)):
-        return _ok(what, f"work below {there}")
-    return _problem(what, f"do not work below {there}: mount that file system with ACLs, or choose another")
+        return ok(what, f"work below {there}")
+    return problem(what, f"do not work below {there}: mount that file system with ACLs, or choose another")
 
 
 def ports(patient: Patient) -> Iterator[Finding]:
@@ -137,38 +105,14 @@ def ports(patient: Patient) -> Iterator[Finding]:
     running = _running(patient.config.run_dir)
     for _, (option, address) in listeners.wanted(patient.config, roles).items():
         if running:
-            yield _ok(option, f"{address} (AEN is running)")
+            yield ok(option, f"{address} (AEN is running)")
             continue
         try:
             listeners.close(listeners.bind({"x": (option, address)}))
         except AenError as error:
-            yield _problem(option, error.message.removeprefix(f"{option}: "))
+            yield problem(option, error.message.removeprefix(f"{option}: "))
         else:
-            yield _ok(option, f"{address} is free")
-
-
-def addresses(patient: Patient) -> Iterator[Finding]:
-    """Whether the addresses that people use lead somewhere, and what they mean for isolation."""
-    config = patient.config
-    for option, url in (("server.url", config.server.url), ("gateway.url", config.gateway.url)):
-        host = urlsplit(url.replace("{project}", "aen-doctor--probe")).hostname or ""
-        try:
-            socket.getaddrinfo(host, None)
-        except OSError:
-            wild = " (a wildcard DNS record is needed for {project})" if "{project}" in url else ""
-            yield _problem(option, f"{host} does not resolve on this machine{wild}")
-        else:
-            yield _ok(option, url)
-    if "{project}" not in config.gateway.url:
-        yield _warning(
-            "gateway.url",
-            "all projects share one browser origin: code in one project's app can act in another that the same person "
-            "has open. With https://{project}.apps.example.org, best below a domain apart from the server's, each has its own",
-        )
-    if config.server.url.startswith("http:") and not _is_local(config.server.url):
-        yield _warning(
-            "server.url", "is not HTTPS: passwords cross the network readable. Set server.tls, or a front proxy"
-        )
+            yield ok(option, f"{address} is free")
 
 
 def secrets(patient: Patient) -> Iterator[Finding]:
@@ -184,9 +128,9 @@ def secrets(patient: Patient) -> Iterator[Finding]:
             if path.stat().st_mode & 0o044:
                 open_files.append(str(path))
     if open_files:
-        yield _problem("secrets", f"others can read {', '.join(open_files)}: chmod 600")
+        yield problem("secrets", f"others can read {', '.join(open_files)}: chmod 600")
     else:
-        yield _ok("secrets", "no secret file is open to others")
+        yield ok("secrets", "no secret file is open to others")
 
 
 def kernel(patient: Patient) -> Iterator[Finding]:
@@ -198,13 +142,13 @@ def kernel(patient: Patient) -> Iterator[Finding]:
         with contextlib.suppress(OSError):
             value = Path("/proc/sys/fs", name).read_text().strip()
             if value >= wanted:
-                yield _ok(f"fs.{name}", value)
+                yield ok(f"fs.{name}", value)
             else:
-                found = _problem if name == "protected_hardlinks" else _warning
+                found = problem if name == "protected_hardlinks" else warning
                 yield found(f"fs.{name}", f"is {value}: {why}. Set it to 1 with sysctl")
     with contextlib.suppress(OSError):
         mode = Path("/sys/fs/selinux/enforce").read_text().strip()
-        yield _ok("SELinux", "enforcing; AEN works with it" if mode == "1" else "permissive")
+        yield ok("SELinux", "enforcing; AEN works with it" if mode == "1" else "permissive")
 
 
 _BY_GROUP = {"memory_bytes": "memory", "processes": "processes", "cpu_millis": "processors"}
@@ -219,10 +163,10 @@ def limits(patient: Patient) -> Iterator[Finding]:
     """How limits of sessions are kept: control groups are tried, where we may."""
     what = "limits of sessions"
     if patient.config.accounts.mode == "single":
-        yield _warning(what, "evaluation mode: memory of each process by itself; processes and processors not at all")
+        yield warning(what, "evaluation mode: memory of each process by itself; processes and processors not at all")
         return
     if not patient.machine.root:
-        yield _warning(what, "not tried: control groups are root's (run as root)")
+        yield warning(what, "not tried: control groups are root's (run as root)")
         return
     from aen.launchers.cgroups import kept_here
 
@@ -232,9 +176,9 @@ def limits(patient: Patient) -> Iterator[Finding]:
         groups = (
             f"control groups (cgroup v2) keep {', '.join(sorted(held))}" if held else "no control groups (cgroup v2)"
         )
-        yield _warning(what, f"{groups} here; {'; '.join(rest)}")
+        yield warning(what, f"{groups} here; {'; '.join(rest)}")
     else:
-        yield _ok(what, "memory, processes and processors of a session are kept by control groups (cgroup v2)")
+        yield ok(what, "memory, processes and processors of a session are kept by control groups (cgroup v2)")
 
 
 EXAMINATIONS: tuple[Callable[[Patient], Iterator[Finding]], ...] = (
@@ -262,8 +206,3 @@ def _running(run_dir: Path) -> bool:
         probe.connect(str(run_dir / "admin.sock"))
         return True
     return False
-
-
-def _is_local(url: str) -> bool:
-    host = urlsplit(url).hostname or ""
-    return host == "localhost" or host.endswith(".localhost") or host.startswith("127.") or host == "::1"

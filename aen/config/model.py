@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import re
 from pathlib import Path
 from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, field_validator, model_validator
 
-_SIZE = re.compile(r"([0-9]+(?:\.[0-9]+)?) ?([KMGTkmgt])?(?:i?[Bb])?")
+from aen.config.sizes import size_in_bytes
 
 
 class Section(BaseModel):
@@ -149,14 +148,6 @@ class Limits(Section):
     def memory_bytes(self) -> int:
         """`memory` in bytes; 0: no limit."""
         return size_in_bytes(self.memory) if self.memory else 0
-
-
-def size_in_bytes(text: str) -> int:
-    """Bytes of 512M, 4G, 1.5GiB (powers of 1024) or of a plain number. Raises ValueError."""
-    found = _SIZE.fullmatch(text)
-    if found is None:
-        raise ValueError("must be a size, as 4G or 512M")
-    return int(float(found[1]) * 1024 ** " KMGT".index((found[2] or " ").upper()))
 
 
 class NodeLimits(Limits):
