@@ -191,6 +191,8 @@ class Environments:
         report, spec = record.report, record.project
         report.state, report.reason, report.ended = "failed" if reason else "done", reason, now()
         record.process = None
+        if self._changes.get(spec.id) is not record:
+            return  # the project was deleted meanwhile
         self._listed.pop(spec.id, None)
         self._records.save(record)
         log.info("environment changed", project=spec.id, environment=report.name, act=report.act, state=report.state)
