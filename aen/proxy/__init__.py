@@ -53,3 +53,4 @@ class Limits:
     idle_seconds: float = 75
     stall_seconds: float = 300  # a peer that takes nothing of what is waiting for it
     body_bytes: int = 0  # 0: no limit
+    connections: int = 2048  # of one person at the same time; 0: no limit

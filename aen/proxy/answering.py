@@ -42,7 +42,7 @@ class Answering(asyncio.Protocol):
             "_unsent",
             "_whole",
         ),
-        *("_app", "_plane", "_taken", "address", "deadline", "peer", "request", "transport", "tunnel"),
+        *("_app", "_plane", "_taken", "address", "deadline", "peer", "person", "request", "transport", "tunnel"),
     )
 
     transport: asyncio.Transport
@@ -59,6 +59,7 @@ class Answering(asyncio.Protocol):
         self.request: Request | None = None
         self._last: Request | None = None  # a request that may be repeated
         self.tunnel: Tunnel | None = None
+        self.person = ""  # whose connection it counts as
         self.peer = self.address = ""  # who is at the other end; who asks: differs behind a trusted proxy
         self.deadline = 0.0  # monotonic; 0: none
 

@@ -7,7 +7,7 @@ from http import HTTPStatus
 
 from aen.errors import new_id
 
-_CODES = {401: "not_signed_in", 403: "denied", 404: "not_found", 503: "unavailable", 504: "timed_out"}
+_CODES = {401: "not_signed_in", 403: "denied", 404: "not_found", 429: "too_many", 503: "unavailable", 504: "timed_out"}
 
 
 def refusal(status: int, why: str, *, close: bool, headers: bytes = b"", head_only: bool = False) -> bytes:

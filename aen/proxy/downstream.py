@@ -201,6 +201,10 @@ class Downstream(Answering):
 
     def go(self, request: Request, door: Door) -> None:
         """The request may go through `door`: find a connection and send it."""
+        if request.visitor is not None and not self._plane.seat(self, request.visitor.user):
+            self._ending = True
+            self.reply(429, "You have too many connections open. Close some tabs.", b"Retry-After: 5\r\n")
+            return
         request.door, request.head = door, upstream_head(self._plane, self, request, door)
         self._keep(request, door)
         app = door.pool.take()

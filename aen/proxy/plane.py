@@ -7,6 +7,7 @@ import contextlib
 import socket
 import ssl
 import time
+from collections import Counter
 from collections.abc import Callable, Coroutine
 from typing import Any
 from urllib.parse import urlsplit
@@ -66,6 +67,7 @@ class Plane(Service):
         self._servers: list[asyncio.Server] = []
         self._tasks: set[asyncio.Task[None]] = set()
         self.connections: set[Downstream] = set()
+        self._people: Counter[str] = Counter()  # who has how many of them
         self.draining = False
         self._empty: asyncio.Event | None = None  # while draining: set when the last connection is gone
         self.now, self.now_ms = time.monotonic(), time.time_ns() // 1_000_000
@@ -114,9 +116,12 @@ class Plane(Service):
             client.unreachable(request, 504, "The app does not take connections. It may be overloaded.")
         except OSError as error:
             self.tally.failures["unreachable", "refused"] += 1
-            log.info("app can't be reached", upstream=pool.address, why=str(error))
+            say = log.debug if pool.down else log.info  # once, not for every tab that tries again
+            say("app can't be reached", upstream=pool.address, why=str(error))
+            pool.down = True
             client.unreachable(request, 503, "The app can't be reached. It may just be stopping or starting.")
         else:
+            pool.down = False
             client.connected(request, app)
 
     def address_of(self, peer: str, claimed: bytes) -> str:
@@ -130,8 +135,27 @@ class Plane(Service):
     def gone(self, client: Downstream) -> None:
         """A connection is over."""
         self.connections.discard(client)
+        self._unseat(client)
         if self._empty is not None and not self.connections:
             self._empty.set()
+
+    def seat(self, client: Downstream, person: str) -> bool:
+        """Count a connection as this person's; False when they have as many as one may have."""
+        if client.person == person:
+            return True
+        if 0 < self.limits.connections <= self._people[person]:
+            self.tally.failures["refused", "429"] += 1
+            return False
+        self._unseat(client)
+        client.person = person
+        self._people[person] += 1
+        return True
+
+    def _unseat(self, client: Downstream) -> None:
+        self._people[client.person] -= 1
+        if self._people[client.person] <= 0:
+            del self._people[client.person]
+        client.person = ""
 
     def refused(self, client: Answering, status: int, why: str) -> None:
         """A head was refused."""

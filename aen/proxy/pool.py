@@ -21,11 +21,12 @@ _HEAD_BYTES = 65536
 class Pool:
     """The connections to one app: `unix:/path` or `tcp:127.0.0.1:port`, whose listener must have the uid `uid`."""
 
-    __slots__ = ("_idle", "address", "answers", "head_bytes", "uid")
+    __slots__ = ("_idle", "address", "answers", "down", "head_bytes", "uid")
 
     def __init__(self, address: str, uid: int, answers: Memory[ResponseFields], head_bytes: int = _HEAD_BYTES) -> None:
         self.address, self.uid, self.answers, self.head_bytes = address, uid, answers, head_bytes
         self._idle: list[Upstream] = []
+        self.down = False  # the last try to connect failed
 
     def take(self) -> Upstream | None:
         """A kept connection, the one used last, or None."""
