@@ -47,7 +47,7 @@ class Certificate:
     @classmethod
     def within(cls, folder: Path) -> Certificate:
         """The one that `certificate` made there."""
-        return cls(folder / "cert.pem", folder / "key.pem")
+        return cls(folder / "tls-cert.pem", folder / "tls-key.pem")
 
     def trusting(self) -> ssl.SSLContext:
         """A client that trusts it."""

@@ -79,7 +79,10 @@ class Server(Section):
         "",
         description="host:port, or unix:/path behind a front proxy. Empty: 80 (443 with TLS) as root, else 8080; on 127.0.0.1 in evaluation mode.",
     )
-    url: str = Field("", description="The address people use, as https://aen.example.org. Empty: made from `listen`.")
+    url: str = Field(
+        "",
+        description="The address people use, as https://aen.example.org (or with a path, https://example.org/aen, that a front proxy takes off). Empty: made from `listen`.",
+    )
     tls: Tls = Field(default_factory=Tls)
     redirect_listen: str = Field("", description="host:port of a listener that only redirects to `url`.")
     trusted_proxies: list[str] = Field(

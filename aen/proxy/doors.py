@@ -35,7 +35,8 @@ def open_door(plane: Plane, client: Downstream, request: Request) -> None:
     """Lead the request on, or answer it. Everything is a look-up, but for an API token seen for the first time."""
     fields = request.fields
     site = plane.sites.find(fields.host, request.key)
-    if site is None:
+    by_browser = fields.asks_page and not fields.token and b"token=" not in request.target
+    if site is None or (site.tokens_only and by_browser and request.key):
         _elsewhere(plane, client, request)
         return
     token = fields.token

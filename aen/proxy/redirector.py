@@ -11,8 +11,8 @@ from aen.proxy.head import END, REQUEST_LINE
 from aen.proxy.sites import Sites
 from aen.service import Service
 
-_MOST = 32768  # bytes of a head
-_SECONDS = 15
+_MOST = 16384
+_SECONDS = 10.0
 _HOST = re.compile(rb"\r\nhost:[ \t]*([A-Za-z0-9.-]+)(?::[0-9]+)?[ \t]*\r\n", re.IGNORECASE)
 
 

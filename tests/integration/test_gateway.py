@@ -9,7 +9,7 @@ import os
 import socket
 import time
 from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
@@ -136,10 +136,13 @@ class House:
         self.tmp, self.bus, self.server, self._stack = tmp, bus, server, stack
         self.gateway: Gateway
         self.port = 0
+        self.url = "http://127.0.0.1:PORT"
+        self.options: dict[str, Any] = {}
+        self.listeners: dict[str, socket.socket] = {}
 
     @property
     def origin(self) -> str:
-        return f"http://127.0.0.1:{self.port}"
+        return self.url.replace("PORT", str(self.port))
 
     def route(self, **changes: Any) -> Route:
         values: dict[str, Any] = {
@@ -156,10 +159,10 @@ class House:
         config = Config.model_validate(
             {
                 "data_dir": self.tmp / "data", "run_dir": self.tmp / "run",
-                "server": {"url": "http://server.test"}, "gateway": {"url": self.origin, "drain_seconds": 3},
+                "server": {"url": "http://server.test"}, "gateway": {"url": self.origin, "drain_seconds": 3, **self.options},
             }
         )  # fmt: skip
-        self.gateway = Gateway(Context(config, ("gateway",), self.bus, None, {"gateway": bound}))
+        self.gateway = Gateway(Context(config, ("gateway",), self.bus, None, {"gateway": bound, **self.listeners}))
         await self.gateway.start()
 
     def client(self, user: str = "", login: str = "L1", **headers: str) -> aiohttp.ClientSession:
@@ -172,6 +175,13 @@ class House:
 
 @pytest.fixture
 async def house(tmp_path: Path) -> AsyncIterator[House]:
+    async with housed(tmp_path) as made:
+        yield made
+
+
+@asynccontextmanager
+async def housed(tmp_path: Path, url: str = "http://127.0.0.1:PORT", **options: Any) -> AsyncIterator[House]:
+    """A gateway at `url` with these options, its server, and an app."""
     async with AsyncExitStack() as stack:
         bus = LocalBus()
         await stack.enter_async_context(bus)
@@ -182,7 +192,7 @@ async def house(tmp_path: Path) -> AsyncIterator[House]:
         stack.push_async_callback(runner.cleanup)
         await web.UnixSite(runner, str(tmp_path / "app")).start()
         made = House(tmp_path, bus, server, stack)
-        server.routes = [made.route()]
+        made.url, made.options, server.routes = url, options, [made.route()]
         await made.start()
         try:
             yield made

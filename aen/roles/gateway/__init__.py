@@ -7,7 +7,6 @@ import contextlib
 import os
 import secrets
 import socket
-import ssl
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -17,6 +16,7 @@ from typing import Any
 import structlog
 from aiohttp import web
 
+from aen.certificates import Certificate
 from aen.config.model import GatewayLimits, Tls
 from aen.errors import Invalid
 from aen.proxy import Limits
@@ -86,16 +86,21 @@ class Gateway(Role):
         self.spawn(_failing(plane), "data plane")
         await self.enter(following)
         self.spawn(_failing(following), "following")
-        await self._listen(plane, sites, _tls(options.tls))
+        await self._listen(plane, sites, options.tls)
 
-    async def _listen(self, plane: Plane, sites: Sites, tls: ssl.SSLContext | None) -> None:
+    async def _listen(self, plane: Plane, sites: Sites, tls: Tls) -> None:
         bound = self.context.listeners.get("gateway")
         if bound is None:
             raise Invalid("gateway.listen: nothing is bound for the gateway.")
-        await plane.listen(bound, tls)
+        context = None
+        if tls.cert is not None and tls.key is not None:
+            certificate = Certificate("gateway.tls", tls.cert, tls.key)
+            self.spawn(certificate.keep(), "certificate")
+            context = certificate.context
+        await plane.listen(bound, context)
         redirecting = self.context.listeners.get("gateway.redirect")
         if redirecting is not None:
-            await self.enter(Redirector(redirecting, sites.url))
+            await self.enter(Redirector(redirecting, sites))
         log.info("gateway ready", url=sites.url, routes=len(self.routes))
 
     async def drain(self) -> None:
@@ -182,15 +187,3 @@ def _networks(texts: list[str]) -> tuple[Network, ...]:
         return networks(texts)
     except ValueError as error:
         raise Invalid(f"gateway.trusted_proxies: {error}. Give addresses or networks, as 10.0.0.0/8.") from error
-
-
-def _tls(options: Tls) -> ssl.SSLContext | None:
-    if options.cert is None:
-        return None
-    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
-    context.set_alpn_protocols(["http/1.1"])
-    try:
-        context.load_cert_chain(options.cert, options.key)
-    except (OSError, ssl.SSLError) as error:
-        raise Invalid(f"gateway.tls: {options.cert} and its key can't be used: {error}.") from error
-    return context

@@ -31,6 +31,7 @@ _NONCE_SECONDS = 600
 _LOOK_SECONDS = 2.0  # tabs that ask for a session that is gone cost the server one question in this time
 _MOST_LOOKS = 5_000
 _LONGEST = 2048
+_ONCE = "_other_host"  # as in the data plane: in an address that we have led to already
 
 
 @dataclass(frozen=True)
@@ -127,12 +128,15 @@ class Pages:
     def _to_sign_in(self, request: web.Request) -> web.StreamResponse:
         """Send the browser to the server, with the hash of a nonce that it keeps."""
         caller = request[CALLER]
+        if _ONCE not in request.query and _netloc(caller.origin, request.host) != urlsplit(caller.origin).netloc:
+            # Another name of ours (127.0.0.1 for localhost): the cookie would not be there when the ticket comes back.
+            mark = "&" if "?" in request.raw_path else "?"
+            return _see(f"{caller.origin}{request.raw_path}{mark}{_ONCE}=1")
         nonce = request.cookies.get(self.cookies.nonce, "")
         if not _NONCE.fullmatch(nonce):
             nonce = secrets.token_urlsafe(24)
-        target = (
-            request.raw_path if len(request.raw_path) <= _LONGEST else request.raw_path.partition("?")[0][:_LONGEST]
-        )
+        target = re.sub(rf"[?&]{_ONCE}=1\Z", "", request.raw_path)
+        target = target if len(target) <= _LONGEST else target.partition("?")[0][:_LONGEST]
         query = f"gateway={quote(caller.origin, safe='')}&nonce={hash_nonce(nonce)}&next={quote(target, safe='')}"
         response = _see(f"{self._server_url}/gateway/enter?{query}")
         self.cookies.set(response, self.cookies.nonce, nonce, _NONCE_SECONDS)
@@ -275,6 +279,12 @@ class Pages:
             said = Unavailable("This app is not running. Start it from its project's page, or with the API.")
         headers = {"Retry-After": "2", "Cache-Control": "no-store"} if said.status >= 500 else {}
         return web.json_response({"error": said.to_wire()}, status=said.status, headers=headers)
+
+
+def _netloc(origin: str, host: str) -> str:
+    """`host` as it would stand in an origin: without the port that its scheme means anyway."""
+    usual = {"http": ":80", "https": ":443"}[urlsplit(origin).scheme]
+    return host.lower().removesuffix(usual)
 
 
 def _see(location: str) -> web.Response:

@@ -14,8 +14,8 @@ from urllib.parse import urlsplit
 import structlog
 from aiohttp import web
 
+from aen.certificates import Certificate
 from aen.config import Config
-from aen.errors import Invalid
 from aen.roles import Context, Role
 from aen.roles.server import admin_socket
 from aen.roles.server.domain import DOMAIN, Domain
@@ -76,17 +76,27 @@ class Server(Role):
         await web.SockSite(runner, admin).start()
         listener = self.context.listeners.get("server")
         if listener is not None:  # else only for a command of the machine's administrator
-            await web.SockSite(runner, listener, ssl_context=_tls(config)).start()
+            await web.SockSite(runner, listener, ssl_context=self._tls(config)).start()
         redirect = self.context.listeners.get("server.redirect")
         if redirect is not None:
             leading = await self.enter(_running(_redirecting(config.server.url)))
             await web.SockSite(leading, redirect).start()
 
+    def _tls(self, config: Config) -> ssl.SSLContext | None:
+        tls = config.server.tls
+        if tls.cert is None or tls.key is None:
+            return None
+        certificate = Certificate("server.tls", tls.cert, tls.key)
+        self.spawn(certificate.keep(), "certificate")
+        return certificate.context
+
     def _say_where(self, config: Config) -> None:
         log.info("server is up", url=config.server.url)
         code = self.domain.accounts.setup_code
         if code and "server" in self.context.listeners:
-            text = f"\n  AEN is not set up yet. Open {config.server.url}/setup and enter this code:\n\n      {code}\n\n"
+            where = f"{config.server.url}/setup"
+            text = f"\n  AEN is not set up yet. Open {where} and enter this code:\n\n      {code}\n\n"
+            text += f"  or open both at once: {where}?code={code}\n\n"
             sys.stdout.write(text)
             sys.stdout.flush()
 
@@ -127,20 +137,6 @@ def _gateway_origins(domain: Domain) -> Iterable[str]:
 def _keys(config: Config) -> tuple[str, Signer]:
     Path(config.data_dir).mkdir(mode=0o700, parents=True, exist_ok=True)
     return secret_of(config), Signer.load_or_make(Path(config.data_dir) / "signing-key.pem")
-
-
-def _tls(config: Config) -> ssl.SSLContext | None:
-    tls = config.server.tls
-    if tls.cert is None or tls.key is None:
-        return None
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.minimum_version = ssl.TLSVersion.TLSv1_2
-    context.set_alpn_protocols(["http/1.1"])
-    try:
-        context.load_cert_chain(tls.cert, tls.key)
-    except (OSError, ssl.SSLError) as error:
-        raise Invalid(f"server.tls: {tls.cert} and {tls.key} can't be used ({error}).") from error
-    return context
 
 
 def _redirecting(url: str) -> web.Application:
