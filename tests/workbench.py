@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import contextlib
+import fcntl
+import json
 import os
 import pwd
 import secrets
@@ -40,8 +42,6 @@ class Answer:
     @property
     def json(self) -> Any:
         """The body as data."""
-        import json
-
         return json.loads(self.body)
 
 
@@ -105,7 +105,9 @@ class Stand:
     def __init__(self, top: Path, people: dict[str, pwd.struct_passwd]) -> None:
         self.top, self.people = top, people
         self.project = top / "projects" / ALICE / "genome"
-        self.benches: list[Bench] = []
+        self.project.mkdir(parents=True)
+        self.project.parent.chmod(0o711)
+        os.chown(self.project, people[ALICE].pw_uid, people[ALICE].pw_gid)
         shutil.copytree(PACKAGE, top / "lib" / PACKAGE.name, ignore=shutil.ignore_patterns("__pycache__"))
 
     @property
@@ -191,23 +193,24 @@ async def _answers(bench: Bench) -> bool:
 
 @contextlib.contextmanager
 def stand() -> Iterator[Stand]:
-    """A project below /tmp and three accounts, all gone afterwards."""
-    top = Path(tempfile.mkdtemp(prefix="aentw-", dir="/tmp"))
-    top.chmod(0o755)
-    for name in (ALICE, BOB, VERA):
-        home = ["--create-home", "--home-dir", str(top / "home" / name)]
-        (top / "home").mkdir(exist_ok=True)
-        done = subprocess.run(["useradd", "--user-group", *home, name], capture_output=True, text=True)
-        assert done.returncode in (0, 9), done.stderr
-    people = {name: pwd.getpwnam(name) for name in (ALICE, BOB, VERA)}
-    made = Stand(top, people)
-    made.project.mkdir(parents=True)
-    made.project.parent.chmod(0o711)
-    os.chown(made.project, people[ALICE].pw_uid, people[ALICE].pw_gid)
-    made.walk()
-    try:
-        yield made
-    finally:
-        for name in people:
-            subprocess.run(["userdel", "--force", name], capture_output=True)
-        shutil.rmtree(top, ignore_errors=True)
+    """A project below /tmp and three accounts, all gone afterwards. One at a time: accounts are the whole machine's."""
+    with open("/tmp/aentw.lock", "a") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        top = Path(tempfile.mkdtemp(prefix="aentw-", dir="/tmp"))
+        top.chmod(0o755)
+        try:
+            made = Stand(top, {name: _account(top, name) for name in (ALICE, BOB, VERA)})
+            made.walk()
+            yield made
+        finally:
+            for name in (ALICE, BOB, VERA):
+                subprocess.run(["userdel", "--force", name], capture_output=True)
+            shutil.rmtree(top, ignore_errors=True)
+
+
+def _account(top: Path, name: str) -> pwd.struct_passwd:
+    subprocess.run(["userdel", "--force", name], capture_output=True)  # of a run that was killed
+    (top / "home").mkdir(exist_ok=True)
+    command = ["useradd", "--user-group", "--create-home", "--home-dir", str(top / "home" / name), name]
+    subprocess.run(command, capture_output=True, check=True)
+    return pwd.getpwnam(name)

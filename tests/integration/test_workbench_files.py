@@ -420,6 +420,56 @@ async def test_the_trash_opens_no_closed_folder(here: Stand, alice: Bench, bob: 
     assert (await alice.post("trash/restore", **gone)).status == 200
 
 
+async def test_replacing_a_closed_file_opens_nothing(here: Stand, alice: Bench, bob: Bench) -> None:
+    """Neither the new version, nor the old one in the trash, nor what an editor kept there."""
+    path = here.put("shut/salaries.csv", "old")
+    here.walk()
+    await set_access(alice, path, rights={BOB: "", VERA: ""})
+    one = Upload(alice, path.parent, path.name, b"new")
+    await one.piece(0, 3)
+    assert (await one.finish("replace")).status == 200
+    etag = (await alice.get("text", path)).json["etag"]
+    assert (await save(alice, path, "newer", etag, keep="1")).status == 200
+    here.walk()
+    assert path.read_text() == "newer"
+    assert (await bob.get("text", path)).status == 403
+    kept = [entry / path.name for entry in (here.project / ".trash").iterdir() if (entry / path.name).exists()]
+    assert sorted(one.read_text() for one in kept) == ["new", "old"]
+    for one_kept in kept:
+        assert (await bob.get("text", one_kept)).status == 403
+    assert (
+        len(
+            [
+                row
+                for row in (await alice.get("trash", root=wire(here.project))).json["rows"]
+                if row["name"] == path.name
+            ]
+        )
+        == 2
+    )
+
+
+@pytest.mark.parametrize(
+    "info",
+    [
+        "",
+        "[]",
+        "7",
+        "{}",
+        '{"path": 5, "by": {}, "at": "x"}',
+        '{"path": "/etc", "by": "b", "at": Infinity}',
+        "[" * 60000,
+    ],
+)
+async def test_what_somebody_writes_into_the_trash_harms_nobody(here: Stand, alice: Bench, info: str) -> None:
+    path = here.put("told/x.txt", "x")
+    gone = (await alice.post("delete", path=path)).json
+    (here.project / ".trash" / gone["entry"] / ".aen-trash-info").write_text(info)
+    assert (await alice.get("trash", root=wire(here.project))).status == 200
+    assert (await alice.post("trash/restore", **gone)).status in (400, 409)
+    assert (await alice.post("trash/empty", root=here.project, entry=gone["entry"])).json["left"] == 0
+
+
 async def test_owner_keeps_everything_and_strangers_are_named(here: Stand, alice: Bench, bob: Bench) -> None:
     mine = here.put("rights/bobs.md", "b", owner=BOB)
     here.walk()

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from . import acl
-from .acl import ACCESS, DEFAULT, Entry, Person, Wish
+from .acl import ACCESS, DEFAULT, Person, Wish
 from .folders import account
 from .paths import O_LIST, O_PINNED, TRASH, Places, proc, to_wire
 from .words import Trouble, shown
@@ -58,7 +58,7 @@ def look(places: Places, path: bytes, isolated: bool) -> dict[str, Any]:
     people = _team(places, path)
     with _pinned(places, path) as fd:
         status = os.fstat(fd)
-        entries = acl.read(proc(fd))
+        entries, rights = acl.read(proc(fd)), named(fd)
     blocked = _blocked(places, path, people)
     wish = acl.wished(entries, people, status.st_mode)
     return {
@@ -72,7 +72,7 @@ def look(places: Places, path: bytes, isolated: bool) -> dict[str, Any]:
         "runs": bool(status.st_mode & 0o100),
         "closed": wish.closed,
         "public": path.startswith(places.project + b"/public/") or path == places.project + b"/public",
-        "people": [_person(each, entries, wish, status, blocked) for each in people],
+        "people": [_person(each, rights.get(each.uid, 0), wish, status, blocked) for each in people],
         "top": path == places.project,
     }
 
@@ -184,15 +184,8 @@ def _with_runs(mode: int, runs: bool | None) -> int:
     return mode | 0o100 if runs else mode & ~0o111
 
 
-def _person(
-    person: Person, entries: list[Entry], wish: Wish, status: os.stat_result, blocked: dict[int, bytes]
-) -> dict[str, Any]:
+def _person(person: Person, now: int, wish: Wish, status: os.stat_result, blocked: dict[int, bytes]) -> dict[str, Any]:
     name = account(person.uid)
-    if person.uid == status.st_uid:
-        now = status.st_mode >> 6 & 7
-    else:
-        mask = next((entry.rights for entry in entries if entry.tag == acl.MASK), 7)
-        now = next((entry.rights & mask for entry in entries if (entry.tag, entry.who) == (acl.USER, person.uid)), 0)
     return {
         "name": name,
         "role": "owner" if person.owner else "member" if person.writes else "viewer",
@@ -211,28 +204,32 @@ def _blocked(places: Places, path: bytes, people: list[Person]) -> dict[int, byt
     found: dict[int, bytes] = {}
     for folder in _on_the_way(places, path):
         with suppress(OSError, Trouble), _pinned(places, folder) as fd:
-            passing = may_pass(fd)
+            rights = named(fd)
             for person in people:
-                if person.uid not in passing:
+                if not rights.get(person.uid, 0) & acl.EXECUTE:
                     found.setdefault(person.uid, folder[len(places.project) + 1 :])
     return found
 
 
-def may_pass(fd: int) -> dict[int, int]:
-    """Uids that the ACL of a folder names and lets through, with their rights. Its owner is among them. Raises OSError."""
+def named(fd: int) -> dict[int, int]:
+    """Uids that an inode's ACL names, its owner among them, with what they really have. Raises OSError."""
     status = os.fstat(fd)
     entries = acl.read(proc(fd))
     mask = next((entry.rights for entry in entries if entry.tag == acl.MASK), 7)
-    named = {entry.who: entry.rights & mask for entry in entries if entry.tag == acl.USER}
-    named[status.st_uid] = status.st_mode >> 6 & 7
-    return {uid: rights for uid, rights in named.items() if rights & acl.EXECUTE}
+    found = {entry.who: entry.rights & mask for entry in entries if entry.tag == acl.USER}
+    return found | {status.st_uid: status.st_mode >> 6 & 7}
 
 
-def entitled(places: Places, folder: bytes) -> set[int]:
-    """Uids of the team that get to what lies in `folder`. Raises OSError or Trouble."""
-    people = _team(places, folder)
-    blocked = _blocked(places, folder + b"/x", people)
-    return {person.uid for person in people if person.uid not in blocked}
+def entitled(places: Places, path: bytes) -> set[int]:
+    """Uids of the team that get to `path` and may read it. Raises OSError or Trouble."""
+    people = _team(places, path)
+    blocked = _blocked(places, path, people)
+    try:
+        with _pinned(places, path) as fd:
+            readers = {uid for uid, rights in named(fd).items() if rights & acl.READ}
+    except Trouble:  # a link or a special file has no rights of its own
+        readers = {person.uid for person in people}
+    return {person.uid for person in people if person.uid not in blocked and person.uid in readers}
 
 
 def _on_the_way(places: Places, path: bytes) -> Iterator[bytes]:

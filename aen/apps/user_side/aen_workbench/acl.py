@@ -91,6 +91,11 @@ def team(project: str | int) -> list[Person]:
     return sorted(people, key=lambda person: (not person.owner, person.uid))
 
 
+def is_meant(acl: list[Entry]) -> bool:
+    """Whether rights were taken away in it on purpose."""
+    return any(entry.tag == GROUP and entry.who in (MEANT, MEANT_CLOSED) for entry in acl)
+
+
 def by_group(project: str | int) -> bool:
     """Whether the team has its rights as a group: then single people can't be told apart here. Raises OSError."""
     return any(entry.tag == GROUP and entry.who not in (MEANT, MEANT_CLOSED) for entry in read(project))

@@ -24,6 +24,7 @@ from .words import Trouble, shown
 _INFO = b".aen-trash-info"
 _ENTRY = re.compile(r"[0-9]{10,16}-[0-9a-f]{8}")
 _MOST = 1000
+_LATEST = 4_000_000_000_000  # ms since 1970
 
 
 def put(places: Places, path: bytes) -> dict[str, Any]:
@@ -63,7 +64,7 @@ def look(places: Places, root: bytes) -> dict[str, Any]:
     rows = []
     with suppress(FileNotFoundError), _top(places, root) as top:
         for entry in _entries(top):
-            with suppress(OSError, ValueError, KeyError, TypeError, Trouble):
+            with suppress(OSError, Trouble):
                 rows.append(_row(top, entry))
     return {"rows": sorted(rows, key=lambda one: -one["at"])[:_MOST], "total": len(rows)}
 
@@ -148,11 +149,11 @@ def _new_entry(places: Places, top: int, entry: str, path: bytes, info: dict[str
 
 
 def _close_to_strangers(places: Places, fd: int, path: bytes) -> None:
-    """Who could not get to where it was must not get to it in the trash either."""
+    """Who could not get to it where it was, or not read it, must not in the trash either."""
     if places.root_of(path) != places.project:
         return
     people = acl.team(os.fsdecode(places.project))
-    entitled = access.entitled(places, path.rpartition(b"/")[0])
+    entitled = access.entitled(places, path)
     wish = acl.Wish({person.uid: 0 for person in people if person.uid not in entitled})
     if wish.rights:
         mode = os.fstat(fd).st_mode
@@ -194,9 +195,9 @@ def _row(top: int, entry: str) -> dict[str, Any]:
         return row(name, path, status) | {
             "entry": entry,
             "from": shown(path.rpartition(b"/")[0]),
-            "by": shown(str(info["by"]).encode(errors="replace"))[:100],
-            "at": int(info["at"]),
-            "replaced": bool(info.get("replaced")),
+            "by": shown(info["by"].encode(errors="replace")),
+            "at": info["at"],
+            "replaced": info["replaced"],
         }
 
 
@@ -206,12 +207,17 @@ def _info(fd: int) -> dict[str, Any]:
     try:
         if not stat.S_ISREG(os.fstat(read).st_mode):
             raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT))
-        info: dict[str, Any] = json.loads(os.read(read, 65536))
-    except ValueError:
+        info = json.loads(os.read(read, 65536))
+        return {
+            "path": str(info["path"]),
+            "by": str(info["by"])[:100],
+            "at": min(max(int(info["at"]), 0), _LATEST),
+            "replaced": info.get("replaced") is True,
+        }
+    except (ValueError, LookupError, TypeError, AttributeError, OverflowError, RecursionError):
         raise Trouble(409, "path", "Nobody knows where this was: it can't be put back.") from None
     finally:
         os.close(read)
-    return info
 
 
 def _thing(fd: int) -> bytes:

@@ -16,8 +16,8 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import Any
 
-from . import trash, trees
-from .paths import PARTIAL, Places, listable, to_wire
+from . import acl, trash, trees
+from .paths import O_PINNED, PARTIAL, Places, listable, proc, to_wire
 from .words import Trouble
 
 _SPARE = 16 << 20  # bytes that an upload leaves free
@@ -94,13 +94,14 @@ class Uploads:
             if size != upload.size:
                 raise Trouble(409, "offset", "The file is not whole yet.", offset=size)
             name = upload.name
-            if taken == "replace" and _kind(fd, name):
-                trash.put(self._places, upload.folder + b"/" + name)  # nobody's file is lost
-            elif taken == "both" and _kind(fd, name):
-                name = trees.free_name(fd, name, "uploaded")
             if size == 0:
                 with suppress(FileExistsError):
                     os.close(os.open(upload.partial, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666, dir_fd=fd))
+            if taken == "replace" and _kind(fd, name):
+                _hand_on(fd, name, upload.partial)
+                trash.put(self._places, upload.folder + b"/" + name)  # nobody's file is lost
+            elif taken == "both" and _kind(fd, name):
+                name = trees.free_name(fd, name, "uploaded")
             trees.move(fd, upload.partial, fd, name)
         return {"path": to_wire(upload.folder + b"/" + name)}
 
@@ -146,6 +147,20 @@ class Uploads:
             raise Trouble(409, "offset", "The upload goes on elsewhere.", offset=status.st_size)
         os.lseek(fd, offset, os.SEEK_SET)
         return fd, offset
+
+
+def _hand_on(folder: int, name: bytes, partial: bytes) -> None:
+    """What was closed to people stays closed to them when the file is replaced. Raises OSError."""
+    fds = []
+    try:
+        for one in (name, partial):
+            fds.append(os.open(one, O_PINNED, dir_fd=folder))
+        old, new = (proc(fd) for fd in fds)
+        if all(stat.S_ISREG(os.fstat(fd).st_mode) for fd in fds) and acl.is_meant(acl.read(old)):
+            acl.write(new, acl.read(old))
+    finally:
+        for fd in fds:
+            os.close(fd)
 
 
 def _size(folder: int, name: bytes) -> int:
