@@ -9,7 +9,7 @@ from datetime import datetime
 from typing import Any
 
 #: Columns that hold a time in milliseconds since 1970.
-TIMES = ("created", "updated", "last_login", "last_seen", "seen", "started")
+TIMES = ("created", "updated", "last_login", "last_seen", "seen", "since", "started")
 
 
 def show(rows: Iterable[dict[str, Any]], columns: Sequence[str], *, as_json: bool, nothing: str) -> None:
@@ -20,7 +20,7 @@ def show(rows: Iterable[dict[str, Any]], columns: Sequence[str], *, as_json: boo
     elif not found:
         print(nothing)
     else:
-        print_table([[_cell_of(row, column) for column in columns] for row in found], columns)
+        print_table([[cell_of(row, column) for column in columns] for row in found], columns)
 
 
 def print_table(rows: Sequence[Sequence[str]], columns: Sequence[str]) -> None:
@@ -39,7 +39,8 @@ def print_table(rows: Sequence[Sequence[str]], columns: Sequence[str]) -> None:
     Console(width=width, highlight=False).print(table if width is None else _plain(rows, columns), soft_wrap=True)
 
 
-def _cell_of(row: dict[str, Any], column: str) -> str:
+def cell_of(row: dict[str, Any], column: str) -> str:
+    """One value of a row in a table; a time is written out."""
     value = row.get(column)
     if column in TIMES and isinstance(value, int):
         return datetime.fromtimestamp(value / 1000).astimezone().strftime("%Y-%m-%d %H:%M") if value else "never"

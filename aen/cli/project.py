@@ -32,7 +32,7 @@ def list_projects(as_json: Json = False, config: Files = None) -> None:
 def show(slug: Slug, as_json: Json = False, config: Files = None) -> None:
     """Show one project and its team."""
     from aen.cli.calling import call
-    from aen.cli.output import cell
+    from aen.cli.output import cell, cell_of
 
     owner, name = _split(slug)
     found: dict[str, Any] = call(config, lambda api: api.get("projects", owner, name))
@@ -42,7 +42,7 @@ def show(slug: Slug, as_json: Json = False, config: Files = None) -> None:
         print(json.dumps(found, indent=2, ensure_ascii=False))
         return
     for key, value in found.items():
-        print(f"{key + ':':14} {cell(_members(value) if key == 'team' else value)}")
+        print(f"{key + ':':14} {cell(_members(value)) if key == 'team' else cell_of(found, key)}")
 
 
 @group.command()

@@ -94,7 +94,7 @@ class VenvBackend:
             progress(f"Building {title} (once): {text}", part)
 
         try:
-            note("making it", 0.02)
+            note("preparing", 0.02)
             base, ours = self._base(name, interpreter), self._additions.get(name, ())
             if not await asyncio.to_thread(reuse, self._config.envs_dir, name, base, ours, staging):
                 await self._install(name, staging, interpreter, note)

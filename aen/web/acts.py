@@ -32,7 +32,7 @@ ACTS: dict[str, str] = {
     "session.kept": "asked to keep a session for",
     "session.opened": "opened",
     "session.stopped": "stopped a session",
-    "team.added": "added {who} to the team",
+    "team.added": "added {who} to the team as",
     "team.removed": "took {who} off the team",
     "team.role": "gave {who} a role in the team:",
     "token.created": "made an API token",

@@ -88,7 +88,7 @@ class Logins(People):
             kind=kind,
             csrf=secrets.token_urlsafe(32) if kind is LoginKind.BROWSER else "",
             expires=now() + int(days * DAY),
-            last_seen=now(),
+            last_seen=now() if kind is LoginKind.BROWSER else 0,  # a token is seen when it is used
             address=address[:64],
             agent=agent[:200],
             **more,

@@ -61,6 +61,6 @@ def banner(domain: Domain) -> dict[str, Any] | None:
     slowest = min(building, key=lambda node: node.progress, default=None)
     return {
         "evaluation": evaluation,
-        "building": f"{slowest.id} is getting ready for the first start: {slowest.message}" if slowest else "",
+        "building": f"{slowest.id} is getting ready: {slowest.message}" if slowest else "",
         "progress": slowest.progress if slowest else 1.0,
     }
