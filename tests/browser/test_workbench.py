@@ -7,6 +7,7 @@ import os
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import Literal
 
 import pytest
 from aiohttp import ClientResponse, web
@@ -22,6 +23,7 @@ pytestmark = [
     pytest.mark.skipif(executable() is None, reason="there is no Chromium on this machine"),
 ]
 PICTURES = Path(__file__).resolve().parent.parent.parent / ".artifacts" / "workbench"
+AUDIT = (Path(__file__).parent / "audit.js").read_text()
 _OURS = {"host", "connection", "transfer-encoding", "content-length"}
 
 
@@ -172,6 +174,53 @@ async def _keyboard_alone(page: Page, project: Path) -> None:
     assert not (project / "results").exists()
     await page.keyboard.press("Enter")
     await expect(page.get_by_role("link", name="results", exact=True)).to_be_visible()
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("width", [1200, 380])
+async def test_every_view_can_be_read_and_reached(scheme: Literal["light", "dark"], width: int) -> None:
+    """Names, headings, contrast, no sideways scrolling: the list, its menu, permissions, the editor, a conflict, the trash."""
+    with stand() as made:
+        made.put("README.md", "# Genome\n")
+        made.put("data/x.csv", "1")
+        made.put("bobs.txt", "x", owner=BOB)
+        made.put("L" * 255, "x")
+        (made.project / "link").symlink_to("README.md")
+        made.walk()
+        async with chromium() as browser, made.bench(ALICE) as alice, gate(alice) as address:
+            context = await browser.new_context(
+                viewport={"width": width, "height": 800}, color_scheme=scheme, reduced_motion="reduce"
+            )
+            page = await context.new_page()
+            await page.goto(address)
+            await page.locator("tr[data-path]").first.wait_for()
+            await page.get_by_label("Select README.md").check()
+            await _looked_over(page, f"{scheme}-{width}-list")
+            await page.locator("summary[aria-label='What can be done with README.md']").click()
+            await _looked_over(page, f"{scheme}-{width}-menu")
+            await page.get_by_role("button", name="Permissions…").click()
+            await page.locator(".effect li").first.wait_for()
+            await _looked_over(page, f"{scheme}-{width}-permissions")
+            await page.keyboard.press("Escape")
+            await page.get_by_role("link", name="README.md", exact=True).click()
+            await page.locator("textarea").fill("mine")
+            await _looked_over(page, f"{scheme}-{width}-editor")
+            (made.project / "README.md").write_text("theirs")
+            await page.keyboard.press("Control+s")
+            await page.locator(".versions").wait_for()
+            await _looked_over(page, f"{scheme}-{width}-conflict")
+            await page.get_by_role("button", name="Save mine over it").click()
+            await expect(page.get_by_text("Saved", exact=True)).to_be_visible()
+            await page.get_by_role("link", name="Trash").click()
+            await page.get_by_role("button", name="Restore README.md").wait_for()
+            await _looked_over(page, f"{scheme}-{width}-trash")
+
+
+async def _looked_over(page: Page, name: str) -> None:
+    PICTURES.mkdir(parents=True, exist_ok=True)
+    await page.mouse.move(0, 0)  # nothing is hovered over
+    await page.screenshot(path=PICTURES / f"{name}.png")
+    assert await page.evaluate(AUDIT) == [], name
 
 
 async def _narrow_screen_shows_everything(page: Page) -> None:
