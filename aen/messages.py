@@ -10,6 +10,7 @@ from typing import ClassVar
 from pydantic import Field
 
 from aen.model import Word, new_id
+from aen.model.account import AccountReport
 from aen.model.drift import Drift
 from aen.model.environment import DEFAULT, ChangeReport, EnvironmentChange, EnvironmentInfo, HistoryEntry
 from aen.model.node import Load
@@ -57,6 +58,7 @@ class StartSession(Command):
     app: str
     app_server: str
     shared: bool = False
+    keys: list[str] = Field(default_factory=list)  # SSH keys of `user`
 
 
 class StopSession(Command):
@@ -108,6 +110,14 @@ class DeleteProject(Command):
     """Remove a project's directory and all in it."""
 
     project: ProjectSpec
+
+
+class KeepAccount(Command):
+    """A person's Linux account on the node: install these SSH keys (None: leave them), `retire` it or say what there is."""
+
+    user: str
+    keys: list[str] | None = None
+    retire: bool = False
 
 
 class KeepSession(Command):
@@ -198,6 +208,7 @@ ApplyPermissions.answer = PermissionsReport
 CheckPermissions.answer = Drift
 RenameProject.answer = Done
 DeleteProject.answer = Done
+KeepAccount.answer = AccountReport
 KeepSession.answer = SessionReport
 ReadSessionLog.answer = SessionLog
 ListEnvironments.answer = EnvironmentList
@@ -228,7 +239,6 @@ class ProjectReported(Event):
 class PermissionsWalked(Event):
     """A repair of a project's permissions goes on: so many files were looked at and changed until now."""
 
-    node: str
     project: str
     looked_at: int
     changed: int

@@ -17,6 +17,7 @@ from aen.messages import (
     DeleteProject,
     Done,
     Event,
+    KeepAccount,
     KeepSession,
     NodeReported,
     PermissionsReport,
@@ -31,6 +32,7 @@ from aen.messages import (
     StopSession,
 )
 from aen.model import Word, now
+from aen.model.account import AccountReport
 from aen.model.drift import Drift, DriftItem
 from aen.model.node import Load
 from aen.model.project import ProjectState
@@ -48,6 +50,9 @@ class FakeNode:
         self.asked: list[Any] = []
         self.sessions: dict[str, SessionReport] = {}
         self.directories: set[str] = set()  # owner/name
+        self.accounts: set[str] = set()  # Linux accounts that it made
+        self.keys: dict[str, list[str]] = {}
+        self.locked: set[str] = set()
         self.mute = False  # no events: what happens is seen in heartbeats only
         self.beating = True
         self.hold = False  # starts stay STARTING
@@ -80,6 +85,7 @@ class FakeNode:
             CheckPermissions: self._check,
             RenameProject: self._rename,
             DeleteProject: self._delete,
+            KeepAccount: self._account,
             KeepSession: self._keep,
             ReadSessionLog: self._log,
         }
@@ -186,6 +192,17 @@ class FakeNode:
         idle = Idle(hours=2, most_keep_hours=MOST_KEEP_HOURS, keep_until=until, stops_at=until or now() + 7_200_000)
         self.sessions[command.session] = known.model_copy(update={"idle": idle})
         return self.sessions[command.session]
+
+    async def _account(self, command: KeepAccount) -> AccountReport:
+        if command.user not in self.accounts:
+            return AccountReport(node=self.name)
+        if command.keys is not None:
+            self.keys[command.user] = command.keys
+        if command.retire:
+            self.locked.add(command.user)
+        locked = command.user in self.locked
+        home = f"/home/{command.user}"
+        return AccountReport(exists=True, made=True, locked=locked, uid=20000, home=home, processes=2)
 
     async def _prepare(self, command: PrepareProject) -> Done:
         spec = command.project

@@ -70,12 +70,26 @@ def passwd(name: Name, password_stdin: PasswordStdin = False, config: Files = No
 
 
 @group.command()
-def remove(name: Name, config: Files = None) -> None:
-    """Remove a person. Their Linux account and files stay."""
-    from aen.cli.calling import call
+def remove(
+    name: Name,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would be done.")] = False,
+    config: Files = None,
+) -> None:
+    """Remove a person: logins, sessions, team places; what they own in projects passes on; their Linux account is locked."""
+    from aen.cli.calling import Api, call, wait
 
-    call(config, lambda api: api.delete("users", name))
-    print(f"Removed {name}.")
+    if dry_run:
+        plan = call(config, lambda api: api.get("users", name, "removal"))
+        print("\n".join([*plan["blocked"], *plan["steps"]]))
+        if plan["blocked"]:
+            raise typer.Exit(1)
+        return
+
+    def work(api: Api) -> dict[str, object]:
+        return wait(api, api.delete("users", name), print)
+
+    report = call(config, work)
+    print(f"Removed {name}. {report['message']}")
 
 
 @group.command()

@@ -139,6 +139,12 @@ class Launcher(Protocol):
     async def ensure_account(self, user: str) -> Account:
         """The person's account, made when the mode allows. ForeignAccount, Conflict (existing: missing here), Invalid (service account, root)."""
 
+    async def install_keys(self, user: str, keys: Sequence[str]) -> bool:
+        """The person's SSH keys, exactly these, into their `authorized_keys`. False: AEN did not make the account, or nothing changed."""
+
+    async def retire_account(self, user: str, *, look: bool) -> Mapping[str, Any]:
+        """End what runs on an account that AEN made, and lock it for good. `look`: only say what there is (exists, made, …)."""
+
     async def make_run_dir(self, session: str, user: str) -> str:
         """A fresh `<run_dir>/<short>`: 0700 of the user, ACL lets the service account through. Returns the path (short enough for a socket)."""
 

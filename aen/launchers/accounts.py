@@ -44,6 +44,11 @@ class Register:
         entry = self._read()["accounts"].get(name)
         return bool(entry and entry["made"])
 
+    def retired(self, name: str) -> bool:
+        """Whether the account was locked because its person is gone."""
+        entry = self._read()["accounts"].get(name)
+        return bool(entry and entry.get("retired"))
+
     @contextmanager
     def changing(self) -> Iterator[dict[str, Any]]:
         """The register's content, alone with it; written back when the block ends well."""
@@ -97,7 +102,7 @@ class Accounts:
 
     def __init__(self, policy: Policy) -> None:
         self._policy = policy
-        self._register = self.register = Register(policy.state_dir, policy.first_uid)
+        self.register = Register(policy.state_dir, policy.first_uid)
 
     def find(self, user: str) -> Account:
         """The account of `user` as it is. Raises NotFound, ForeignAccount, Conflict or Invalid; makes nothing."""
@@ -107,13 +112,36 @@ class Accounts:
         if entry is None:
             raise NotFound(f"{user} has no Linux account on this node yet.")
         self._refuse(entry)
+        if self._policy.mode == "managed" and self.register.retired(user):
+            raise Conflict(
+                f"The Linux account {user} belonged to somebody who was removed, and is locked. When an administrator "
+                f"has removed it (userdel {user}) and moved {entry.pw_dir} away, {user} gets a new one."
+            )
         return _account(entry)
+
+    def retire(self, user: str) -> None:
+        """Lock the account that AEN made for `user`: no password, no key, no shell. Its files stay. May be done twice."""
+        entry = _entry(user)
+        if entry is None or not self.made_by_us(user) or self.register.get(user) != entry.pw_uid:
+            return
+        with self.register.changing() as data:
+            data["accounts"][user]["retired"] = int(time.time())
+        _run("usermod", "--lock", "--expiredate", "1", "--shell", "/usr/sbin/nologin", user)
+
+    def told(self, user: str) -> dict[str, Any]:
+        """What there is of `user` on this node."""
+        entry = None if self._policy.mode == "single" else _entry(user)
+        if entry is None:
+            return {"exists": False}
+        made = self.made_by_us(user) and self.register.get(user) == entry.pw_uid
+        known = {"exists": True, "made": made, "uid": entry.pw_uid, "home": entry.pw_dir}
+        return known | {"locked": made and self.register.retired(user)}
 
     def uid_before(self, user: str) -> int | None:
         """The uid that `user` has or had here: whose files an ex-member's are. None: never seen."""
         if self._policy.mode == "single":
             return None
-        known = self._register.get(user) if self._policy.mode == "managed" else None
+        known = self.register.get(user) if self._policy.mode == "managed" else None
         if known is not None:
             return known
         try:
@@ -123,7 +151,7 @@ class Accounts:
 
     def made_by_us(self, user: str) -> bool:
         """Whether AEN made the account: then all that runs on it may be ended."""
-        return self._policy.mode == "managed" and self._register.made(user)
+        return self._policy.mode == "managed" and self.register.made(user)
 
     def ensure(self, user: str) -> Account:
         """The account of `user`, made when it is missing and the mode allows."""
@@ -135,26 +163,26 @@ class Accounts:
                     f"{user} has no Linux account on this node, and AEN makes none here (accounts.mode: existing). "
                     "Ask an administrator to add it."
                 ) from None
-        with self._register.changing() as data:
+        with self.register.changing() as data:
             if _entry(user) is None:  # nobody was faster
                 self._make(user, data)
         return self.find(user)
 
     def _make(self, user: str, data: dict[str, Any]) -> None:
         """Registered first: an account without its line in the register would never be ours again."""
-        uid = self._register.next_uid(data)
+        uid = self.register.next_uid(data)
         data["accounts"][user] = {"uid": uid, "made": True, "at": int(time.time())}
-        self._register.keep(data)
+        self.register.keep(data)
         try:
             _useradd(user, uid)
         except BaseException:
             del data["accounts"][user]
-            self._register.keep(data)
+            self.register.keep(data)
             raise
 
     def _refuse(self, entry: pwd.struct_passwd) -> None:
         _refuse_system(entry, self._policy.service_uid)
-        if self._policy.mode == "managed" and self._register.get(entry.pw_name) != entry.pw_uid:
+        if self._policy.mode == "managed" and self.register.get(entry.pw_name) != entry.pw_uid:
             raise ForeignAccount(
                 f"There is a Linux account {entry.pw_name!r} on this node that AEN did not make, so AEN does not use it. "
                 f"An administrator can allow it: aen user link {entry.pw_name}"
@@ -180,6 +208,7 @@ def _useradd(user: str, uid: int) -> None:
     _run("groupadd", "--gid", str(uid), user)
     options = ["--uid", str(uid), "--gid", str(uid), "--create-home", "--home-dir", str(home)]
     options += ["--shell", "/bin/bash", "--key", "HOME_MODE=0700", "--comment", "made by AEN"]
+    options += ["--password", "*"]  # no password fits; "!" would also keep keys out where sshd does without PAM
     try:
         _run("useradd", *options, user)
     except Conflict:

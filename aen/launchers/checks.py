@@ -8,7 +8,7 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from aen import names
+from aen import names, sshkeys
 from aen.errors import Invalid
 from aen.launchers import AppSpec, Policy, Process, ProjectRef
 
@@ -87,6 +87,14 @@ def project(value: Any) -> ProjectRef:
         {user(name): role for name, role in team.items()},
         tuple(user(name) for name in former),
     )
+
+
+def ssh_keys(value: Any) -> list[str]:
+    """SSH public keys, each as it stands in authorized_keys: kind and body alone."""
+    lines = [_text(line, "an SSH key") for line in _list(value, "SSH keys", sshkeys.MOST)]
+    if any(sshkeys.parse(line).line != line for line in lines):
+        raise Invalid("An SSH key is its kind and its body, nothing else.")
+    return lines
 
 
 def process(value: Any) -> Process:

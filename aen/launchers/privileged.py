@@ -19,7 +19,7 @@ from typing import Any
 from aen.acl import posix
 from aen.acl.permissions import EXECUTE, READ, WRITE, Entry, Tag
 from aen.errors import AenError, Conflict, Invalid, NotFound
-from aen.launchers import Policy, ProjectRef, checks, preparation, proc, trees, usage
+from aen.launchers import Policy, ProjectRef, checks, keys, preparation, proc, trees, usage
 from aen.launchers.accounts import Accounts
 from aen.launchers.cgroups import Cgroups
 from aen.launchers.groups import Groups
@@ -51,6 +51,8 @@ class Verbs:
         self.apps = Apps(policy, self.loop, Cgroups(preparation.label(policy)), self._groups)
         self._verbs: dict[str, Callable[[Message, Asked], None]] = {
             "ensure_account": self._ensure_account,
+            "install_keys": self._install_keys,
+            "retire_account": self._retire_account,
             "make_run_dir": self._make_run_dir,
             "prepare_project": self._prepare_project,
             "publish_environment": self._publish_environment,
@@ -88,6 +90,35 @@ class Verbs:
             asked.answer(asdict(self._accounts.find(user)))
         except NotFound:
             self.loop.job(Job("accounts", asked, lambda report: asdict(self._accounts.ensure(user))))
+
+    def _install_keys(self, message: Message, asked: Asked) -> None:
+        user, lines = checks.user(message.get("user")), checks.ssh_keys(message.get("keys"))
+        account = self._accounts.find(user)
+        if not self._accounts.made_by_us(user):
+            asked.answer(False)
+            return
+        self.loop.job(Job(f"keys/{user}", asked, lambda report: keys.install(account, lines)))
+
+    def _retire_account(self, message: Message, asked: Asked) -> None:
+        user = checks.user(message.get("user"))
+        told = self._accounts.told(user)
+        running = len(proc.of_uid(told["uid"])) if told.get("made") else 0
+        if message.get("look") is not False or not told.get("made"):
+            asked.answer(told | {"processes": running})
+            return
+
+        def lock(count: int, error: AenError | None) -> None:
+            """Whatever came of the apps: first nothing new can begin, then all that is left is killed."""
+            self.loop.job(Job("accounts", asked, lambda report: self._locked(user) | {"processes": running}))
+
+        self.apps.end_matching(user, None, _END_GRACE, lock)
+
+    def _locked(self, user: str) -> Message:
+        self._accounts.retire(user)
+        for _ in range(20):  # what forks faster than it is killed
+            if not self._sweep(user, None):
+                break
+        return self._accounts.told(user)
 
     # ── projects: in children, one after the other for each project ─────────────────────────────────
 

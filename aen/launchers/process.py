@@ -7,7 +7,7 @@ import itertools
 import socket
 import subprocess
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -80,6 +80,12 @@ class ProcessLauncher:
 
     async def ensure_account(self, user: str) -> Account:
         return Account(**await self._ask("ensure_account", user=user))
+
+    async def install_keys(self, user: str, keys: Sequence[str]) -> bool:
+        return bool(await self._ask("install_keys", user=user, keys=list(keys)))
+
+    async def retire_account(self, user: str, *, look: bool) -> dict[str, Any]:
+        return dict(await self._ask("retire_account", user=user, look=look))
 
     async def make_run_dir(self, session: str, user: str) -> str:
         return str(await self._ask("make_run_dir", session=session, user=user))

@@ -6,7 +6,16 @@ from enum import StrEnum
 
 from pydantic import Field
 
-from aen.model import Document, now
+from aen.model import Document, Word, now
+
+
+class PublicKey(Word):
+    """An SSH key of a person: installed on compute nodes in accounts that AEN made."""
+
+    line: str  # kind and body, as in authorized_keys
+    title: str = ""
+    fingerprint: str
+    added: int = Field(default_factory=now)
 
 
 class User(Document):
@@ -25,6 +34,7 @@ class User(Document):
     language: str = ""
     theme: str = "system"
     starred: list[str] = Field(default_factory=list)  # project ids
+    ssh_keys: list[PublicKey] = Field(default_factory=list)
     created: int = Field(default_factory=now)
     last_login: int = 0
     search: str = ""  # lower-case text that prefix search runs on

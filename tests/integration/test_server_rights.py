@@ -5,13 +5,15 @@ A URL without a row fails: whoever adds one says here who may use it.
 
 from __future__ import annotations
 
+import contextlib
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from aen import names
+from aen import names, sshkeys
+from aen.errors import Conflict
 from aen.model import new_id
 from aen.model.job import Job, JobState
 from aen.model.session import Phase, Session
@@ -40,6 +42,8 @@ MAY: dict[P, frozenset[str]] = {
     P.ADMIN: frozenset({"admin"}),
 }
 OWN_OR_ADMIN = frozenset({"owner", "admin"})  # of what belongs to `owner`
+KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIOao0n5uNK+I6pENBOkngKHuAZl2tb4E5vXSDdq7Oo7o"
+FINGERPRINT = sshkeys.parse(KEY).fingerprint
 
 
 @dataclass(frozen=True)
@@ -75,6 +79,10 @@ ROWS: dict[str, Row] = {
     f"GET {_USER}": HIS,
     f"PATCH {_USER}": Row({"company": "x"}, may=OWN_OR_ADMIN, hidden=True),
     f"DELETE {_USER}": Row(),
+    f"GET {_USER}/removal": Row(),
+    f"GET {_USER}/keys": HIS,
+    f"POST {_USER}/keys": Row({"key": KEY}, may=frozenset({"owner"})),
+    f"DELETE {_USER}/keys": Row({"fingerprint": FINGERPRINT}, may=OWN_OR_ADMIN, hidden=True),
     f"PUT {_USER}/password": Row({"new": PASSWORD, "old": PASSWORD}, may=OWN_OR_ADMIN, hidden=True),
     f"POST {_USER}/tokens": Row({}, may=OWN_OR_ADMIN, hidden=True),
     f"GET {_USER}/logins": HIS,
@@ -156,6 +164,9 @@ ROWS: dict[str, Row] = {
     "GET /account/tokens": Row(),
     "POST /account/tokens": form(title="x", days="1"),
     "POST /account/tokens/end": Row(form={"id": "{id}"}, may=OWN_OR_ADMIN, hidden=True),
+    "GET /account/keys": Row(),
+    "POST /account/keys": form(key=KEY),
+    "POST /account/keys/remove": form(fingerprint=FINGERPRINT),
     "GET /account/security": Row(),
     "POST /account/markdown": form(text="x"),
     "GET /people": Row(),
@@ -266,8 +277,17 @@ class Ground:
             await domain.accounts.create(ROOT, NewUser(name=values["user"], password=PASSWORD))
         if url.path == "/people/{name}":
             values["name"] = "owner"
+        if "/keys" in url.path:
+            await self._key("owner")
+            await self._key(me)
         values["id"] = await self._id(url, made.id, project)
         return values
+
+    async def _key(self, name: str) -> None:
+        actor = await self.server.actor(name) if name in SIGNED_IN else None
+        if actor is not None and actor.user is not None:
+            with contextlib.suppress(Conflict):
+                await self.server.domain.keys.add(actor, KEY)
 
     async def _id(self, url: Url, project_id: str, project: str) -> str:
         domain = self.server.domain

@@ -17,6 +17,7 @@ from aen.messages import (
     CheckPermissions,
     DeleteProject,
     Done,
+    KeepAccount,
     KeepSession,
     ListEnvironments,
     NodeReported,
@@ -30,6 +31,7 @@ from aen.messages import (
 )
 from aen.model import now
 from aen.roles import Context, Role
+from aen.roles.compute.accounts import Accounts
 from aen.roles.compute.activity import Activity
 from aen.roles.compute.environments import Environments
 from aen.roles.compute.launching import Launching
@@ -65,6 +67,7 @@ class Compute(Role):
         self.sessions = Sessions(config, self.node, context.bus, self.launcher, self.projects, launching)
         self.sessions.servers = apps.servers(config)
         self.environments = Environments(config, self.node, context.bus, self.launcher, self.projects, self.roots)
+        self.accounts = Accounts(self.node, self.launcher)
         self.usage = Usage(config, self.launcher, self.sessions)
         self.activity = Activity(config, self.launcher, self.sessions, launching, self.usage)
         self._started = now()
@@ -80,6 +83,7 @@ class Compute(Role):
         self._subscriptions = [
             respond(address, StartSession, self._start),
             respond(address, StopSession, self.sessions.stop),
+            respond(address, KeepAccount, self.accounts.keep),
             respond(address, KeepSession, self.activity.keep),
             respond(address, ReadSessionLog, self.sessions.read_log),
             respond(address, PrepareProject, self.projects.prepare),
@@ -121,6 +125,7 @@ class Compute(Role):
             raise Unavailable(
                 f"The disk of the projects on {self.node} is full ({free >> 20} MB free): remove what is not needed."
             )
+        self.projects.work(self.accounts.install_keys(command), f"keys {command.user}")
         return await self.sessions.start(command)
 
     async def _rename(self, command: RenameProject) -> Done:

@@ -111,7 +111,7 @@ class Projects:
         counts = [0, 0]
 
         async def tell() -> None:
-            event = PermissionsWalked(node=self._node, project=project, looked_at=counts[0], changed=counts[1])
+            event = PermissionsWalked(project=project, looked_at=counts[0], changed=counts[1])
             await self._bus.publish(event)
 
         soon = thinned(tell)

@@ -11,6 +11,7 @@ from pydantic import Field
 from aen.errors import Conflict, Denied, Invalid, NotFound
 from aen.logins.local import hashed
 from aen.model import Word
+from aen.model.job import Job
 from aen.model.user import User
 from aen.roles.server.people import Profile, email_address
 from aen.roles.server.permissions import Actor, Permission, check
@@ -185,8 +186,11 @@ class Accounts(SignUp):
         check(actor, Permission.ADMIN)
         return await self.update(actor, name, UserPatch(locked=False))
 
-    async def remove(self, actor: Actor, name: str) -> None:
-        """Remove a person. Conflict lists the projects they own: these are passed on or deleted first."""
+    async def remove(self, actor: Actor, name: str) -> Job:
+        """Remove a person: at once from AEN, and by the job from files and nodes; its message is the report in the end.
+
+        Conflict lists the projects they own: these are passed on or deleted first. `domain.leaving.plan` tells it all before.
+        """
         check(actor, Permission.ADMIN)
         if actor.name == name:
             raise Denied("Nobody removes their own account. Ask another administrator.")
@@ -202,11 +206,13 @@ class Accounts(SignUp):
             await self.change_user(name, locked)  # from here on they can't come in, whatever happens next
         await self.end_all(name, tokens=True)
         await self.domain.sessions.end_user(name, f"{name} was removed by an administrator.")
+        projects = await self.domain.leaving.projects(name)
         await self.domain.team.forget(name)
         await self.store.delete("users", name)
         self._users.drop(name)
         await self.release_email(user.email, name)
         await self.domain.activity.record(actor, "user.removed", name, who=name, security=True)
+        return await self.domain.leaving.retire(name, projects, actor.name)
 
     async def _check_owns_nothing(self, name: str) -> None:
         page = await self.store.find("projects", Query((("owner", name),), sort="updated", descending=True, limit=10))

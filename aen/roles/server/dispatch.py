@@ -31,14 +31,17 @@ class Dispatch(Part):
         refusal = _refusal(session, project)
         if project is None or refusal:
             return await self.ended(session, Phase.STOPPED, refusal)
+        person = project.owner if session.user == "*" else session.user
+        user = await self.domain.accounts.find(person)
         command = StartSession(
             session=session.id,
             generation=session.generation,
             project=self.domain.projects.spec(project),
-            user=project.owner if session.user == "*" else session.user,
+            user=person,
             app=session.app,
             app_server=session.app_server,
             shared=session.user == "*",
+            keys=[key.line for key in user.ssh_keys] if user is not None else [],
         )
         try:
             report: SessionReport = await self.bus.request(names.address("compute", session.node), command, _SOON)

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from aen.roles.server.events import Events
     from aen.roles.server.gateways import Gateways
     from aen.roles.server.jobs import Jobs
+    from aen.roles.server.keys import Keys
+    from aen.roles.server.leaving import Leaving
     from aen.roles.server.nodes import Nodes
     from aen.roles.server.projects import Projects
     from aen.roles.server.revocations import Revocations
@@ -65,6 +67,8 @@ class Domain:
         ("sessions", "sessions", "Sessions"),
         ("environments", "environments", "Environments"),
         ("gateways", "gateways", "Gateways"),
+        ("keys", "keys", "Keys"),
+        ("leaving", "leaving", "Leaving"),
     )
 
     events: Events
@@ -78,6 +82,8 @@ class Domain:
     sessions: Sessions
     environments: Environments
     gateways: Gateways
+    keys: Keys
+    leaving: Leaving
 
     def __init__(
         self, config: Config, store: Store, bus: Bus, signer: Signer, roles: tuple[str, ...] = ("server",)

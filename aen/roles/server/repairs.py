@@ -87,7 +87,7 @@ class Repairs(Part):
 
     async def _asked(self, project: Project, command: ApplyPermissions, progress: Progress) -> PermissionsReport:
         """Ask the node, and tell meanwhile what it tells."""
-        self._walking[project.id] = PermissionsWalked(node=project.node, project=project.id, looked_at=0, changed=0)
+        self._walking[project.id] = PermissionsWalked(project=project.id, looked_at=0, changed=0)
         asking = asyncio.ensure_future(ask(self.bus, names.address("compute", project.node), command, _WALK_SECONDS))
         try:
             while not asking.done():

@@ -7,12 +7,16 @@ from typing import Literal
 from aiohttp import web
 from pydantic import Field
 
+from aen.errors import Denied
 from aen.model import Word
+from aen.model.user import PublicKey
 from aen.roles.server.accounts import NewUser, UserPatch
+from aen.roles.server.leaving import Removal
 from aen.roles.server.pages.api import PREFIX, Nothing, Paging, answer, asked, body, listed, nothing, part, query
 from aen.roles.server.pages.api_views import (
     ActivityView,
     InvitationView,
+    JobView,
     LoginView,
     MeView,
     PageOf,
@@ -21,6 +25,7 @@ from aen.roles.server.pages.api_views import (
     UserView,
     activity_view,
     invitation_view,
+    job_view,
     login_view,
     me_view,
     user_view,
@@ -51,6 +56,19 @@ class NewPassword(Word):
 
     new: str = Field(max_length=2048)
     old: str = Field("", max_length=2048)
+
+
+class NewKey(Word):
+    """An SSH public key, as it stands in a file that ends in .pub."""
+
+    key: str = Field(max_length=10_000)
+    title: str = Field("", max_length=100)
+
+
+class GoneKey(Word):
+    """The fingerprint (`SHA256:…`) of a key to take away."""
+
+    fingerprint: str = Field(max_length=100)
 
 
 class NewInvitation(Word):
@@ -113,7 +131,31 @@ async def change_user(request: web.Request) -> web.StreamResponse:
 async def remove_user(request: web.Request) -> web.StreamResponse:
     domain, actor = asked(request)
     await body(request, Nothing)
-    await domain.accounts.remove(actor, part(request, "user"))
+    return answer(job_view(await domain.accounts.remove(actor, part(request, "user"))), 202)
+
+
+async def removal(request: web.Request) -> web.StreamResponse:
+    domain, actor = asked(request)
+    return answer(await domain.leaving.plan(actor, part(request, "user")))
+
+
+async def keys(request: web.Request) -> web.StreamResponse:
+    domain, actor = asked(request)
+    return listed(await domain.keys.list(actor, part(request, "user")))
+
+
+async def add_key(request: web.Request) -> web.StreamResponse:
+    domain, actor = asked(request)
+    new = await body(request, NewKey)
+    if part(request, "user") != actor.name:
+        raise Denied("Everybody adds their own keys.")
+    return answer(await domain.keys.add(actor, new.key, new.title), 201)
+
+
+async def remove_key(request: web.Request) -> web.StreamResponse:
+    domain, actor = asked(request)
+    gone = await body(request, GoneKey)
+    await domain.keys.remove(actor, part(request, "user"), gone.fingerprint)
     return nothing()
 
 
@@ -208,7 +250,11 @@ URLS = [
     Url("POST", f"{PREFIX}/users", add_user, P.ADMIN, NewUser, UserView, 201, summary="Make a user"),
     Url("GET", _USER, user, P.SIGNED_IN, gives=UserView, summary="A user"),
     Url("PATCH", _USER, change_user, P.ACCOUNT, UserPatch, UserView, summary="Change a user"),
-    Url("DELETE", _USER, remove_user, P.ADMIN, status=204, summary="Remove a user"),
+    Url("DELETE", _USER, remove_user, P.ADMIN, None, JobView, 202, summary="Remove a user"),
+    Url("GET", f"{_USER}/removal", removal, P.ADMIN, gives=Removal, summary="What removing a user does"),
+    Url("GET", f"{_USER}/keys", keys, P.SIGNED_IN, gives=PageOf[PublicKey], summary="SSH keys"),
+    Url("POST", f"{_USER}/keys", add_key, P.ACCOUNT, NewKey, PublicKey, 201, summary="Add an SSH key"),
+    Url("DELETE", f"{_USER}/keys", remove_key, P.ACCOUNT, GoneKey, status=204, summary="Take an SSH key away"),
     Url("PUT", f"{_USER}/password", set_password, P.ACCOUNT, NewPassword, status=204, summary="Set a password"),
     Url("POST", f"{_USER}/tokens", add_token, P.ACCOUNT, NewToken, TokenView, 201, summary="Make an API token"),
     Url("GET", f"{_USER}/logins", logins, P.SIGNED_IN, gives=PageOf[LoginView], summary="Logins and API tokens"),

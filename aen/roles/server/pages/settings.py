@@ -108,6 +108,27 @@ async def end_token(request: web.Request) -> web.StreamResponse:
     return see_other("/account/tokens", "token-ended")
 
 
+async def keys_page(
+    request: web.Request, problem: str = "", status: int = 200, form: Form | None = None
+) -> web.StreamResponse:
+    found = await request.config_dict[DOMAIN].keys.list(request[ACTOR], person(request).id)
+    typed = {name: form.raw(name, 20_000) if form else "" for name in ("key", "title")}
+    return render(request, "account/keys.html", {"keys": found, "problem": problem, "form": typed}, status=status)
+
+
+@again(keys_page)
+async def add_key(request: web.Request, form: Form) -> web.StreamResponse:
+    await request.config_dict[DOMAIN].keys.add(request[ACTOR], form.raw("key", 10_000), form.text("title", 100))
+    return see_other("/account/keys", "saved")
+
+
+@again(keys_page)
+async def remove_key(request: web.Request, form: Form) -> web.StreamResponse:
+    domain = request.config_dict[DOMAIN]
+    await domain.keys.remove(request[ACTOR], person(request).id, form.text("fingerprint", 100))
+    return see_other("/account/keys", "saved")
+
+
 async def security_page(request: web.Request) -> web.StreamResponse:
     user = person(request)
     entries, cursor = await request.config_dict[DOMAIN].activity.of_user(
@@ -135,6 +156,9 @@ URLS = [
     Url("GET", "/account/tokens", tokens_page, P.SIGNED_IN),
     Url("POST", "/account/tokens", make_token, P.ACCOUNT),
     Url("POST", "/account/tokens/end", end_token, P.ACCOUNT),
+    Url("GET", "/account/keys", keys_page, P.SIGNED_IN),
+    Url("POST", "/account/keys", add_key, P.ACCOUNT),
+    Url("POST", "/account/keys/remove", remove_key, P.ACCOUNT),
     Url("GET", "/account/security", security_page, P.SIGNED_IN),
     Url("POST", "/account/markdown", markdown, P.SIGNED_IN),
 ]

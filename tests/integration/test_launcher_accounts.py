@@ -1,0 +1,184 @@
+"""The launcher and accounts: SSH keys installed as the person, accounts of people who are gone locked; with real accounts."""
+
+from __future__ import annotations
+
+import os
+import pwd
+import subprocess
+from collections.abc import AsyncIterator, Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from aen.errors import Conflict, Invalid
+from aen.launchers import Account, ProjectRef
+from aen.launchers.accounts import link
+from aen.launchers.process import ProcessLauncher
+from tests.launching import Place, app, as_user, lives, place
+from tests.waiting import until
+
+pytestmark = [pytest.mark.root, pytest.mark.skipif(os.geteuid() != 0, reason="needs root: real accounts")]
+
+KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIOao0n5uNK+I6pENBOkngKHuAZl2tb4E5vXSDdq7Oo7o"
+OTHER = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIGmS4nPvIy7hB1yqfYzD4yW3T2dH8HhCqL3b8w0mF5Xk"
+
+
+@pytest.fixture(scope="module")
+def spot() -> Iterator[Place]:
+    with place() as made:
+        yield made
+
+
+@pytest.fixture
+async def launcher(spot: Place) -> AsyncIterator[ProcessLauncher]:
+    async with spot.launcher() as made:
+        yield made
+
+
+def keys_of(account: Account) -> Path:
+    return Path(account.home, ".ssh", "authorized_keys")
+
+
+# ── SSH keys ──────────────────────────────────────────────────────────────────────────────────────────
+
+
+async def test_keys_stand_between_marks(launcher: ProcessLauncher) -> None:
+    ann = await launcher.ensure_account("aentann")
+    file = keys_of(ann)
+    assert await launcher.install_keys("aentann", []) is False
+    assert not file.parent.exists()
+    assert await launcher.install_keys("aentann", [KEY]) is True
+    assert await launcher.install_keys("aentann", [KEY]) is False
+    for path, mode in ((file.parent, 0o700), (file, 0o600)):
+        status = path.stat()
+        assert (status.st_uid, status.st_gid, status.st_mode & 0o777) == (ann.uid, ann.gid, mode)
+    as_user(ann, "sh", "-c", f"echo 'no-pty {OTHER} by hand' >> ~/.ssh/authorized_keys")
+    assert await launcher.install_keys("aentann", [OTHER, KEY]) is True
+    lines = file.read_text().splitlines()
+    assert lines[0] == f"no-pty {OTHER} by hand"
+    assert lines[2:-1] == [OTHER, KEY]
+    assert await launcher.install_keys("aentann", []) is True
+    assert file.read_text() == f"no-pty {OTHER} by hand\n"
+
+
+@pytest.mark.parametrize(
+    "trap",
+    [
+        "ln -s {target} ~/.ssh",
+        "mkdir ~/.ssh; ln -s {target}/authorized_keys ~/.ssh/authorized_keys",
+        "mkdir ~/.ssh; mkfifo ~/.ssh/authorized_keys",
+        "mkdir -p ~/.ssh/authorized_keys",
+        "echo x > ~/.ssh",
+    ],
+)
+async def test_traps_in_the_home(spot: Place, launcher: ProcessLauncher, tmp_path: Path, trap: str) -> None:
+    """What lies there may lead to root's keys: nothing but the person's own file is ever written."""
+    bob = await launcher.ensure_account("aentbob")
+    as_user(bob, "rm", "-rf", f"{bob.home}/.ssh")
+    target = spot.top / "of-root"
+    target.mkdir(exist_ok=True)
+    (target / "authorized_keys").write_text("mine\n")
+    assert as_user(bob, "sh", "-c", trap.format(target=target)).returncode == 0
+    with pytest.raises(Conflict, match=r"authorized_keys|~/\.ssh"):
+        await launcher.install_keys("aentbob", [KEY])
+    assert os.listdir(target) == ["authorized_keys"]
+    assert (target / "authorized_keys").read_text() == "mine\n"
+
+
+@pytest.mark.parametrize("line", ["x", f'command="id" {KEY}', f"{KEY} comment", f"{KEY}\n{OTHER}", 7])
+async def test_only_keys_are_installed(launcher: ProcessLauncher, line: str) -> None:
+    await launcher.ensure_account("aentann")
+    with pytest.raises(Invalid):
+        await launcher.install_keys("aentann", [line])
+
+
+async def test_accounts_of_others_get_no_keys_and_are_not_locked(spot: Place, launcher: ProcessLauncher) -> None:
+    subprocess.run(["useradd", "--uid", "61901", "--create-home", "aentforeign"], check=True)
+    link(spot.policy.state_dir, "aentforeign")
+    assert await launcher.install_keys("aentforeign", [KEY]) is False
+    assert not Path("/home/aentforeign/.ssh").exists()
+    found = await launcher.retire_account("aentforeign", look=False)
+    assert (found["exists"], found["made"]) == (True, False)
+    assert pwd.getpwnam("aentforeign").pw_shell != "/usr/sbin/nologin"
+    for name in ("games", spot.service):
+        assert (await launcher.retire_account(name, look=False))["made"] is False
+    assert (await launcher.retire_account("aentnobody", look=False))["exists"] is False
+
+
+# ── retiring ──────────────────────────────────────────────────────────────────────────────────────────
+
+
+async def test_an_account_is_retired(spot: Place, launcher: ProcessLauncher) -> None:
+    eve = await launcher.ensure_account("aenteve")
+    running = await launcher.start(app("a" * 16, eve, "sleep 600"))
+    stray = subprocess.Popen(["sleep", "600"], user=eve.uid, group=eve.gid, extra_groups=[], start_new_session=True)
+    look = await launcher.retire_account("aenteve", look=True)
+    assert (look["made"], look["locked"], look["uid"]) == (True, False, eve.uid)
+    assert look["processes"] >= 2
+    assert lives(running)
+
+    done = await launcher.retire_account("aenteve", look=False)
+    assert done["locked"] is True
+    assert stray.wait(10) == -9
+    assert not lives(running)
+    shadow = next(line for line in Path("/etc/shadow").read_text().splitlines() if line.startswith("aenteve:"))
+    assert shadow.split(":")[1].startswith("!")
+    assert shadow.split(":")[7] == "1"  # expired: no key and no PAM session lets anybody in
+    assert pwd.getpwnam("aenteve").pw_shell == "/usr/sbin/nologin"
+    assert Path(eve.home).is_dir()
+    assert (await launcher.retire_account("aenteve", look=False))["locked"] is True
+    with pytest.raises(Conflict, match="somebody who was removed"):
+        await launcher.ensure_account("aenteve")
+    with pytest.raises(Conflict, match="somebody who was removed"):
+        await launcher.start(app("b" * 16, eve, "true"))
+
+
+async def test_the_next_of_that_name_starts_anew(spot: Place, launcher: ProcessLauncher) -> None:
+    first = await launcher.ensure_account("aentnew")
+    await launcher.retire_account("aentnew", look=False)
+    subprocess.run(["userdel", "--remove", "--force", "aentnew"], capture_output=True, check=False)
+    assert (await launcher.ensure_account("aentnew")).uid > first.uid
+
+
+async def test_what_the_retired_owned_passes_on(spot: Place, launcher: ProcessLauncher) -> None:
+    ann, vic = await launcher.ensure_account("aentann"), await launcher.ensure_account("aentvic")
+    project = ProjectRef("aentann", "kept", {"aentann": "owner", "aentvic": "member"})
+    await launcher.prepare_project(project, str(spot.skeleton))
+    as_user(vic, "sh", "-c", "echo v > of-vic.txt", cwd=str(spot.path(project)))
+    await launcher.retire_account("aentvic", look=False)
+    after = ProjectRef("aentann", "kept", {"aentann": "owner"}, ("aentvic",))
+    assert (await launcher.apply_permissions(after)).passed_on == 1
+    assert (spot.path(project) / "of-vic.txt").stat().st_uid == ann.uid
+
+
+# ── accounts.mode: existing ───────────────────────────────────────────────────────────────────────────
+
+
+async def test_existing_accounts_are_used_as_they_are(spot: Place) -> None:
+    subprocess.run(["useradd", "--uid", "61902", "--create-home", "aentthere"], check=True)
+    spot.policy, before = replace(spot.policy, mode="existing"), spot.policy
+    try:
+        async with spot.launcher() as launcher:
+            there = await launcher.ensure_account("aentthere")
+            assert there.uid == 61902
+            with pytest.raises(Conflict, match=r"no Linux account on this node.*accounts.mode: existing"):
+                await launcher.ensure_account("aentmissing")
+            for system in ("daemon", "root", spot.service):
+                with pytest.raises(Invalid):
+                    await launcher.ensure_account(system)
+            project = ProjectRef("aentthere", "here", {"aentthere": "owner"})
+            await launcher.prepare_project(project, str(spot.skeleton))
+            assert as_user(there, "cat", f"{spot.path(project)}/README.md").stdout == "Welcome\n"
+            running = await launcher.start(app("c" * 16, there, "sleep 600", project="here"))
+            assert await launcher.install_keys("aentthere", [KEY]) is False
+            assert (await launcher.retire_account("aentthere", look=False))["made"] is False
+            assert lives(running)
+            await launcher.stop(running, 1)
+
+            async def gone() -> bool:
+                return not lives(running)
+
+            await until(gone, 5, "the app has ended")
+    finally:
+        spot.policy = before
