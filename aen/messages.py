@@ -80,6 +80,7 @@ class ApplyPermissions(Command):
 
     project: ProjectSpec
     repair: bool = False  # walk everything before answering
+    clear: bool = False  # move aside what lies where directories of ours belong, and no more than that
 
 
 class PermissionsReport(Word):

@@ -162,6 +162,9 @@ class Launcher(Protocol):
     async def check_permissions(self, project: ProjectRef) -> DriftReport:
         """What is not in line with the team, who is shut out by it, and why. Changes nothing."""
 
+    async def clear_project(self, project: ProjectRef) -> Sequence[str]:
+        """Move aside what lies where directories of ours belong (`envs`, `public`), and make these; sentences on what was done."""
+
     async def rename_project(self, project: ProjectRef, new_name: str) -> None:
         """Move the directory. Conflict when the new one exists."""
 

@@ -58,6 +58,7 @@ class Verbs:
             "publish_environment": self._publish_environment,
             "apply_permissions": self._apply_permissions,
             "check_permissions": self._check_permissions,
+            "clear_project": self._clear_project,
             "rename_project": self._rename_project,
             "delete_project": self._delete_project,
             "start": self._start,
@@ -145,6 +146,10 @@ class Verbs:
         # Under a key of its own: a look holds up no start.
         key = f"check/{project.owner}/{project.name}"
         self.loop.job(Job(key, asked, lambda report: told(lambda: self._projects.check(project))))
+
+    def _clear_project(self, message: Message, asked: Asked) -> None:
+        project = checks.project(message.get("project"))
+        asked.answer(told(lambda: self._projects.clear(project)))  # two renames: at once, also while a walk goes on
 
     def _rename_project(self, message: Message, asked: Asked) -> None:
         project = checks.project(message.get("project"))

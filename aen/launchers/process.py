@@ -105,6 +105,9 @@ class ProcessLauncher:
     async def check_permissions(self, project: ProjectRef) -> DriftReport:
         return DriftReport(**await self._ask("check_permissions", project=_ref(project)))
 
+    async def clear_project(self, project: ProjectRef) -> list[str]:
+        return list(await self._ask("clear_project", project=_ref(project)))
+
     async def rename_project(self, project: ProjectRef, new_name: str) -> None:
         await self._ask("rename_project", project=_ref(project), new_name=new_name)
 

@@ -14,7 +14,7 @@ from aen.acl.sharing import SharedWalk
 from aen.acl.tree import NoAcl, Task
 from aen.environments.clone import Clone, Plan, Untrusted
 from aen.errors import AenError, Conflict, Invalid, NotFound
-from aen.launchers import Account, Policy, ProjectRef, preparation, trees
+from aen.launchers import Account, Policy, ProjectRef, preparation, reserved, trees
 from aen.launchers.accounts import Accounts
 from aen.launchers.groups import Groups
 from aen.launchers.loop import Report
@@ -53,7 +53,7 @@ class ProjectFiles:
         """Clone a root environment beside, give it the team's rights, rename it to `envs/<name>`. False: it was there."""
         owner = self._accounts.find(project.owner)
         with trees.opened(self._policy.project_root) as root, self._project(root, project, owner) as fd:
-            self._make_envs(fd, owner)
+            self._make_envs(fd, project, owner)
             with trees.opened(fd, "envs") as envs:
                 if trees.exists(name, envs):
                     return False
@@ -81,6 +81,15 @@ class ProjectFiles:
             except NoAcl:
                 raise Invalid(preparation.no_acl(self._policy.project_root)) from None
         return {**asdict(drift), "notes": drift.notes + missing, "unreadable": dict(drift.unreadable)}
+
+    def clear(self, project: ProjectRef) -> list[str]:
+        """Move aside what lies where directories of ours belong; what was done, as sentences. Changes nothing else."""
+        owner = self._accounts.find(project.owner)
+        with trees.opened(self._policy.project_root) as root, self._project(root, project, owner) as fd:
+            done = [(name, said) for name in reserved.OURS if (said := reserved.move_aside(name, fd))]
+            for name, _ in done:
+                self._make(fd, name, owner)
+        return [said for _, said in done]
 
     def rename(self, project: ProjectRef, new_name: str) -> None:
         """Move the directory, which only root can in the owner's folder."""
@@ -163,15 +172,22 @@ class ProjectFiles:
         except FileNotFoundError:
             raise NotFound(f"The skeleton {skeleton} is not there.") from None
 
-    def _make_envs(self, project: int, owner: Account) -> None:
-        """`envs` may be anything by now; a symlink is refused when it is opened."""
-        try:
-            os.mkdir("envs", 0o700, dir_fd=project)
-        except FileExistsError:
-            return
-        with trees.opened(project, "envs") as fd:
-            if os.fstat(fd).st_uid == os.geteuid():
-                self._give(fd, owner)
+    def _make_envs(self, fd: int, project: ProjectRef, owner: Account) -> None:
+        """Raises Conflict when it is something else by now: it is never followed."""
+        if not self._make(fd, "envs", owner) and (wrong := reserved.wrong("envs", fd)):
+            raise Conflict(
+                f"{project.owner}/{project.name} can't start: {wrong}, where the project's environments belong. Remove "
+                "it, or press Reset: it is then moved aside, and the next start makes the directory anew."
+            )
+
+    def _make(self, fd: int, name: str, owner: Account) -> bool:
+        """A directory of the owner's in the project. False: something of that name is there."""
+        if not reserved.make(name, fd):
+            return False
+        with trees.opened(fd, name) as made:
+            if os.fstat(made).st_uid == os.geteuid():  # else it was exchanged already
+                self._give(made, owner)
+        return True
 
     def _clone(self, target: int, source: list[str], prefix: str, owner: Account) -> None:
         old = "/".join((self._policy.envs_dir.rstrip("/"), *source))

@@ -14,6 +14,7 @@ from aen.errors import Conflict
 O_DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK
 STAGING = ".aen-staging"  # in the project root, ours alone: things are built and thrown away here
 _CHUNK = 1 << 20
+_MOST_ASIDE = 1000
 _NOT_COPIED = frozenset({"__pycache__", ".gitkeep"})
 
 
@@ -38,6 +39,19 @@ def exists(name: str, parent: int) -> bool:
     except FileNotFoundError:
         return False
     return True
+
+
+def move_aside(name: str, parent: int) -> str:
+    """Rename an entry to `<name>.moved-aside-<n>`, whatever it is; nothing is followed. Raises Conflict, OSError.
+
+    Those who may exchange it meanwhile may rename and remove whatever lies here anyway.
+    """
+    for number in range(1, _MOST_ASIDE):
+        new = f"{name}.moved-aside-{number}"
+        if not exists(new, parent):
+            os.rename(name, new, src_dir_fd=parent, dst_dir_fd=parent)
+            return new
+    raise Conflict(f"There are too many {name}.moved-aside-… already: remove some.")
 
 
 def make_directory(name: str, parent: int, mode: int) -> bool:

@@ -17,6 +17,7 @@ from aen.messages import (
     PermissionsReport,
     PermissionsWalked,
     PrepareProject,
+    ProjectReported,
     RenameProject,
 )
 from aen.model.drift import Drift
@@ -124,6 +125,34 @@ async def test_drift_is_found_and_repaired(here: Place) -> None:
         assert (await drift_of(running, "drift")).differing == 0
         assert (await drift_of(running, "never")).notes
         await running.ask(DeleteProject(project=project("drift")))
+
+
+async def test_a_start_that_a_member_blocked_goes_on_after_a_reset(here: Place) -> None:
+    folder = Path(here.policy.project_root, OWNER, "blocked")
+    async with box(here) as running:
+        await prepared(running, "blocked")
+        mate = pwd.getpwnam(MATE)
+        script = "mv envs mine && ln -s /etc envs"
+        subprocess.run(
+            ["sh", "-c", script], cwd=folder, user=mate.pw_uid, group=mate.pw_gid, extra_groups=[], check=True
+        )
+        running.projects.clear()
+        await running.ask(PrepareProject(project=project("blocked")))
+
+        async def over() -> ProjectReported | None:
+            last = running.projects[-1] if running.projects else None
+            return last if last is not None and last.state is not ProjectState.STARTING else None
+
+        refused = await until(over, 60, "the start is refused")
+        assert refused.state is ProjectState.PROBLEM
+        assert f"`envs` is a symlink that belongs to {MATE}" in refused.reason
+        report = await running.ask(ApplyPermissions(project=project("blocked"), clear=True))
+        assert isinstance(report, PermissionsReport)
+        assert "moved aside as `envs.moved-aside-1`" in report.notes[0]
+        running.projects.clear()
+        await prepared(running, "blocked")
+        assert (folder / "envs" / "default" / "bin" / "python").exists()
+        await running.ask(DeleteProject(project=project("blocked")))
 
 
 async def test_team_of_a_project_that_was_never_started(here: Place) -> None:

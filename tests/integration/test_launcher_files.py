@@ -278,6 +278,38 @@ async def test_envs_as_a_symlink_is_not_followed(
     assert not os.path.lexists("/etc/aen-test")
 
 
+@pytest.mark.parametrize(
+    ("plant", "kind"), [("ln -s /etc {}", "a symlink"), ("echo no > {}", "a file"), ("mkfifo {}", "a pipe")]
+)
+async def test_what_lies_in_the_place_of_a_directory_of_ours(
+    spot: Place, launcher: ProcessLauncher, people: dict[str, Account], plant: str, kind: str
+) -> None:
+    """A member could keep the whole team from starting: it is said whose it is and what to do, and moved aside when asked."""
+    source = root_environment(spot, f"root-{kind[2:]}")
+    project = ref(f"planted-{kind[2:]}", aentbob="member")
+    await launcher.prepare_project(project, str(spot.skeleton))
+    await launcher.publish_environment(project, "default", str(source))
+    assert await launcher.clear_project(project) == []
+    top, etc = spot.path(project), os.stat("/etc")
+    for name in ("envs", "public"):
+        done = as_user(people["aentbob"], "sh", "-c", f"mv {name} {name}.was && {plant.format(name)}", cwd=str(top))
+        assert done.returncode == 0, done.stderr
+    with pytest.raises(Conflict, match=f"`envs` is {kind} that belongs to aentbob.*Remove it, or press Reset"):
+        await launcher.publish_environment(project, "default", str(source))
+    (top / "envs.moved-aside-1").touch()
+    assert await launcher.clear_project(project) == [
+        f"`envs` is {kind} that belongs to aentbob: it was moved aside as `envs.moved-aside-2`.",
+        f"`public` is {kind} that belongs to aentbob: it was moved aside as `public.moved-aside-1`.",
+    ]
+    assert os.path.lexists(top / "envs.moved-aside-2")
+    assert await launcher.publish_environment(project, "default", str(source)) is True
+    await launcher.apply_permissions(project)
+    assert [path.owner() for path in (top / "envs", top / "public")] == ["aentann", "aentann"]
+    assert (os.stat("/etc").st_mode, os.stat("/etc").st_uid) == (etc.st_mode, etc.st_uid)
+    assert reads(people["aentbob"], top / "envs" / "default" / "lib" / "module.py")
+    assert await launcher.clear_project(project) == []
+
+
 # ── start-up ──────────────────────────────────────────────────────────────────────────────────────────
 
 

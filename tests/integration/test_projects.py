@@ -245,6 +245,17 @@ async def test_a_start_that_fails_says_where_and_can_be_reset(server: Box, step:
     await state(server, project, S.RUNNING)
 
 
+async def test_reset_asks_the_node_to_make_room(server: Box) -> None:
+    """What a member laid in the place of `envs` kept the project from starting: see the launcher's tests."""
+    alice, project = await genome(server)
+    await server.domain.projects.reset(alice, "alice", "genome")
+    assert server.node.of(ApplyPermissions) == []  # it was never started: there is no directory
+    await server.domain.projects.start(alice, "alice", "genome")
+    await state(server, project, S.RUNNING)
+    await server.domain.projects.reset(alice, "alice", "genome")
+    assert [(asked.clear, asked.repair) for asked in server.node.of(ApplyPermissions)] == [(True, False)]
+
+
 async def test_a_node_that_refuses_leaves_a_problem(server: Box) -> None:
     alice, _project = await genome(server)
     server.node.refuse = Conflict("There is an account alice that AEN did not make.")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import defaultdict
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import structlog
 
@@ -82,7 +82,12 @@ class Projects:
         before = self._latest.get(spec.id)
         self.heard(spec)
         ref = project_ref(spec)
+        moved: Sequence[str] = ()
         try:
+            if command.clear or command.repair:
+                moved = await self._launcher.clear_project(ref)
+            if command.clear:
+                return PermissionsReport(notes=list(moved))
             await ensure_team(self._launcher, spec, lambda _: None)
             for user in ref.former:
                 await self._launcher.end_user(user, ref)
@@ -95,7 +100,7 @@ class Projects:
                 self.in_line_soon(spec)
         except NotFound as error:
             return PermissionsReport(notes=[error.message])  # never started here: there is nothing to be in line
-        return PermissionsReport(**{**vars(report), "notes": list(report.notes)[:50]})
+        return PermissionsReport(**{**vars(report), "notes": [*moved, *report.notes][:50]})
 
     async def check(self, command: CheckPermissions) -> Drift:
         """What is not in line with the team as the server knows it now. A look: it waits for nothing and changes nothing."""

@@ -11,7 +11,7 @@ import structlog
 
 from aen import names
 from aen.errors import AenError, Conflict, NotFound, TimedOut
-from aen.messages import PrepareProject, ProjectReported
+from aen.messages import ApplyPermissions, PermissionsReport, PrepareProject, ProjectReported
 from aen.model.project import Project, ProjectState
 from aen.model.session import Phase, Session, Step, StepState
 from aen.roles.server.background import held
@@ -85,8 +85,21 @@ class Life(Part):
         project = await self.domain.projects.edit(project.id, edit)
         for session in await self.domain.sessions.live_of(project.id):
             await self.domain.sessions.dispatch.end(session, f"project reset by {actor.name}", force=True)
-        await self.domain.activity.record(actor, "project.reset", project.slug, project=project.id)
+        moved = await self._clear(project)
+        await self.domain.activity.record(actor, "project.reset", project.slug, project=project.id, detail=moved)
         return project
+
+    async def _clear(self, project: Project) -> str:
+        """Have the node move aside what keeps the project from starting, if it answers soon; what it says of that."""
+        if not project.node or not self.domain.nodes.up(project.node):
+            return ""
+        command = ApplyPermissions(project=self.domain.projects.spec(project), clear=True)
+        try:
+            report: PermissionsReport = await self.bus.request(names.address("compute", project.node), command, _SOON)
+        except AenError as error:
+            log.warning("a project was reset without its node", project=project.slug, reason=error.message)
+            return ""
+        return " ".join(report.notes)
 
     # ── for sessions ────────────────────────────────────────────────────────────────────────────────
 
