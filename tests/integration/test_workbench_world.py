@@ -9,6 +9,7 @@ import aiohttp
 import pytest
 
 from tests.integration.test_main_job import bearer, opened, project_of
+from tests.served import PASSWORD
 from tests.waiting import until
 from tests.world import World
 
@@ -83,3 +84,31 @@ async def _rights_outlive_a_start(mine: Person, theirs: Person, client: Any, slu
     status, seen = await mine.ask("GET", "access", params=text)
     assert status == 200
     assert {person["name"]: person["set"] for person in seen["people"]}[theirs.name] == ""
+
+
+async def test_a_browser_behind_the_real_gateway(box: World) -> None:
+    """A login by cookie: the page opens, what it sends is taken, and what another site or no page of ours sends is not."""
+    carol = box.add("carol")
+    async with box.client(carol) as client:
+        slug = await project_of(client, carol, "web")
+        url = (await opened(client, slug, "workbench"))["url"]
+        root = (await client.get(f"/api/v1/projects/{slug}")).json["name"]
+    jar = aiohttp.CookieJar(unsafe=True)
+    async with aiohttp.ClientSession(cookie_jar=jar, headers={"Accept": "text/html"}) as http:
+        form = {"name": carol, "password": PASSWORD}
+        async with http.post(f"{box.server}/login", data=form, headers={"Origin": box.server}) as answer:
+            assert answer.status == 200, await answer.text()
+        async with http.get(url, headers={"Sec-Fetch-Mode": "navigate"}) as answer:
+            page = await answer.text()
+            assert (answer.status, str(answer.url)) == (200, url)
+        xsrf = page.split('name="xsrf" content="')[1].split('"')[0]
+        about = await (await http.get(f"{url}api/about")).json()
+        assert about["root"].endswith(f"/{root}")
+        body = {"folder": about["root"], "name": "made", "kind": "folder"}
+        for headers, status in (
+            ({"Origin": box.gateway}, 403),
+            ({"Origin": box.server, "X-XSRF-Token": xsrf}, 403),
+            ({"Origin": box.gateway, "X-XSRF-Token": xsrf}, 200),
+        ):
+            async with http.post(f"{url}api/make", json=body, headers=headers) as answer:
+                assert answer.status == status, (headers, await answer.text())
