@@ -108,6 +108,9 @@ class GatewayLimits(Section):
         75, description="A kept-alive connection is closed after so long without a request.", gt=0
     )
     body_bytes: int = Field(0, description="Largest request body, bytes; 0: no limit.", ge=0)
+    connections: int = Field(
+        2048, description="Connections that one person may have open at the same time; 0: no limit.", ge=0
+    )
 
 
 class Gateway(Section):
@@ -128,6 +131,10 @@ class Gateway(Section):
         [], description="Addresses or networks whose X-Forwarded-* headers are believed."
     )
     limits: GatewayLimits = Field(default_factory=GatewayLimits)
+    access_log: Literal["combined", "json", "off"] = Field(
+        "combined",
+        description="The form of <data_dir>/gateway/access.log, as web servers write it or JSON. No queries.",
+    )
     drain_seconds: float = Field(10, description="At the end, requests under way may take so long.", ge=0)
 
 

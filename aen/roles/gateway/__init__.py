@@ -65,7 +65,8 @@ class Gateway(Role):
             page_token=token,
             limits=_limits(options.limits),
             trusted_proxies=_networks(options.trusted_proxies),
-            write_access=AccessLog(data / "access.log").write,
+            write_access=AccessLog(data / "access.log").write if options.access_log != "off" else None,
+            access_format=options.access_log,
         )
         following = Following(self.context.bus, options.datacenter, plane, self.doorman, data / "state.json")
         following.start_from(snapshot.load(data / "state.json"))
@@ -179,6 +180,7 @@ def _limits(options: GatewayLimits) -> Limits:
         first_byte_seconds=options.first_byte_seconds,
         idle_seconds=options.idle_seconds,
         body_bytes=options.body_bytes,
+        connections=options.connections,
     )
 
 
