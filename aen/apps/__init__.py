@@ -81,7 +81,7 @@ class AppServer(Protocol):
         """What it says of its activity; `get_json(path)` asks it over its socket. None: it can't say."""
 
 
-def user_side() -> list[Path]:
+def user_sides() -> list[Path]:
     """Our packages that run as the user: they are copied into the environment that app servers run in."""
     return sorted(path for path in Path(__file__).with_name("user_side").iterdir() if (path / "__init__.py").is_file())
 

@@ -25,7 +25,7 @@ def backend(envs_dir: Path, tmp_path: Path, packages: list[str] | None = None) -
     config = Config.model_validate(
         {"data_dir": tmp_path / "data", "envs_dir": envs_dir, "environments": {"packages": packages or []}}
     )
-    return VenvBackend(config, {"apps": [*apps.user_side(), ENVIRONMENTS_SIDE]})
+    return VenvBackend(config, {"apps": [*apps.user_sides(), ENVIRONMENTS_SIDE]})
 
 
 @pytest.fixture

@@ -61,7 +61,7 @@ class Compute(Role):
         self.launcher = context.launcher
         self.node = names.node(config.compute.name)
         backend = plugins.load("aen.environments", config.environments.backend)
-        self.roots = Roots(backend(config, {"apps": [*apps.user_side(), ENVIRONMENTS_SIDE]}))
+        self.roots = Roots(backend(config, {"apps": [*apps.user_sides(), ENVIRONMENTS_SIDE]}))
         self.projects = Projects(config, self.node, context.bus, self.launcher, self.roots)
         launching = Launching(config, self.launcher, self.roots, Records(config.data_dir))
         self.sessions = Sessions(config, self.node, context.bus, self.launcher, self.projects, launching)
