@@ -153,7 +153,7 @@ def test_limits_of_a_built_in_app_need_no_command() -> None:
 
 
 def test_what_runs_as_the_user_imports_nothing_of_ours() -> None:
-    sides = apps.user_side()
+    sides = apps.user_sides()
     assert {side.name for side in sides} >= {"aen_jupyter", "aen_workbench"}
     files = [file for side in sides for file in side.rglob("*.py")]
     assert not any("from aen." in file.read_text() or "import aen\n" in file.read_text() for file in files)
