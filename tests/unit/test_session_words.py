@@ -43,7 +43,8 @@ def test_idle_kept_and_never() -> None:
     assert "unless it is used before" in text
     assert "kept until" in said(Idle(hours=2, stops_at=at, keep_until=at + 60_000), at)
     assert "until somebody stops it" in said(Idle(), at)
-    assert "see whether it is used" in said(None, at)
+    assert "see whether it is used" in why(session(since=at - 600_000))
+    assert why(session(since=at)) == "Started just now."  # nobody has looked yet
 
 
 def test_waiting_says_its_place() -> None:

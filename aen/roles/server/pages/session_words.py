@@ -6,10 +6,12 @@ from collections.abc import Sequence
 
 from markupsafe import Markup
 
+from aen.model import now
 from aen.model.session import Idle, Phase, Session, StepState, Use
 from aen.web.filters import ago, ago_text, clock, size, step
 
 _ENDED = {Phase.STOPPED: "It was stopped.", Phase.PROBLEM: "It ended by itself.", Phase.LOST: "Its node is not heard."}
+_FIRST_LOOK = 90_000  # ms: a node has not looked at a session that is younger
 _HOURS = (1, 4, 12, 24, 72, 168)  # offered to keep a session for
 _WIDE, _HIGH = 60, 16  # of the curve, in its own units: one measurement is one unit wide
 
@@ -30,6 +32,8 @@ def why(session: Session, idle: Idle | None = None, activity: int = 0, source: s
 
 def _alive(session: Session, idle: Idle | None, activity: int, source: str) -> Markup:
     since = Markup("Started {}: ").format(ago_text(session.since))
+    if idle is None and now() - session.since < _FIRST_LOOK:
+        return Markup("Started {}.").format(ago_text(session.since))
     if idle is None:
         return since + Markup("AEN can\u2019t see whether it is used, so it goes on until somebody stops it.")
     if idle.busy_since:
