@@ -121,7 +121,7 @@ def kept(current: bytes | None, rule: bytes, grants: Grants) -> bytes:
     Only an inode's owner can set its ACL, so a mark can't be forged; and it only ever takes away, never from the
     project's owner: whatever stands there, nobody has more than the team's rule gives.
     """
-    if current is None or not any(mark in current for mark in _MARKS):
+    if current is None or current == rule or not any(mark in current for mark in _MARKS):
         return rule
     acl = decode(current)
     marks = {entry.who for entry in acl if entry.tag is Tag.GROUP} & {MEANT, MEANT_CLOSED}
