@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import fcntl
+import sys
+import termios
 import time
 from typing import cast
 
@@ -96,8 +99,15 @@ class Downstream(Answering):
         self._ending, self._last = True, None
         if self.request is not None:
             self.request.known = None  # its answer says that it is the last
-        if self._state == IN_HEAD and not self._buffer:
+        if self._state == IN_HEAD and not self._buffer and not self._unread():
             self.transport.close()
+
+    def _unread(self) -> bool:
+        """Whether the client has sent something that we have not read yet: a request that is to be answered."""
+        descriptor = self.transport.get_extra_info("socket").fileno()
+        return descriptor >= 0 and bool(
+            int.from_bytes(fcntl.ioctl(descriptor, termios.FIONREAD, bytes(4)), sys.byteorder)
+        )
 
     def _read(self) -> None:
         """Read from the client, or not: by what is known now."""

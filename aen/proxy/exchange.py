@@ -6,6 +6,7 @@ import time
 from typing import TYPE_CHECKING
 
 from aen.proxy import Visitor
+from aen.proxy.accesslines import Parts
 from aen.proxy.headers import RequestFields
 
 if TYPE_CHECKING:
@@ -27,7 +28,7 @@ class Request:
         self.visitor: Visitor | None = None
         self.door: Door | None = None
         self.head = b""
-        self.line = ""  # of the access log, once it was made
+        self.line: Parts | None = None  # of the access log, once it was made
         self.status = 0
         self.began = time.monotonic()
         # For when the very same bytes come again on this connection; see downstream.py.

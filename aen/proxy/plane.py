@@ -8,7 +8,7 @@ import socket
 import ssl
 import time
 from collections import Counter
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Iterator
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -16,6 +16,7 @@ import structlog
 
 from aen.model.route import Route
 from aen.proxy import Admission, Limits, Visitor
+from aen.proxy.accesslines import Lines
 from aen.proxy.answering import Answering
 from aen.proxy.downstream import Downstream
 from aen.proxy.exchange import Request
@@ -36,7 +37,7 @@ _TICK_SECONDS = 0.5
 class Plane(Service):
     """Everything between a client and an app. `pages` is the address and uid of the gateway's own pages.
 
-    `write_access` gets the lines of the access log, some at a time.
+    `write_access` gets the lines of the access log, some at a time, in `access_format` (combined or json).
     """
 
     name = "proxy"
@@ -53,6 +54,7 @@ class Plane(Service):
         limits: Limits | None = None,
         trusted_proxies: tuple[Network, ...] = (),
         write_access: Callable[[list[str]], None] | None = None,
+        access_format: str = "combined",
     ) -> None:
         super().__init__()
         self.admission, self.routes, self.sites, self.cookie = admission, routes, sites, cookie
@@ -62,15 +64,16 @@ class Plane(Service):
         self.pages = Pool(*pages, Memory(ResponseReader(trusted=True), most=64))
         self._pools: dict[tuple[str, int], Pool] = {}
         self._trusted = trusted_proxies
-        self.tally = Tally(write_access)
+        self.tally, self._lines = Tally(write_access), Lines(access_format)
         self.logins = 0  # grows when a login may count no more: see logins_changed
-        self._servers: list[asyncio.Server] = []
+        self._servers: list[tuple[asyncio.Server, socket.socket, ssl.SSLContext | None]] = []
         self._tasks: set[asyncio.Task[None]] = set()
         self.connections: set[Downstream] = set()
         self._people: Counter[str] = Counter()  # who has how many of them
         self.draining = False
         self._empty: asyncio.Event | None = None  # while draining: set when the last connection is gone
         self.now, self.now_ms = time.monotonic(), time.time_ns() // 1_000_000
+        self._date = self._lines.date(self.now_ms)
         self.host = urlsplit(sites.url.replace("{project}.", "")).netloc.encode()
         self._forwarded = f"X-Forwarded-Proto: {sites.scheme}\r\nX-Forwarded-Host: ".encode()
 
@@ -83,7 +86,7 @@ class Plane(Service):
         """Take connections from a bound socket."""
         loop = asyncio.get_running_loop()
         server = await loop.create_server(lambda: Downstream(self), sock=bound, ssl=tls, backlog=2048)
-        self._servers.append(server)
+        self._servers.append((server, bound, tls))
 
     # ── for the connections ─────────────────────────────────────────────────────────────────────────
 
@@ -176,8 +179,11 @@ class Plane(Service):
         answered = tally.own if door is None else tally.pages if door.entry is None else tally.apps
         answered.count(request.status, took)
         if tally.logged:
-            line = request.line or _line(client.address, request)
-            tally.lines.append(f"{self.now_ms} {line} {request.status} {took * 1000:.1f}\n")
+            line = request.line
+            if line is None:
+                line = request.line = self._lines.parts(client.address, request)
+            before, middle, after = line
+            tally.lines.append(f"{before}{self._date}{middle}{request.status}{after}{took:.4f}{self._lines.end}")
 
     def logins_changed(self) -> None:
         """A login may have ended: every decision is made anew. Whoever admits says so."""
@@ -213,11 +219,10 @@ class Plane(Service):
     async def drain(self, seconds: float) -> None:
         """Take no more connections, finish requests, close WebSockets with 1001 spread over `seconds`."""
         self.draining = True
-        for server in self._servers:
-            server.close()
         tunnels = [client for client in self.connections if client.tunnel is not None]
         for client in list(self.connections):
             client.drain()
+        await self._take_the_last()
         loop = asyncio.get_running_loop()
         begun = loop.time()
         step = max(seconds - 2.5, 0) / max(len(tunnels), 1)
@@ -230,6 +235,16 @@ class Plane(Service):
         if self.connections:
             log.warning("connections cut at the end of the grace period", count=len(self.connections))
 
+    async def _take_the_last(self) -> None:
+        """Close the listeners, but lose nobody: who has connected already is waiting in their queues."""
+        loop = asyncio.get_running_loop()
+        for server, bound, tls in self._servers:
+            last = bound.dup()
+            server.close()
+            with last:
+                for waiting in _queue(last):
+                    await loop.connect_accepted_socket(lambda: Downstream(self), waiting, ssl=tls)
+
     # ── its life ────────────────────────────────────────────────────────────────────────────────────
 
     async def _tick(self) -> None:
@@ -238,6 +253,7 @@ class Plane(Service):
             due = time.monotonic() + _TICK_SECONDS
             await asyncio.sleep(_TICK_SECONDS)
             self.now, self.now_ms = time.monotonic(), time.time_ns() // 1_000_000
+            self._date = self._lines.date(self.now_ms)
             self.tally.lag = max(self.now - due, 0.0)
             for client in list(self.connections):
                 if client.deadline and client.deadline < self.now:
@@ -247,7 +263,7 @@ class Plane(Service):
             self.tally.flush()
 
     async def _close(self) -> None:
-        for server in self._servers:
+        for server, _, _ in self._servers:
             server.close()
         for client in list(self.connections):
             client.transport.abort()
@@ -261,12 +277,12 @@ class Plane(Service):
         self.tally.flush()
 
 
-def _line(address: str, request: Request) -> str:
-    """What the access log says of a request, but for its outcome. The same request is the same line."""
-    user = request.visitor.user if request.visitor is not None else "-"
-    path = request.target.partition(b"?")[0][:500].decode("ascii", "replace")
-    request.line = f"{address or '-'} {user} {request.method} {path}"
-    return request.line
+def _queue(listener: socket.socket) -> Iterator[socket.socket]:
+    """Everybody who waits to be taken, now."""
+    listener.setblocking(False)
+    with contextlib.suppress(BlockingIOError):
+        while True:
+            yield listener.accept()[0]
 
 
 def _close_tunnel(client: Downstream) -> None:

@@ -17,6 +17,7 @@ from urllib.parse import parse_qs, urlsplit
 import aiohttp
 import pytest
 from aiohttp import web
+from prometheus_client import REGISTRY
 from yarl import URL
 
 from aen import names
@@ -501,4 +502,79 @@ async def test_the_access_log_holds_no_query(house: House) -> None:
     log = house.tmp / "data/gateway/access.log"
     await until(lambda: log.exists() and PATH + "x" in log.read_text())
     assert "secret-token" not in log.read_text()
-    assert " alice GET " in log.read_text()
+    assert "127.0.0.1 - alice [" in log.read_text()
+    assert f'] "GET {PATH}x HTTP/1.1" 200 - "-" "Python/' in log.read_text()
+
+
+async def test_the_access_log_as_json(tmp_path: Path) -> None:
+    async with housed(tmp_path, access_log="json") as house:
+        said = {"User-Agent": 'a"b\\', "Referer": f"{house.origin}{PATH}lab?token=secret-token"}
+        async with house.client("alice", **said) as browser, browser.get(PATH + 'x"y?token=secret-token') as answer:
+            assert answer.status == 200
+        log = house.tmp / "data/gateway/access.log"
+        await until(log.exists)
+        entry = json.loads(log.read_text())
+        assert 0 <= entry.pop("seconds") < 60
+        assert time.strptime(entry.pop("time"), "%Y-%m-%dT%H:%M:%SZ")
+        assert entry == {
+            "address": "127.0.0.1", "user": "alice", "method": "GET", "path": PATH + "x%22y", "status": 200,
+            "referer": f"{house.origin}{PATH}lab", "agent": 'a"b\\',
+        }  # fmt: skip
+
+
+async def test_nothing_that_a_client_says_breaks_a_line_of_the_log(house: House) -> None:
+    evil = b'evil" 200 - "-" "\xff\\'
+    head = f"GET {PATH}z HTTP/1.1\r\nHost: x\r\nAccept: */*\r\nUser-Agent: ".encode() + evil + b"\r\n\r\n"
+    reader, writer = await asyncio.open_connection("127.0.0.1", house.port)
+    writer.write(head)
+    assert b" 401 " in await reader.readline()
+    writer.close()
+    log = house.tmp / "data/gateway/access.log"
+    await until(log.exists)
+    (line,) = log.read_text().splitlines()
+    assert r'"evil\x22 200 - \x22-\x22 \x22\xFF\x5C"' in line
+
+
+async def test_metrics_count_what_happens(house: House) -> None:
+    def metric(name: str, **labels: str) -> float:
+        return REGISTRY.get_sample_value(name, labels) or 0.0
+
+    async with house.client("alice", Origin=house.origin) as browser:
+        for _ in range(3):
+            await browser.get(PATH + "x")
+        async with browser.ws_connect(PATH + "ws"):
+            assert metric("aen_gateway_websockets") == 1
+            assert metric("aen_gateway_connections") >= 1
+        await browser.get("/alice/other/jupyter/x")
+        async with house.client() as nobody:
+            await nobody.get(PATH)
+        house.gateway.routes.add(house.route(session="s9", project="dead", project_id="p9", upstream="unix:/nowhere"))
+        async with browser.get("/alice/dead/jupyter/x") as answer:
+            assert answer.status == 503
+    await until(lambda: metric("aen_gateway_websockets") == 0)
+    assert metric("aen_gateway_requests_total", to="app", status="2xx") == 3
+    assert metric("aen_gateway_requests_total", to="app", status="1xx") == 1
+    assert metric("aen_gateway_requests_total", to="pages", status="5xx") == 1
+    assert metric("aen_gateway_requests_total", to="own", status="4xx") == 1
+    assert metric("aen_gateway_failures_total", what="unreachable", why="refused") == 1
+    assert metric("aen_gateway_request_seconds_count", to="app") == 4  # a WebSocket lasts: it is not in it
+    assert metric("aen_gateway_request_seconds_bucket", to="app", le="+Inf") == 4
+    assert metric("aen_gateway_routes") == 2
+    assert 0 <= metric("aen_gateway_lag_seconds") < 60
+
+
+async def test_a_new_process_takes_over_where_the_old_one_stopped(house: House) -> None:
+    """As an upgrade does it: WebSockets hear 1001 and come back to the same address, the server asleep all the while."""
+    async with house.client("alice", Origin=house.origin) as browser:
+        tabs = [await browser.ws_connect(PATH + "ws") for _ in range(20)]
+        await until((house.tmp / "data/gateway/state.json").exists)
+        house.server.silence()
+        ending = asyncio.create_task(house.gateway.drain())
+        codes = [(await tab.receive(timeout=8)).data for tab in tabs]
+        assert codes == [1001] * 20
+        await ending
+        await house.gateway.stop()
+        await house.start()
+        async with browser.ws_connect(PATH + "ws") as tab:
+            await tab.send_str("again")
+            assert await tab.receive_str(timeout=5) == "alice: again"

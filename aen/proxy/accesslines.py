@@ -1,0 +1,59 @@
+"""Access lines: what the access log says of a request, in the combined format of web servers or as JSON. Pure.
+
+No query is in it, neither of the address nor of the page it came from: queries may hold tokens.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import time
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from aen.proxy.exchange import Request
+
+Parts = tuple[str, str, str]  # before the date, between date and status, between status and seconds
+_LONGEST = 500  # characters of one text
+_SAID = re.compile(rb"^(referer|user-agent): ([^\r]*)\r$", re.IGNORECASE | re.MULTILINE)
+_QUOTED = re.compile(r'["\\\x00-\x1f\x7f-\xff]')
+
+
+class Lines:
+    """One of the two formats. A line is date and numbers within what stays the same when the request comes again."""
+
+    def __init__(self, kind: str) -> None:
+        self._json = kind == "json"
+        self.end = "}\n" if self._json else "\n"
+
+    def date(self, now_ms: int) -> str:
+        """The time (ms since 1970) as the format has it, in UTC."""
+        shape = "%Y-%m-%dT%H:%M:%SZ" if self._json else "%d/%b/%Y:%H:%M:%S +0000"
+        return time.strftime(shape, time.gmtime(now_ms // 1000))
+
+    def parts(self, address: str, request: Request) -> Parts:
+        """The constant parts of the line of `request`."""
+        said = {name.lower(): value for name, value in _SAID.findall(request.fields.forwarded)}
+        user = request.visitor.user if request.visitor is not None else ""
+        path = request.target.partition(b"?")[0]
+        texts = [_text(path), _text(said.get(b"referer", b"").partition(b"?")[0]), _text(said.get(b"user-agent", b""))]
+        if self._json:
+            names = ("address", "user", "method", "path", "referer", "agent")
+            middle = json.dumps(dict(zip(names, (address, user, request.method, *texts), strict=True)))
+            return '{"time":"', f'",{middle[1:-1]},"status":', ',"seconds":'
+        path_said, referer, agent = (_QUOTED.sub(_escaped, text) for text in texts)
+        version = "1.0" if request.old else "1.1"
+        return (
+            f"{address or '-'} - {user or '-'} [",
+            f'] "{request.method} {path_said} HTTP/{version}" ',
+            f' - "{referer or "-"}" "{agent or "-"}" ',
+        )
+
+
+def _text(value: bytes) -> str:
+    return value[:_LONGEST].decode("latin-1")
+
+
+def _escaped(match: re.Match[str]) -> str:
+    """As nginx writes what could end a text or a line."""
+    return f"\\x{ord(match[0]):02X}"
