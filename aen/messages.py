@@ -12,7 +12,7 @@ from pydantic import Field
 from aen.model import Word, new_id
 from aen.model.account import AccountReport
 from aen.model.drift import Drift
-from aen.model.environment import DEFAULT, ChangeReport, EnvironmentChange, EnvironmentInfo, HistoryEntry
+from aen.model.environment import DEFAULT, ChangeReport, EnvironmentChange, EnvironmentDetail, EnvironmentList
 from aen.model.node import Load
 from aen.model.project import Member, ProjectState
 from aen.model.route import Revocation, Route, TokenLogin
@@ -148,14 +148,6 @@ class ListEnvironments(Command):
     project: ProjectSpec
 
 
-class EnvironmentList(Word):
-    """The answer to ListEnvironments. `bytes`: all together, each inode once."""
-
-    environments: list[EnvironmentInfo] = Field(default_factory=list)
-    bytes: int = 0
-    change: ChangeReport | None = None
-
-
 class ReadEnvironment(Command):
     """One environment in full; with `number`, what would change by going back to that entry of its history."""
 
@@ -163,17 +155,6 @@ class ReadEnvironment(Command):
     name: str
     number: int = 0
     hashes: bool = False  # only the lock, with the hashes that the package index tells
-
-
-class EnvironmentDetail(Word):
-    """The answer to ReadEnvironment. `packages`: name, version, build; `differences`: name, version now, version then."""
-
-    environment: EnvironmentInfo | None = None
-    packages: list[list[str]] = Field(default_factory=list)
-    lock: str = ""
-    yml: str = ""
-    history: list[HistoryEntry] = Field(default_factory=list)
-    differences: list[list[str]] = Field(default_factory=list)
 
 
 class ChangeEnvironment(Command):

@@ -73,3 +73,22 @@ class HistoryEntry(Word):
     detail: str = ""
     changes: list[str] = Field(default_factory=list)
     packages: int = 0
+
+
+class EnvironmentList(Word):
+    """All environments of a project. `bytes`: all together, each inode once; `change` goes on or ended last."""
+
+    environments: list[EnvironmentInfo] = Field(default_factory=list)
+    bytes: int = 0
+    change: ChangeReport | None = None
+
+
+class EnvironmentDetail(Word):
+    """One environment in full. `packages`: name, version, build; `differences`: name, version now, version then."""
+
+    environment: EnvironmentInfo | None = None
+    packages: list[list[str]] = Field(default_factory=list)
+    lock: str = ""
+    yml: str = ""
+    history: list[HistoryEntry] = Field(default_factory=list)
+    differences: list[list[str]] = Field(default_factory=list)

@@ -14,14 +14,12 @@ from aen.errors import Conflict, Invalid
 from aen.launchers import Account
 from aen.messages import (
     ChangeEnvironment,
-    EnvironmentDetail,
-    EnvironmentList,
     EnvironmentReported,
     ListEnvironments,
     PrepareProject,
     ReadEnvironment,
 )
-from aen.model.environment import ChangeReport, EnvironmentChange
+from aen.model.environment import ChangeReport, EnvironmentChange, EnvironmentDetail, EnvironmentList
 from aen.model.project import ProjectState
 from tests.computing import MATE, OWNER, Box, base, box, headers, project, start, through
 from tests.launching import Place, as_user, place

@@ -20,15 +20,13 @@ from aen.errors import AenError, Conflict, Invalid, Unavailable
 from aen.launchers import Launcher, Process
 from aen.messages import (
     ChangeEnvironment,
-    EnvironmentDetail,
-    EnvironmentList,
     EnvironmentReported,
     ListEnvironments,
     ProjectSpec,
     ReadEnvironment,
 )
 from aen.model import new_id, now
-from aen.model.environment import Act, ChangeReport, EnvironmentChange
+from aen.model.environment import Act, ChangeReport, EnvironmentChange, EnvironmentDetail, EnvironmentList
 from aen.roles.compute.changes import ChangeRecord, ChangeRecords
 from aen.roles.compute.projects import Projects
 from aen.roles.compute.roots import Roots

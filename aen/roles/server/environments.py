@@ -11,14 +11,12 @@ from aen.errors import Conflict, Denied, NotFound
 from aen.messages import (
     ChangeEnvironment,
     Command,
-    EnvironmentDetail,
-    EnvironmentList,
     EnvironmentReported,
     ListEnvironments,
     ReadEnvironment,
 )
 from aen.model import Word
-from aen.model.environment import Act, ChangeReport, EnvironmentChange
+from aen.model.environment import Act, ChangeReport, EnvironmentChange, EnvironmentDetail, EnvironmentList
 from aen.model.project import Project
 from aen.roles.server.background import held
 from aen.roles.server.domain import Part

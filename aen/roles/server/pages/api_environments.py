@@ -8,9 +8,8 @@ from aiohttp import web
 from pydantic import Field
 
 from aen.errors import Invalid
-from aen.messages import EnvironmentDetail
 from aen.model import Word
-from aen.model.environment import Act, ChangeReport, EnvironmentChange, EnvironmentInfo
+from aen.model.environment import Act, ChangeReport, EnvironmentChange, EnvironmentDetail, EnvironmentInfo
 from aen.roles.server.pages.api import PREFIX, Nothing, answer, asked, body, part, query
 from aen.roles.server.permissions import Permission
 from aen.roles.server.urls import Url

@@ -9,9 +9,8 @@ from urllib.parse import quote
 from aiohttp import web
 
 from aen.errors import AenError, Conflict, Invalid, NotFound, TimedOut, Unavailable
-from aen.messages import EnvironmentList
 from aen.model import now
-from aen.model.environment import Act, EnvironmentChange
+from aen.model.environment import Act, EnvironmentChange, EnvironmentList
 from aen.roles.server.domain import DOMAIN
 from aen.roles.server.pages.api_environments import kind_of
 from aen.roles.server.pages.forms import Form, again, asked_text, see_other
