@@ -245,6 +245,20 @@ async def test_a_start_that_fails_says_where_and_can_be_reset(server: Box, step:
     await state(server, project, S.RUNNING)
 
 
+async def test_reset_clears_away_sessions_that_failed(server: Box) -> None:
+    alice, project = await genome(server)
+    server.node.fail_at = "environment"
+    session = await server.domain.sessions.open(alice, "alice", "genome", "jupyterlab")
+
+    async def failed() -> bool:
+        return (await server.domain.sessions.get(alice, session.id)).phase is Phase.PROBLEM
+
+    await until(failed, 10, "the session failed")
+    await server.domain.projects.reset(alice, "alice", "genome")
+    after = await server.domain.sessions.get(alice, session.id)
+    assert (after.phase, after.reason) == (Phase.STOPPED, "project reset by alice")
+
+
 async def test_reset_asks_the_node_to_make_room(server: Box) -> None:
     """What a member laid in the place of `envs` kept the project from starting: see the launcher's tests."""
     alice, project = await genome(server)

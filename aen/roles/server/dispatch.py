@@ -117,6 +117,15 @@ class Dispatch(Part):
             await self.domain.projects.life.session_changed(session)
         return session
 
+    async def put_aside(self, session: Session, reason: str) -> None:
+        """A session that ended badly counts as stopped from now on; one that was started again meanwhile stays as it is."""
+
+        def edit(session: Session) -> None:
+            if session.phase is Phase.PROBLEM:
+                session.move(Phase.STOPPED, reason)
+
+        await self.edit(session, edit)
+
     async def edit(self, session: Session, edit: Callable[[Session], None]) -> Session:
         """Change this generation of a session by compare and set and tell those who look; a newer one stays as it is."""
         rev = -1

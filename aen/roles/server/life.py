@@ -85,6 +85,8 @@ class Life(Part):
         project = await self.domain.projects.edit(project.id, edit)
         for session in await self.domain.sessions.live_of(project.id):
             await self.domain.sessions.dispatch.end(session, f"project reset by {actor.name}", force=True)
+        for session in await self.domain.sessions.failed_of(project.id):
+            await self.domain.sessions.dispatch.put_aside(session, f"project reset by {actor.name}")
         moved = await self._clear(project)
         await self.domain.activity.record(actor, "project.reset", project.slug, project=project.id, detail=moved)
         return project

@@ -221,9 +221,16 @@ class Sessions(Part):
 
     async def live_of(self, project_id: str) -> Sequence[Session]:
         """The live sessions of a project, for the server itself."""
+        return await self._of(project_id, LIVE)
+
+    async def failed_of(self, project_id: str) -> Sequence[Session]:
+        """The sessions of a project that ended badly, for the server itself."""
+        return await self._of(project_id, frozenset({Phase.PROBLEM}))
+
+    async def _of(self, project_id: str, phases: frozenset[Phase]) -> Sequence[Session]:
         query = Query(equal=(("project", project_id),), sort="created")
         found = every(self.store, "sessions", query)
-        return [Session.model_validate(doc) async for doc in found if doc["phase"] in LIVE]
+        return [Session.model_validate(doc) async for doc in found if doc["phase"] in phases]
 
     def view(self, session: Session) -> dict[str, Any]:
         """The API's JSON: id, app, app_server, project, user, phase, reason, steps, url, open_url, activity, …"""
