@@ -5,15 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, field_validator, model_validator
+from pydantic import Field, SecretStr, field_validator, model_validator
 
+from aen.config.section import Section
+from aen.config.sessions import Idle, Limits, NodeLimits
 from aen.config.sizes import size_in_bytes
-
-
-class Section(BaseModel):
-    """A part of the configuration. Unknown keys are errors."""
-
-    model_config = ConfigDict(extra="forbid", validate_default=True)
 
 
 class Tls(Section):
@@ -136,45 +132,6 @@ class Gateway(Section):
         description="The form of <data_dir>/gateway/access.log, as web servers write it or JSON. No queries.",
     )
     drain_seconds: float = Field(10, description="At the end, requests under way may take so long.", ge=0)
-
-
-class Limits(Section):
-    """What one session may take: kept for all of it by control groups (cgroup v2), else for each process (rlimits)."""
-
-    memory: str = Field("", description="Memory, as 4G or 512M. Empty: no limit.")
-    cpus: float = Field(0, description="Processors, as 1.5 (control groups only); 0: no limit.", ge=0)
-    processes: int = Field(0, description="Processes and threads; 0: no limit.", ge=0)
-    files: int = Field(0, description="Open files of one process; 0: as the system has it.", ge=0)
-
-    @field_validator("memory", mode="before")
-    @classmethod
-    def _memory(cls, value: object) -> str:
-        text = str(value).strip()
-        if text and not 16 << 20 <= size_in_bytes(text) <= 1 << 50:
-            raise ValueError("must be at least 16M, as 4G or 512M")
-        return text
-
-    @property
-    def memory_bytes(self) -> int:
-        """`memory` in bytes; 0: no limit."""
-        return size_in_bytes(self.memory) if self.memory else 0
-
-
-class NodeLimits(Limits):
-    """What one session may take, whatever the app (`apps.<name>.limits` says otherwise for one app)."""
-
-    processes: int = Field(4096, description="Processes and threads; 0: no limit.", ge=0)
-    files: int = Field(65536, description="Open files of one process; 0: as the system has it.", ge=0)
-
-
-class Idle(Section):
-    """Sessions that nobody uses."""
-
-    hours: float = Field(0, description="They are stopped after so many hours without activity; 0: never.", ge=0)
-    warning_minutes: float = Field(
-        15, description="So long before, the project's page warns, with a button to keep them.", ge=0
-    )
-    max_keep_hours: float = Field(72, description="The longest that people may keep a session that is idle.", ge=0)
 
 
 class Compute(Section):

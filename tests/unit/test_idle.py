@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from aen.config.model import Idle as Policy
-from aen.config.model import Limits, NodeLimits
+from aen.config.sessions import Idle as Policy
+from aen.config.sessions import Limits, NodeLimits
 from aen.roles.compute.activity import words
 from aen.roles.compute.idle import Verdict, judge, pause
 from aen.roles.compute.queue import Queue, ordinal

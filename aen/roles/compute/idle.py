@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from aen.config.model import Idle as Policy
+from aen.config.sessions import Idle as Policy
 from aen.model.session import Idle
 
 _HOUR, _MINUTE = 3_600_000, 60_000

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from aen.apps import AppServer, Launch
 from aen.config import Config
-from aen.config.model import Limits
+from aen.config.sessions import Limits
 from aen.errors import AenError, Unavailable
 from aen.launchers import Account, AppSpec, Launcher, Process
 from aen.model.environment import DEFAULT
