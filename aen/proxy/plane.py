@@ -76,6 +76,7 @@ class Plane(Service):
         self._date = self._lines.date(self.now_ms)
         self.host = urlsplit(sites.url.replace("{project}.", "")).netloc.encode()
         self._forwarded = f"X-Forwarded-Proto: {sites.scheme}\r\nX-Forwarded-Host: ".encode()
+        self._one_forwarded = b"%b%b\r\n" % (self._forwarded, self.host)
 
     async def open(self) -> None:
         """Keep the clock; listening begins with `listen`."""
@@ -133,7 +134,7 @@ class Plane(Service):
 
     def forwarded_host(self, host: bytes) -> bytes:
         """The lines that tell an app by which address people reach it; `host` is what the client said."""
-        return b"%b%b\r\n" % (self._forwarded, host if self.sites.apart and host else self.host)
+        return b"%b%b\r\n" % (self._forwarded, host) if self.sites.apart and host else self._one_forwarded
 
     def gone(self, client: Downstream) -> None:
         """A connection is over."""
