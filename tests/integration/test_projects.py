@@ -246,7 +246,7 @@ async def test_a_start_that_fails_says_where_and_can_be_reset(server: Box, step:
 
 
 async def test_reset_clears_away_sessions_that_failed(server: Box) -> None:
-    alice, project = await genome(server)
+    alice, _project = await genome(server)
     server.node.fail_at = "environment"
     session = await server.domain.sessions.open(alice, "alice", "genome", "jupyterlab")
 
@@ -279,17 +279,14 @@ async def test_a_node_that_refuses_leaves_a_problem(server: Box) -> None:
 
 async def test_no_node_is_said_and_changes_nothing(server: Box) -> None:
     alice, project = await genome(server)
-    server.node.ready, server.node.message, server.node.progress = False, "installing jupyterlab", 0.62
-    await server.node.beat()
 
-    async def told() -> bool:
-        try:
+    async def silent() -> bool:
+        return not server.domain.nodes.up(server.node.name)
+
+    async with server.node.away():
+        await until(silent, 30, "the node counts as silent")
+        with pytest.raises(Unavailable, match="compute node"):
             await server.domain.projects.start(alice, "alice", "genome")
-        except Unavailable as error:
-            return "62 %" in error.message and "installing jupyterlab" in error.message
-        return False
-
-    await until(told, 5, "the start says what is being built")
     found = await server.domain.projects.by_id(project.id)
     assert found is not None
     assert (found.state, found.node) == (S.STOPPED, "")
