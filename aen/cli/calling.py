@@ -97,15 +97,17 @@ def call(config: Files, work: Callable[[Api], T]) -> T:
 
 
 def wait(api: Api, job: dict[str, Any], tell: Callable[[str], None]) -> dict[str, Any]:
-    """Wait until a job is over, telling how far it is. Raises Conflict when it failed."""
+    """Wait until a job is over, or has failed once and will be tried again. Raises Conflict when it failed for good."""
     said = ""
-    while job["state"] in ("QUEUED", "RUNNING"):
+    while job["state"] == "RUNNING" or (job["state"] == "QUEUED" and not job["attempts"]):
         if job["message"] and job["message"] != said:
             tell(job["message"])
         said = job["message"]
         time.sleep(0.2)
         job = api.get("jobs", job["id"])
-    if job["state"] != "DONE":
+    if job["state"] == "QUEUED":
+        tell(f"The rest is tried again by the server (job {job['id']}).")
+    elif job["state"] != "DONE":
         raise Conflict(f"The job {job['id']} ended as {job['state']}: {job['message']}")
     return job
 

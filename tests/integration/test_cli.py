@@ -42,7 +42,8 @@ def test_people_from_beginning_to_end(commands: World) -> None:
     assert token == token.strip()
     assert " " not in token
     assert _fine(commands.aen("user", "passwd", name, "--password-stdin", stdin="another good password\n"))
-    assert _fine(commands.aen("user", "remove", name))
+    assert "0 logins and 0 API tokens end." in _fine(commands.aen("user", "remove", name, "--dry-run"))
+    assert _fine(commands.aen("user", "remove", name)).splitlines()[-1].startswith(f"Removed {name}. ")
     listed = json.loads(_fine(commands.aen("user", "list", "--json")))
     assert name not in [row["name"] for row in listed]
 
@@ -55,6 +56,8 @@ def test_people_from_beginning_to_end(commands: World) -> None:
         (("user", "add", "aentweak", "--password-stdin"), "x", "password"),
         (("user", "token", "aentnobody"), "", "no user"),
         (("user", "remove", "aentnobody"), "", "no user"),
+        (("user", "remove", "aentnobody", "--dry-run"), "", "no user"),
+        (("project", "check", "aentnobody/nothing"), "", "no such project"),
         (("project", "show", "noslash"), "", "OWNER/NAME"),
         (("project", "show", "aentnobody/nothing"), "", ""),
     ],

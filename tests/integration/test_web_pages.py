@@ -16,6 +16,7 @@ from aen.roles.server.projects import NewProject
 from aen.roles.server.urls import table
 from tests.fakenode import FakeNode
 from tests.served import PASSWORD, ROOT, Client, Served, served
+from tests.waiting import until
 
 HOSTILE = "'\"><script>alert(1)</script><img src=x onerror=alert(1)>{{7*7}}"
 HTML = {"Accept": "text/html"}
@@ -50,6 +51,39 @@ async def form(client: Client, path: str, fields: dict[str, str] | None = None) 
     """Send a form with the page's token: status, Location, text."""
     answer = await browserlike(client).post(path, data={"csrf": client.csrf, **(fields or {})})
     return answer.status, answer.headers.get("Location", ""), answer.text
+
+
+async def test_permissions_that_differ_are_shown_and_repaired(server: Served, alice: Client) -> None:
+    actor = await server.actor("alice")
+    project = await server.domain.projects.create(actor, NewProject(name="genome"))
+    await server.domain.projects.start(actor, "alice", "genome")
+    page = "/alice/genome/settings/permissions"
+    shown = (await alice.get(f"{page}?look=1", headers=HTML)).text
+    assert "1 of 7 differ" in shown
+    assert "<strong>bob</strong> can't read 1 of them" in shown
+    assert "nb/&lt;b&gt;secret&lt;/b&gt;.txt" in shown
+    assert await form(alice, f"{page}/repair") == (303, page, "")
+
+    async def repaired() -> bool:
+        last = await server.domain.projects.repairs.last(project)
+        return last is not None and last.state == "DONE"
+
+    await until(repaired, 10, "the repair is done")
+    assert "0 of 1 files changed." in (await alice.get(page, headers=HTML)).text
+
+
+async def test_ssh_keys_are_added_and_taken_away(alice: Client) -> None:
+    key = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIOao0n5uNK+I6pENBOkngKHuAZl2tb4E5vXSDdq7Oo7o"
+    status, _, text = await form(alice, "/account/keys", {"key": f"command=x {key}", "title": HOSTILE})
+    assert status == 400
+    assert "no SSH public key" in text
+    sound(text)
+    assert (await form(alice, "/account/keys", {"key": key + " laptop", "title": HOSTILE[:90]}))[0] == 303
+    shown = (await alice.get("/account/keys", headers=HTML)).text
+    sound(shown)
+    (fingerprint,) = set(re.findall(r"SHA256:[A-Za-z0-9+/]{43}", unescape(shown)))
+    assert (await form(alice, "/account/keys/remove", {"fingerprint": fingerprint}))[0] == 303
+    assert fingerprint not in unescape((await alice.get("/account/keys", headers=HTML)).text)
 
 
 async def test_every_page_opens(server: Served, alice: Client) -> None:
