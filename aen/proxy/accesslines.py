@@ -8,12 +8,15 @@ from __future__ import annotations
 import json
 import re
 import time
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from aen.proxy.exchange import Request
 
+LONGEST_KEPT = 4096  # bytes of headers that are remembered
 Parts = tuple[str, str, str]  # before the date, between date and status, between status and seconds
+_NAMES = ("address", "user", "method", "path", "referer", "agent")
 _LONGEST = 500  # characters of one text
 _SAID = re.compile(rb"^(referer|user-agent): ([^\r]*)\r$", re.IGNORECASE | re.MULTILINE)
 _QUOTED = re.compile(r'["\\\x00-\x1f\x7f-\xff]')
@@ -33,21 +36,30 @@ class Lines:
 
     def parts(self, address: str, request: Request) -> Parts:
         """The constant parts of the line of `request`."""
-        said = {name.lower(): value for name, value in _SAID.findall(request.fields.forwarded)}
+        block = request.fields.forwarded
+        referer, agent = _remembered(block) if len(block) <= LONGEST_KEPT else _said(block)
         user = request.visitor.user if request.visitor is not None else ""
-        path = request.target.partition(b"?")[0]
-        texts = [_text(path), _text(said.get(b"referer", b"").partition(b"?")[0]), _text(said.get(b"user-agent", b""))]
+        path = _text(request.target.partition(b"?")[0])
         if self._json:
-            names = ("address", "user", "method", "path", "referer", "agent")
-            middle = json.dumps(dict(zip(names, (address, user, request.method, *texts), strict=True)))
+            said = (address, user, request.method, path, referer, agent)
+            middle = json.dumps(dict(zip(_NAMES, said, strict=True)))
             return '{"time":"', f'",{middle[1:-1]},"status":', ',"seconds":'
-        path_said, referer, agent = (_QUOTED.sub(_escaped, text) for text in texts)
+        path, referer, agent = (_QUOTED.sub(_escaped, text) for text in (path, referer, agent))
         version = "1.0" if request.old else "1.1"
         return (
             f"{address or '-'} - {user or '-'} [",
-            f'] "{request.method} {path_said} HTTP/{version}" ',
+            f'] "{request.method} {path} HTTP/{version}" ',
             f' - "{referer or "-"}" "{agent or "-"}" ',
         )
+
+
+def _said(block: bytes) -> tuple[str, str]:
+    """Referer (without its query) and agent, as the client says."""
+    found = {name.lower(): value for name, value in _SAID.findall(block)}
+    return _text(found.get(b"referer", b"").partition(b"?")[0]), _text(found.get(b"user-agent", b""))
+
+
+_remembered = lru_cache(maxsize=2048)(_said)  # a browser says the same with most of its requests
 
 
 def _text(value: bytes) -> str:
