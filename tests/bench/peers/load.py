@@ -104,7 +104,7 @@ def _argv(what: str, port: int, connections: int, seconds: float, cookie: str) -
 
 def _ours(what: str, port: int, connections: int, seconds: float, cookie: str) -> str:
     argv = _argv(what, port, connections, seconds, cookie)
-    return subprocess.run(argv, cwd=ROOT, capture_output=True, text=True, check=True).stdout
+    return subprocess.run(argv, cwd=ROOT, stdout=subprocess.PIPE, text=True, check=True).stdout
 
 
 # ── the programs ────────────────────────────────────────────────────────────────────────────────────
