@@ -117,6 +117,7 @@ class KeepAccount(Command):
     """A person's Linux account on the node: install these SSH keys (None: leave them), `retire` it or say what there is."""
 
     user: str
+    incarnation: str = ""  # which person of that name; the account of another is not there for this command
     keys: list[str] | None = None
     retire: bool = False
 

@@ -118,6 +118,9 @@ def remove_accounts(first_uid: int) -> None:
     for entry in pwd.getpwall():
         if entry.pw_name.startswith("aent") and first_uid <= entry.pw_uid < 62000:
             subprocess.run(["userdel", "--remove", "--force", entry.pw_name], capture_output=True, check=False)
+    for home in Path("/home").glob("aent*-was-*"):  # of earlier bearers of a name: root's by now
+        if first_uid <= int(home.name.rpartition("-")[2]) < 62000:
+            shutil.rmtree(home)
 
 
 def app(session: str, account: Account, script: str, **more: object) -> AppSpec:

@@ -136,13 +136,17 @@ class Launcher(Protocol):
 
     isolated: bool  # False: every app runs as one and the same user
 
-    async def ensure_account(self, user: str) -> Account:
-        """The person's account, made when the mode allows. ForeignAccount, Conflict (existing: missing here), Invalid (service account, root)."""
+    async def ensure_account(self, user: str, incarnation: str = "") -> Account:
+        """The person's account, made when the mode allows. ForeignAccount, Conflict (existing: missing here), Invalid (service account, root).
 
-    async def install_keys(self, user: str, keys: Sequence[str]) -> bool:
+        `incarnation` tells who is meant when a name was given twice: the account of an earlier person is set aside
+        (locked, renamed, its home closed; its processes are ended) and a new one made, with a uid of its own.
+        """
+
+    async def install_keys(self, user: str, keys: Sequence[str], incarnation: str = "") -> bool:
         """The person's SSH keys, exactly these, into their `authorized_keys`. False: AEN did not make the account, or nothing changed."""
 
-    async def retire_account(self, user: str, *, look: bool) -> Mapping[str, Any]:
+    async def retire_account(self, user: str, *, look: bool, incarnation: str = "") -> Mapping[str, Any]:
         """End what runs on an account that AEN made, and lock it for good. `look`: only say what there is (exists, made, …)."""
 
     async def make_run_dir(self, session: str, user: str) -> str:

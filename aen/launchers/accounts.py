@@ -2,85 +2,17 @@
 
 from __future__ import annotations
 
-import fcntl
 import grp
-import json
 import os
 import pwd
-import shutil
-import subprocess
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
-from pathlib import Path
 from typing import Any
 
-from aen.errors import Conflict, Internal, Invalid, NotFound
-from aen.launchers import Account, ForeignAccount, Policy
+from aen.errors import Conflict, Invalid, NotFound
+from aen.launchers import Account, ForeignAccount, Policy, passwd
+from aen.launchers.register import Register, Standing, standing
 
 LEAST_UID = 1000  # below are the system's own accounts
-_SYSTEM_PATH = "/usr/sbin:/sbin:/usr/bin:/bin"
-_LOCK_SECONDS = 15  # useradd refuses while somebody else changes /etc/passwd
-
-
-class Register:
-    """`accounts.json` in the launcher's state directory: name → uid and whether AEN made it, and the next uid.
-
-    A uid is never given twice: what an earlier person of that name left behind stays out of reach of the next.
-    """
-
-    def __init__(self, state_dir: str, first_uid: int) -> None:
-        self._path = Path(state_dir, "accounts.json")
-        self._lock = Path(state_dir, "accounts.lock")
-        self._first_uid = first_uid
-
-    def get(self, name: str) -> int | None:
-        """The uid under which `name` is known, or None."""
-        entry = self._read()["accounts"].get(name)
-        return int(entry["uid"]) if entry else None
-
-    def made(self, name: str) -> bool:
-        """Whether AEN made this account (and not an administrator, who let AEN use it)."""
-        entry = self._read()["accounts"].get(name)
-        return bool(entry and entry["made"])
-
-    def retired(self, name: str) -> bool:
-        """Whether the account was locked because its person is gone."""
-        entry = self._read()["accounts"].get(name)
-        return bool(entry and entry.get("retired"))
-
-    @contextmanager
-    def changing(self) -> Iterator[dict[str, Any]]:
-        """The register's content, alone with it; written back when the block ends well."""
-        with open(self._lock, "a") as lock:
-            fcntl.flock(lock, fcntl.LOCK_EX)
-            data = self._read()
-            yield data
-            self.keep(data)
-
-    def keep(self, data: dict[str, Any]) -> None:
-        """Write it down now; only inside `changing`."""
-        write_json(self._path, data)
-
-    def next_uid(self, data: dict[str, Any]) -> int:
-        """The next uid that neither we nor anybody else on this node has given; the counter moves past it at once."""
-        uid = max(int(data["next_uid"]), self._first_uid)
-        while _taken(uid):
-            uid += 1
-        data["next_uid"] = uid + 1
-        self.keep(data)
-        return uid
-
-    def _read(self) -> dict[str, Any]:
-        try:
-            data: dict[str, Any] = json.loads(self._path.read_text())
-        except FileNotFoundError:
-            return {"next_uid": self._first_uid, "accounts": {}}
-        except ValueError:
-            raise Internal(
-                f"{self._path} is damaged. Restore it from a backup: it says which accounts AEN made."
-            ) from None
-        return data
 
 
 def link(state_dir: str, name: str, first_uid: int = 20000) -> Account:
@@ -88,7 +20,7 @@ def link(state_dir: str, name: str, first_uid: int = 20000) -> Account:
 
     Raises NotFound or Invalid (a system account). For the command line: no verb of the launcher leads here.
     """
-    entry = _entry(name)
+    entry = passwd.entry(name)
     if entry is None:
         raise NotFound(f"There is no Linux account {name!r} on this node.")
     _refuse_system(entry, -1)
@@ -108,7 +40,7 @@ class Accounts:
         """The account of `user` as it is. Raises NotFound, ForeignAccount, Conflict or Invalid; makes nothing."""
         if self._policy.mode == "single":
             return _running_account()
-        entry = _entry(user)
+        entry = passwd.entry(user)
         if entry is None:
             raise NotFound(f"{user} has no Linux account on this node yet.")
         self._refuse(entry)
@@ -121,16 +53,16 @@ class Accounts:
 
     def retire(self, user: str) -> None:
         """Lock the account that AEN made for `user`: no password, no key, no shell. Its files stay. May be done twice."""
-        entry = _entry(user)
+        entry = passwd.entry(user)
         if entry is None or not self.made_by_us(user) or self.register.get(user) != entry.pw_uid:
             return
         with self.register.changing() as data:
             data["accounts"][user]["retired"] = int(time.time())
-        _run("usermod", "--lock", "--expiredate", "1", "--shell", "/usr/sbin/nologin", user)
+        passwd.lock(user)
 
     def told(self, user: str) -> dict[str, Any]:
         """What there is of `user` on this node."""
-        entry = None if self._policy.mode == "single" else _entry(user)
+        entry = None if self._policy.mode == "single" else passwd.entry(user)
         if entry is None:
             return {"exists": False}
         made = self.made_by_us(user) and self.register.get(user) == entry.pw_uid
@@ -149,12 +81,23 @@ class Accounts:
         except (NotFound, Conflict, Invalid):
             return None
 
+    def uids_before(self, user: str) -> set[int]:
+        """All uids that people called `user` have or had here, as far as known."""
+        now = {self.uid_before(user)} - {None}
+        earlier = self.register.uids(user) if self._policy.mode == "managed" else set()
+        return now | earlier  # type: ignore[return-value]
+
     def made_by_us(self, user: str) -> bool:
         """Whether AEN made the account: then all that runs on it may be ended."""
         return self._policy.mode == "managed" and self.register.made(user)
 
-    def ensure(self, user: str) -> Account:
-        """The account of `user`, made when it is missing and the mode allows."""
+    def ensure(self, user: str, incarnation: str = "") -> Account:
+        """The account of `user`, made when it is missing and the mode allows.
+
+        `incarnation` tells a recreated name from its earlier bearer, whose account is set aside: nothing is inherited.
+        """
+        if self._policy.mode == "managed" and not self.settled(user, incarnation):
+            self._settle(user, incarnation)
         try:
             return self.find(user)
         except NotFound:
@@ -164,17 +107,43 @@ class Accounts:
                     "Ask an administrator to add it."
                 ) from None
         with self.register.changing() as data:
-            if _entry(user) is None:  # nobody was faster
-                self._make(user, data)
+            if passwd.entry(user) is None:  # nobody was faster
+                self._make(user, data, incarnation)
         return self.find(user)
 
-    def _make(self, user: str, data: dict[str, Any]) -> None:
+    def settled(self, user: str, incarnation: str) -> bool:
+        """Whether an account of that name, if there is one, is this incarnation's for all we know."""
+        return self._policy.mode != "managed" or self.register.stands_for(user, incarnation) is Standing.THEIRS
+
+    def of_another(self, user: str, incarnation: str) -> bool:
+        """Whether the account of that name is somebody else's than this incarnation's."""
+        others = (Standing.EARLIER, Standing.LATER)
+        return self._policy.mode == "managed" and self.register.stands_for(user, incarnation) in others
+
+    def _settle(self, user: str, incarnation: str) -> None:
+        with self.register.changing() as data:
+            known, found = data["accounts"].get(user), standing(data, user, incarnation)
+            if found is Standing.LATER:
+                raise Conflict(f"Who was called {user} was removed, and somebody else has the name now.")
+            if found is Standing.EARLIER and known["made"]:
+                account = passwd.set_aside(user, int(known["uid"]))
+                data.setdefault("before", []).append(
+                    {"incarnation": "", **known, "name": user, "account": account, "at": int(time.time())}
+                )
+            if found is Standing.EARLIER:  # one that an administrator linked was linked for the earlier person alone
+                del data["accounts"][user]
+            elif known:
+                known["incarnation"] = incarnation
+
+    def _make(self, user: str, data: dict[str, Any], incarnation: str) -> None:
         """Registered first: an account without its line in the register would never be ours again."""
         uid = self.register.next_uid(data)
-        data["accounts"][user] = {"uid": uid, "made": True, "at": int(time.time())}
+        if earlier := data["accounts"].pop(user, None):  # somebody removed it by hand
+            data.setdefault("before", []).append({"incarnation": "", **earlier, "name": user})
+        data["accounts"][user] = {"uid": uid, "made": True, "at": int(time.time()), "incarnation": incarnation}
         self.register.keep(data)
         try:
-            _useradd(user, uid)
+            passwd.add(user, uid)
         except BaseException:
             del data["accounts"][user]
             self.register.keep(data)
@@ -196,43 +165,6 @@ def _refuse_system(entry: pwd.struct_passwd, service_uid: int) -> None:
         raise Invalid(
             f"{entry.pw_name} is an account of the system (uid {entry.pw_uid}): it can't own or start projects."
         )
-
-
-def _useradd(user: str, uid: int) -> None:
-    """Make the account and its private group, both under one number: a group's number that came again would inherit too."""
-    home = Path("/home", user)
-    if os.path.lexists(home):
-        raise Conflict(
-            f"{home} is there already, from an earlier account: move it away, then {user} can have an account."
-        )
-    _run("groupadd", "--gid", str(uid), user)
-    options = ["--uid", str(uid), "--gid", str(uid), "--create-home", "--home-dir", str(home)]
-    options += ["--shell", "/bin/bash", "--key", "HOME_MODE=0700", "--comment", "made by AEN"]
-    options += ["--password", "*"]  # no password fits; "!" would also keep keys out where sshd does without PAM
-    try:
-        _run("useradd", *options, user)
-    except Conflict:
-        with suppress(Conflict):
-            _run("groupdel", user)
-        raise
-    os.chmod(home, 0o700)
-
-
-def _run(name: str, *arguments: str) -> None:
-    """Run one of the system's account programs. Raises Conflict with its own words."""
-    program = shutil.which(name, path=_SYSTEM_PATH)
-    if program is None:
-        raise Conflict(f"There is no {name} on this node: use accounts.mode existing.")
-    until = time.monotonic() + _LOCK_SECONDS
-    while True:
-        done = subprocess.run(
-            [program, *arguments], capture_output=True, text=True, check=False, env={"PATH": _SYSTEM_PATH}
-        )
-        if done.returncode == 0:
-            return
-        if "lock" not in done.stderr or time.monotonic() > until:
-            raise Conflict(f"{name} failed for {arguments[-1]}: {done.stderr.strip()[:300]}")
-        time.sleep(0.1)  # somebody else is changing /etc/passwd
 
 
 def _account(entry: pwd.struct_passwd) -> Account:
@@ -263,33 +195,3 @@ def _is_private(entry: pwd.struct_passwd) -> bool:
         members = []
     others = (other for other in pwd.getpwall() if other.pw_gid == entry.pw_gid and other.pw_uid != entry.pw_uid)
     return not set(members) - {entry.pw_name} and next(others, None) is None
-
-
-def _entry(name: str) -> pwd.struct_passwd | None:
-    try:
-        return pwd.getpwnam(name)
-    except KeyError:
-        return None
-
-
-def _taken(number: int) -> bool:
-    """Whether a user or a group has this number."""
-    for look in (pwd.getpwuid, grp.getgrgid):
-        try:
-            look(number)
-        except KeyError:
-            continue
-        return True
-    return False
-
-
-def write_json(path: Path, data: dict[str, Any], *, durable: bool = True) -> None:
-    """Written whole or not at all, 0600. `durable`: on the disk when this returns (not for what a new boot makes void)."""
-    beside = path.with_name(f".{path.name}.new")
-    fd = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
-    with open(fd, "w") as file:
-        json.dump(data, file, indent=1, sort_keys=True)
-        file.flush()
-        if durable:
-            os.fsync(file.fileno())
-    os.replace(beside, path)

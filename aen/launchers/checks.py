@@ -15,6 +15,7 @@ from aen.launchers import AppSpec, Policy, Process, ProjectRef
 ROLES = ("viewer", "member", "maintainer", "owner")
 LIMITS = ("memory_bytes", "processes", "files", "cpu_millis")
 _SESSION = re.compile(r"[a-z2-7]{16}")
+_INCARNATION = re.compile(r"[A-Za-z0-9_-]{0,64}")
 _KEY = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,127}")
 _HEX = re.compile(r"[0-9a-f-]{1,64}")
 _LONGEST_PATH = 4000
@@ -25,6 +26,14 @@ _LARGEST_EXEC = 128 * 1024  # bytes of arguments and environment
 def user(value: Any) -> str:
     """A person's name, which is the name of the account too."""
     return names.user(_text(value, "a user name"))
+
+
+def incarnation(value: Any) -> str:
+    """What tells people of one name apart; empty: not told."""
+    text = _text(value if value is not None else "", "an incarnation")
+    if not _INCARNATION.fullmatch(text):
+        raise Invalid("That tells no people apart.")
+    return text
 
 
 def project_name(value: Any) -> str:

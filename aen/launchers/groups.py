@@ -15,7 +15,7 @@ from typing import Any
 
 from aen.errors import Internal
 from aen.launchers import ProjectRef
-from aen.launchers.accounts import Register, write_json
+from aen.launchers.register import Register, write_json
 
 
 class Groups:

@@ -13,6 +13,7 @@ import socket
 import stat
 import sys
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import asdict
 from typing import Any
 
@@ -86,16 +87,18 @@ class Verbs:
     # ── accounts ────────────────────────────────────────────────────────────────────────────────────
 
     def _ensure_account(self, message: Message, asked: Asked) -> None:
-        user = checks.user(message.get("user"))
-        try:
-            asked.answer(asdict(self._accounts.find(user)))
-        except NotFound:
-            self.loop.job(Job("accounts", asked, lambda report: asdict(self._accounts.ensure(user))))
+        user, incarnation = checks.user(message.get("user")), checks.incarnation(message.get("incarnation"))
+        if self._accounts.settled(user, incarnation):
+            with suppress(NotFound):
+                asked.answer(asdict(self._accounts.find(user)))
+                return
+        self.loop.job(Job("accounts", asked, lambda report: asdict(self._accounts.ensure(user, incarnation))))
 
     def _install_keys(self, message: Message, asked: Asked) -> None:
         user, lines = checks.user(message.get("user")), checks.ssh_keys(message.get("keys"))
+        incarnation = checks.incarnation(message.get("incarnation"))
         account = self._accounts.find(user)
-        if not self._accounts.made_by_us(user):
+        if not self._accounts.made_by_us(user) or self._accounts.of_another(user, incarnation):
             asked.answer(False)
             return
         self.loop.job(Job(f"keys/{user}", asked, lambda report: keys.install(account, lines)))
@@ -103,6 +106,8 @@ class Verbs:
     def _retire_account(self, message: Message, asked: Asked) -> None:
         user = checks.user(message.get("user"))
         told = self._accounts.told(user)
+        if self._accounts.of_another(user, checks.incarnation(message.get("incarnation"))):
+            told = {"exists": False}
         running = len(proc.of_uid(told["uid"])) if told.get("made") else 0
         if message.get("look") is not False or not told.get("made"):
             asked.answer(told | {"processes": running})

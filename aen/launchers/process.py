@@ -78,14 +78,14 @@ class ProcessLauncher:
 
     # ── accounts and files ──────────────────────────────────────────────────────────────────────────
 
-    async def ensure_account(self, user: str) -> Account:
-        return Account(**await self._ask("ensure_account", user=user))
+    async def ensure_account(self, user: str, incarnation: str = "") -> Account:
+        return Account(**await self._ask("ensure_account", user=user, incarnation=incarnation))
 
-    async def install_keys(self, user: str, keys: Sequence[str]) -> bool:
-        return bool(await self._ask("install_keys", user=user, keys=list(keys)))
+    async def install_keys(self, user: str, keys: Sequence[str], incarnation: str = "") -> bool:
+        return bool(await self._ask("install_keys", user=user, keys=list(keys), incarnation=incarnation))
 
-    async def retire_account(self, user: str, *, look: bool) -> dict[str, Any]:
-        return dict(await self._ask("retire_account", user=user, look=look))
+    async def retire_account(self, user: str, *, look: bool, incarnation: str = "") -> dict[str, Any]:
+        return dict(await self._ask("retire_account", user=user, look=look, incarnation=incarnation))
 
     async def make_run_dir(self, session: str, user: str) -> str:
         return str(await self._ask("make_run_dir", session=session, user=user))

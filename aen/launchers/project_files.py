@@ -228,8 +228,8 @@ class ProjectFiles:
                 f"More than {MOST_PEOPLE} people can't be given rights by name: make the team smaller, "
                 "or let an administrator set acl.subject to group."
             )
-        before = {self._accounts.uid_before(user) for user in project.former}
-        former = frozenset(uid for uid in before if uid is not None) - {owner.uid, *people}
+        before = {uid for user in project.former for uid in self._accounts.uids_before(user)}
+        former = frozenset(before) - {owner.uid, *people}
         group = grants_group(self._policy.acl_group, owner.private_group)
         grants = Grants(owner.uid, owner.gid, people, group, groups)
         untouched = frozenset() if self._single else frozenset({0, self._policy.service_uid})

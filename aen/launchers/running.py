@@ -15,10 +15,10 @@ from typing import Any
 
 from aen.errors import AenError, Conflict, TimedOut
 from aen.launchers import Account, AppSpec, Policy, Process, logs, proc
-from aen.launchers.accounts import write_json
 from aen.launchers.cgroups import Cgroup, Cgroups
 from aen.launchers.groups import Groups
 from aen.launchers.loop import Asked, Loop
+from aen.launchers.register import write_json
 from aen.launchers.spawn import Spawned, Start, open_log, reason, spawn
 from aen.launchers.usage import Leader
 

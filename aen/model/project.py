@@ -50,9 +50,10 @@ PROJECT_MOVES: dict[ProjectState, frozenset[ProjectState]] = {
 
 
 class Member(Word):
-    """One person of a team."""
+    """One person of a team. `incarnation` is the user's: it tells them from an earlier person of that name."""
 
     user: str
+    incarnation: str = ""
     role: Role = Role.MEMBER
     added: int = Field(default_factory=now)
 

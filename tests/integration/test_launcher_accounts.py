@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import grp
 import os
 import pwd
 import subprocess
@@ -12,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from aen.errors import Conflict, Invalid
-from aen.launchers import Account, ProjectRef
+from aen.launchers import Account, ForeignAccount, ProjectRef
 from aen.launchers.accounts import link
 from aen.launchers.process import ProcessLauncher
 from tests.launching import Place, app, as_user, lives, place
@@ -150,6 +151,97 @@ async def test_what_the_retired_owned_passes_on(spot: Place, launcher: ProcessLa
     after = ProjectRef("aentann", "kept", {"aentann": "owner"}, ("aentvic",))
     assert (await launcher.apply_permissions(after)).passed_on == 1
     assert (spot.path(project) / "of-vic.txt").stat().st_uid == ann.uid
+
+
+# ── a name that is given again ────────────────────────────────────────────────────────────────────────
+
+
+def inherits(spot: Place, first: Account, second: Account, project: ProjectRef) -> list[str]:
+    """What the second person of a name reaches of what the first had."""
+    top = spot.path(project)
+    paths = [f"{first.home}/diary.txt", f"/home/{first.user}-was-{first.uid}/diary.txt", str(top / "theirs.txt")]
+    return [path for path in paths if as_user(second, "cat", path).returncode == 0]
+
+
+@pytest.mark.parametrize("removed", [True, False], ids=["after its removal", "before anybody here heard of it"])
+async def test_a_name_given_again_inherits_nothing(spot: Place, launcher: ProcessLauncher, removed: bool) -> None:
+    name = "aenttwin" if removed else "aentzwei"
+    ann, first = await launcher.ensure_account("aentann", "a1"), await launcher.ensure_account(name, "i1")
+    assert await launcher.ensure_account(name, "i1") == first
+    assert await launcher.ensure_account(name) == first
+    project = ProjectRef("aentann", f"with-{name}", {"aentann": "owner", name: "member"})
+    await launcher.prepare_project(project, str(spot.skeleton))
+    as_user(first, "sh", "-c", "umask 077; echo d > ~/diary.txt; echo t > theirs.txt", cwd=str(spot.path(project)))
+    running = await launcher.start(app("d" * 16, first, "sleep 600"))
+    stray = subprocess.Popen(["sleep", "600"], user=first.uid, group=first.gid, extra_groups=[], start_new_session=True)
+    if removed:
+        assert (await launcher.retire_account(name, look=False, incarnation="i1"))["locked"] is True
+
+    second = await launcher.ensure_account(name, "i2")
+    assert stray.wait(10) == -9
+    assert not lives(running)
+    assert (second.user, second.home) == (name, f"/home/{name}")
+    assert second.uid > first.uid
+    assert second.gid > first.gid
+    assert sorted(os.listdir(second.home)) == sorted(os.listdir("/etc/skel"))
+    old = pwd.getpwuid(first.uid)
+    assert (old.pw_name, old.pw_shell) == (f"{name}-was-{first.uid}", "/usr/sbin/nologin")
+    assert grp.getgrgid(first.gid).gr_name == f"{name}-was-{first.uid}"
+    shadow = next(line for line in Path("/etc/shadow").read_text().splitlines() if line.startswith(f"{old.pw_name}:"))
+    assert shadow.split(":")[1].startswith("!")
+    kept = Path(old.pw_dir)
+    assert (kept / "diary.txt").read_text() == "d\n"
+    assert (kept.stat().st_uid, kept.stat().st_mode & 0o777) == (0, 0o700)
+    after = ProjectRef("aentann", project.name, {"aentann": "owner"}, (name,))
+    assert (await launcher.apply_permissions(after)).passed_on == 1
+    assert spot.path(project).joinpath("theirs.txt").stat().st_uid == ann.uid
+    assert inherits(spot, first, second, project) == []
+    again = await launcher.start(app("d" * 16, second, "id -u; sleep 600", generation=2))
+    assert again.uid == second.uid
+    await launcher.stop(again, 0)
+
+
+async def test_the_earlier_person_never_comes_back(launcher: ProcessLauncher) -> None:
+    """A command that was long under way speaks of somebody who is gone: it must not retire who has the name now."""
+    await launcher.ensure_account("aentlate", "i1")
+    second = await launcher.ensure_account("aentlate", "i2")
+    with pytest.raises(Conflict, match="somebody else has the name now"):
+        await launcher.ensure_account("aentlate", "i1")
+    assert (await launcher.retire_account("aentlate", look=False, incarnation="i1"))["exists"] is False
+    assert await launcher.install_keys("aentlate", [OTHER], "i1") is False
+    assert await launcher.ensure_account("aentlate", "i2") == second
+    assert await launcher.install_keys("aentlate", [KEY], "i2") is True
+    third = await launcher.ensure_account("aentlate", "i3")
+    assert third.uid > second.uid
+    assert not keys_of(third).exists()
+
+
+async def test_keys_of_the_next_do_not_open_the_account_of_the_one_before(launcher: ProcessLauncher) -> None:
+    first = await launcher.ensure_account("aentkeys", "i1")
+    assert await launcher.install_keys("aentkeys", [KEY], "i2") is False
+    assert not keys_of(first).exists()
+
+
+async def test_a_linked_account_was_linked_for_one_person(spot: Place, launcher: ProcessLauncher) -> None:
+    subprocess.run(["useradd", "--uid", "61903", "--create-home", "aentlinked"], check=True)
+    link(spot.policy.state_dir, "aentlinked")
+    assert (await launcher.ensure_account("aentlinked", "i1")).uid == 61903
+    with pytest.raises(ForeignAccount, match="aen user link aentlinked"):
+        await launcher.ensure_account("aentlinked", "i2")
+    with pytest.raises(ForeignAccount):
+        await launcher.start(app("e" * 16, Account("aentlinked", 61903, 61903, "/home/aentlinked", "", True), "true"))
+    assert pwd.getpwnam("aentlinked").pw_uid == 61903
+    link(spot.policy.state_dir, "aentlinked")  # the administrator means the new one too
+    assert (await launcher.ensure_account("aentlinked", "i2")).uid == 61903
+
+
+async def test_what_was_cut_off_in_the_middle_is_done_again(spot: Place, launcher: ProcessLauncher) -> None:
+    first = await launcher.ensure_account("aentcut", "i1")
+    subprocess.run(["usermod", "--login", f"aentcut-was-{first.uid}", "aentcut"], check=True)
+    second = await launcher.ensure_account("aentcut", "i2")
+    assert second.uid > first.uid
+    assert Path(f"/home/aentcut-was-{first.uid}").stat().st_uid == 0
+    assert grp.getgrgid(first.gid).gr_name == f"aentcut-was-{first.uid}"
 
 
 # ── accounts.mode: existing ───────────────────────────────────────────────────────────────────────────

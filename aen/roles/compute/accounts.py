@@ -8,6 +8,7 @@ from aen.errors import AenError, NotFound
 from aen.launchers import Launcher
 from aen.messages import KeepAccount, StartSession
 from aen.model.account import AccountReport
+from aen.roles.compute.steps import incarnation
 
 log = structlog.get_logger(__name__)
 
@@ -22,10 +23,12 @@ class Accounts:
         """Do it, and say what there is. An account that is not there is no error: nothing is to be done then."""
         if command.keys is not None:
             try:
-                await self._launcher.install_keys(command.user, command.keys)
+                await self._launcher.install_keys(command.user, command.keys, command.incarnation)
             except NotFound:
                 log.debug("no account here: nothing to install keys for", user=command.user)
-        found = await self._launcher.retire_account(command.user, look=not command.retire)
+        found = await self._launcher.retire_account(
+            command.user, look=not command.retire, incarnation=command.incarnation
+        )
         return AccountReport(node=self._node, **found)
 
     async def install_keys(self, command: StartSession) -> None:
@@ -33,7 +36,8 @@ class Accounts:
         if not command.keys or not self._launcher.isolated:
             return
         try:
-            await self._launcher.ensure_account(command.user)
-            await self._launcher.install_keys(command.user, command.keys)
+            who = incarnation(command.project, command.user)
+            await self._launcher.ensure_account(command.user, who)
+            await self._launcher.install_keys(command.user, command.keys, who)
         except AenError as error:
             log.warning("SSH keys were not installed", user=command.user, reason=error.message)

@@ -42,10 +42,15 @@ def project_ref(spec: ProjectSpec) -> ProjectRef:
     return ProjectRef(spec.owner, spec.name, team, tuple(spec.former))
 
 
+def incarnation(spec: ProjectSpec, user: str) -> str:
+    """Which person of that name is in the team; empty when that is not told."""
+    return next((member.incarnation for member in spec.team if member.user == user), "")
+
+
 async def account(start: Start, note: Note) -> None:
     """Linux accounts: the owner's and the user's must be there; those of the rest of the team come as they can."""
-    await start.launcher.ensure_account(start.spec.owner)
-    start.account = await start.launcher.ensure_account(start.user)
+    await start.launcher.ensure_account(start.spec.owner, incarnation(start.spec, start.spec.owner))
+    start.account = await start.launcher.ensure_account(start.user, incarnation(start.spec, start.user))
     await ensure_team(start.launcher, start.spec, note)
 
 
@@ -53,7 +58,7 @@ async def ensure_team(launcher: Launcher, spec: ProjectSpec, note: Note) -> None
     """Accounts of the team, so that it gets its rights; one that can't be made holds up nobody else."""
     for member in spec.team:
         try:
-            await launcher.ensure_account(member.user)
+            await launcher.ensure_account(member.user, member.incarnation)
         except AenError as error:
             note(f"{member.user} gets no access on this node: {error.message}")
             log.warning("no account for a team member", user=member.user, reason=error.message)

@@ -20,6 +20,7 @@ from aen.messages import ProjectSpec
 from aen.model import now
 from aen.roles.compute.launching import limits_of
 from aen.roles.compute.roots import Roots
+from aen.roles.compute.steps import incarnation
 
 PROGRAM = "aen_environments"
 MARK = "\x02AEN-RESULT "  # the same word stands in the program, which can't import AEN
@@ -55,7 +56,7 @@ class UserProgram:
         if not self._roots.ready:
             raise Unavailable(f"This node is still getting ready: {self._roots.message}.", retry_after=10)
         apps = await self._roots.get("apps", lambda _: None)
-        account = await self._launcher.ensure_account(wish.user)
+        account = await self._launcher.ensure_account(wish.user, incarnation(wish.project, wish.user))
         folder = self._config.compute.project_root / wish.project.owner / wish.project.name
         tool = {**await self._roots.backend.tool(), "uv": str(apps.python.parent / "uv")}
         told = {"verb": wish.verb, "project": str(folder), "user": wish.user, "tool": tool, **wish.told}

@@ -212,7 +212,7 @@ class Accounts(SignUp):
         self._users.drop(name)
         await self.release_email(user.email, name)
         await self.domain.activity.record(actor, "user.removed", name, who=name, security=True)
-        return await self.domain.leaving.retire(name, projects, actor.name)
+        return await self.domain.leaving.retire(user, projects, actor.name)
 
     async def _check_owns_nothing(self, name: str) -> None:
         page = await self.store.find("projects", Query((("owner", name),), sort="updated", descending=True, limit=10))

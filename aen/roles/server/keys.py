@@ -68,11 +68,12 @@ class Keys(Part):
         """The job: every node that has an account of the person gets the keys as they are now. Tried again for silent ones."""
         name = str(job.payload["user"])
         user = await self.domain.accounts.find(name)
+        incarnation = user.incarnation if user is not None else ""
         lines = [key.line for key in user.ssh_keys] if user is not None else []
         silent = []
         for node in (each.id for each in self.domain.nodes.list() if "compute" in each.roles):
             try:
-                command = KeepAccount(user=name, keys=lines)
+                command = KeepAccount(user=name, incarnation=incarnation, keys=lines)
                 await ask(self.bus, names.address("compute", node), command, _SECONDS)
             except Unavailable:
                 silent.append(node)

@@ -13,7 +13,7 @@ from aen.model.account import AccountReport
 from aen.model.job import Job
 from aen.model.project import Project
 from aen.model.session import LIVE
-from aen.model.user import LoginKind
+from aen.model.user import LoginKind, User
 from aen.roles.server.background import ask
 from aen.roles.server.changes import every
 from aen.roles.server.domain import Part
@@ -58,7 +58,7 @@ class Leaving(Part):
             steps.append(f"{_count(len(user.ssh_keys), 'SSH key')} taken out of the compute nodes.")
         for node in self._nodes():
             try:
-                steps.append(_of_node(await self._ask(node, KeepAccount(user=name)), done=False))
+                steps.append(_of_node(await self._ask(node, _account_of(user)), done=False))
             except Unavailable:
                 steps.append(f"{node} is not heard now: the Linux account there, if any, is locked when it is.")
         return Removal(user=name, steps=steps, blocked=blocked)
@@ -68,9 +68,10 @@ class Leaving(Part):
         query = Query(equal=(("members", name),), sort="updated")
         return [Project.model_validate(doc) async for doc in every(self.store, "projects", query)]
 
-    async def retire(self, name: str, projects: list[Project], created_by: str) -> Job:
+    async def retire(self, user: User, projects: list[Project], created_by: str) -> Job:
         """Do the rest of a removal, when the person is gone from AEN already: files, accounts. Ends with a report."""
-        payload = {"user": name, "projects": [project.id for project in projects]}
+        ids = [project.id for project in projects]
+        payload = {"user": user.id, "incarnation": user.incarnation, "projects": ids}
         return await self.domain.jobs.add(_KIND, "", payload, created_by, max_attempts=20)
 
     async def _access(self, actor: Actor, name: str) -> list[str]:
@@ -88,15 +89,13 @@ class Leaving(Part):
     # ── the job ─────────────────────────────────────────────────────────────────────────────────────
 
     async def _retire(self, job: Job, progress: Progress) -> None:
-        """May be done twice. A person of that name who came meanwhile keeps what they have."""
+        """May be done twice. A person of that name who came meanwhile keeps what they have: the incarnation tells them apart."""
         name = str(job.payload["user"])
         report = []
         for id in job.payload["projects"]:
             report.append(await self._files(name, str(id), progress))
-        if await self.domain.accounts.find(name) is not None:
-            report.append(f"There is a {name} again: Linux accounts of that name were left as they are.")
-        else:
-            report += [line async for line in self._accounts(name, progress)]
+        command = KeepAccount(user=name, incarnation=str(job.payload["incarnation"]), keys=[], retire=True)
+        report += [line async for line in self._accounts(command, progress)]
         text = " ".join(line for line in report if line)
         await self.domain.activity.record(None, "user.retired", name, who=name, detail=text[:1000], security=True)
         await progress(1.0, text or f"{name} had nothing on any node.")
@@ -114,12 +113,12 @@ class Leaving(Part):
         where = f"the files of {project.slug}, what was theirs there passed to {project.owner}" if project else ""
         return f"Taken off {where}." if where else ""
 
-    async def _accounts(self, name: str, progress: Progress) -> AsyncIterator[str]:
+    async def _accounts(self, command: KeepAccount, progress: Progress) -> AsyncIterator[str]:
         silent = []
         for node in self._nodes():
             await progress(0.6, f"the Linux account on {node}")
             try:
-                yield _of_node(await self._ask(node, KeepAccount(user=name, keys=[], retire=True)), done=True)
+                yield _of_node(await self._ask(node, command), done=True)
             except Unavailable:
                 silent.append(node)
         if silent:
@@ -131,6 +130,10 @@ class Leaving(Part):
 
     def _nodes(self) -> Iterator[str]:
         return (node.id for node in self.domain.nodes.list() if "compute" in node.roles)
+
+
+def _account_of(user: User) -> KeepAccount:
+    return KeepAccount(user=user.id, incarnation=user.incarnation)
 
 
 def _count(number: int, what: str) -> str:

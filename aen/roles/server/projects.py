@@ -104,7 +104,7 @@ class Projects(Part):
             description=description(new.description),
             visibility=new.visibility or Visibility.PRIVATE,
             tags=tags(new.tags),
-            team=[Member(user=owner, role=Role.OWNER)],
+            team=[Member(user=owner, incarnation=actor.user.incarnation if actor.user else "", role=Role.OWNER)],
             members=[owner],
             datacenter=self._datacenter(new.datacenter),
         )

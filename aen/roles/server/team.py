@@ -50,7 +50,7 @@ class Team(Part):
                 raise Conflict(f"{user} owns {project.slug}: transfer the project to change that.")
             if before is None:
                 self._check_room(project)
-            _put(project, user, wanted)
+            _put(project, user, wanted, person.incarnation)
             _changed(project)
 
         project = await self.domain.projects.edit(project.id, edit)
@@ -193,9 +193,10 @@ def _role(role: Role | str) -> Role:
     return wanted
 
 
-def _put(project: Project, user: str, role: Role) -> None:
+def _put(project: Project, user: str, role: Role, incarnation: str = "") -> None:
     known = next((member for member in project.team if member.user == user), None)
-    member = Member(user=user, role=role) if known is None else known.model_copy(update={"role": role})
+    new = Member(user=user, incarnation=incarnation, role=role)
+    member = new if known is None else known.model_copy(update={"role": role})
     others = [one for one in project.team if one.user != user]
     at = project.team.index(known) if known is not None else len(others)
     project.team = [*others[:at], member, *others[at:]]
