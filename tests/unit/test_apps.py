@@ -47,8 +47,8 @@ def told(*command: str, **more: object) -> CommandServer:
 def test_catalogue_has_built_in_apps_first() -> None:
     config = Config.model_validate({"apps": {"dash": {"title": "Dash", "command": ["dash"]}}})
     found = apps.catalog(config)
-    assert list(found) == ["jupyterlab", "notebook", "terminal", "workbench", "dash"]
-    assert {app.server for app in found.values()} == {"jupyter", "workbench", "dash"}
+    assert list(found) == ["jupyterlab", "notebook", "terminal", "viewer", "workbench", "dash"]
+    assert {app.server for app in found.values()} == {"jupyter", "viewer", "workbench", "dash"}
     assert found["terminal"].landing == "terminals/1"
 
 
@@ -141,7 +141,7 @@ async def test_activity_is_what_works_else_what_was_seen_last(launch: Launch) ->
 
 def test_limits_of_a_built_in_app_need_no_command() -> None:
     config = Config.model_validate({"apps": {"jupyter": {"limits": {"memory": "4G", "cpus": 1.5}}}})
-    assert list(apps.catalog(config)) == ["jupyterlab", "notebook", "terminal", "workbench"]
+    assert list(apps.catalog(config)) == ["jupyterlab", "notebook", "terminal", "viewer", "workbench"]
     assert limits_of(config, "jupyter") == {
         "memory_bytes": 4 << 30,
         "cpu_millis": 1500,

@@ -1,0 +1,39 @@
+"""Starts the Viewer: `python -m aen_viewer SOCKET PREFIX`, the rest from the environment that AEN gives apps."""
+
+from __future__ import annotations
+
+import os
+import socket
+import sys
+
+from aen_workbench.doors import Door
+from aen_workbench.paths import Places
+from aiohttp import web
+
+from .handlers import VIEWER, Viewer, answer
+
+
+def application(viewer: Viewer) -> web.Application:
+    """One handler: every address is a file or a folder."""
+    app = web.Application(client_max_size=1)
+    app[VIEWER] = viewer
+    app.router.add_get(r"/{place:[\s\S]*}", answer)
+    return app
+
+
+def main() -> None:
+    """Serve until SIGTERM."""
+    path, prefix = sys.argv[1:3]
+    environ = os.environ
+    project = os.fsencode(environ["AEN_PROJECT_DIR"])
+    places = Places(project, project)  # nothing outside of the project
+    door = Door(environ.pop("AEN_APP_TOKEN"), environ["AEN_USER"])
+    listener = socket.socket(socket.AF_UNIX)
+    listener.bind(path)
+    os.chmod(path, 0o660)  # its folder lets in the gateway's side and us only
+    app = application(Viewer(places, door, prefix, environ["AEN_PROJECT"]))
+    web.run_app(app, sock=listener, print=None, access_log=None, shutdown_timeout=3)
+
+
+if __name__ == "__main__":
+    main()
