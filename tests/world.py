@@ -161,6 +161,7 @@ class World:
         """Add a person (with the password `tests.served.PASSWORD`) and return their name."""
         name = self.person(word)
         self.api.post("users", body={"name": name, "password": PASSWORD, "admin": admin})
+        self._tokens.pop(name, None)  # of an earlier person of that name
         return name
 
     def token(self, name: str) -> str:
@@ -277,15 +278,23 @@ class World:
 
     def _made_accounts(self) -> dict[str, int]:
         """Accounts that AEN made in this world: name → uid."""
-        try:
-            accounts = json.loads((self._state_dir / "accounts.json").read_text())["accounts"]
-        except (OSError, ValueError, KeyError):
-            return {}
+        accounts = self._register().get("accounts", {})
         return {name: entry["uid"] for name, entry in accounts.items() if entry.get("made", True)}
+
+    def _register(self) -> dict[str, Any]:
+        try:
+            found: dict[str, Any] = json.loads((self._state_dir / "accounts.json").read_text())
+        except (OSError, ValueError):
+            return {}
+        return found
 
     def _remove_accounts(self) -> None:
         for name in [name for name in self._made_accounts() if name.startswith("aent")]:
             subprocess.run(["userdel", "--remove", name], capture_output=True, check=False)
+        for entry in self._register().get("before", ()):
+            if (account := entry.get("account", "")).startswith("aent"):
+                subprocess.run(["userdel", account], capture_output=True, check=False)
+                shutil.rmtree(f"/home/{account}", ignore_errors=True)
 
 
 def free_ports(count: int) -> list[int]:

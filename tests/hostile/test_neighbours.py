@@ -133,6 +133,33 @@ async def test_what_a_member_plants_changes_nothing_outside(world: World) -> Non
     assert before == [rights(path) for path in ("/etc", "/etc/shadow", "/etc/passwd")]
 
 
+async def test_a_name_given_again_inherits_nothing(world: World) -> None:
+    """Removed and made again in the browser: the same name is another account on the node, and reads nothing of the first."""
+    erin, frank = world.add("erin"), world.add("frank")
+    look = "import os; print(os.getuid(), os.path.exists('diary.txt'))"
+    async with world.client(erin) as hers, aiohttp.ClientSession() as http:
+        slug, other = await project_of(hers, erin, "first"), await project_of(hers, erin, "second")
+        await hers.ask("PUT", f"/api/v1/projects/{slug}/team/{frank}", {})
+        async with world.client(frank) as his:
+            kernel = await Kernel.start(http, (await opened(his, slug))["url"], bearer(world, frank))
+        uid, _ = (await kernel.run(look)).split()
+        await kernel.run("import os; os.chdir(os.path.expanduser('~')); open('diary.txt', 'w').write('d')")
+        await kernel.run("open(os.environ['AEN_PROJECT_DIR'] + '/theirs.txt', 'w').write('t')")
+        world.api.delete("users", frank)
+        assert world.add("frank") == frank
+        await hers.ask("PUT", f"/api/v1/projects/{other}/team/{frank}", {})
+        async with world.client(frank) as his:
+            kernel = await Kernel.start(http, (await opened(his, other))["url"], bearer(world, frank))
+        now = (await kernel.run("import os; os.chdir(os.path.expanduser('~'));" + look)).split()
+        assert int(now[0]) > int(uid)
+        assert now[1] == "False"
+        old = f"/home/{frank[:20]}-was-{uid}/diary.txt"
+        for path in (old, str(world.folder / "projects" / slug / "theirs.txt")):
+            assert Path(path).exists()
+            said = await kernel.run(f"try: print(open({path!r}).read())\nexcept PermissionError: print('refused')")
+            assert said.strip() == "refused"
+
+
 def rights(path: str) -> tuple[int, int, int, list[str]]:
     """Who may do what with a file."""
     status = os.stat(path)
