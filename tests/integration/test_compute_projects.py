@@ -10,6 +10,8 @@ from pathlib import Path
 
 import pytest
 
+from aen.acl import posix
+from aen.acl.permissions import Tag
 from aen.messages import (
     ApplyPermissions,
     CheckPermissions,
@@ -36,6 +38,25 @@ class Handler(http.server.BaseHTTPRequestHandler):
     def do_GET(self):
         self.send_response(200); self.end_headers(); self.wfile.write(self.path.encode())
 http.server.HTTPServer(("127.0.0.1", int(sys.argv[1])), Handler).serve_forever()
+"""
+
+
+# Binds, waits until it was let through to, shuts that door, and only then serves.
+LATE = """
+import http.server, os, socketserver, sys, time
+class Handler(http.server.BaseHTTPRequestHandler):
+    def do_GET(self):
+        self.send_response(200); self.end_headers()
+    def address_string(self):
+        return "unix"
+class Server(socketserver.UnixStreamServer):
+    def server_activate(self):
+        bound = os.stat(sys.argv[1]).st_ctime_ns
+        while os.stat(sys.argv[1]).st_ctime_ns == bound:
+            time.sleep(0.01)
+        os.chmod(sys.argv[1], 0o600)
+        super().server_activate()
+Server(sys.argv[1], Handler).serve_forever()
 """
 
 
@@ -179,6 +200,18 @@ async def test_app_told_in_the_configuration(here: Place) -> None:
         assert report.upstream.startswith("tcp:127.0.0.1:")
         assert report.uid == pwd.getpwnam(OWNER).pw_uid
         await running.ask(DeleteProject(project=project("told")))
+
+
+async def test_app_that_sets_its_sockets_mode_late(here: Place) -> None:
+    """As panel does: bound, then 0600, which takes the rights of everybody named."""
+    told = {"title": "Late", "command": ["python", "-c", LATE, "{socket}"], "ready": "x"}
+    async with box(here, apps={"late": told}) as running:
+        report = await running.started(start(name="late", server="late"))
+        fd = os.open(report.upstream.removeprefix("unix:"), os.O_PATH)
+        rights = {entry.tag: entry.rights for entry in posix.read(fd)}
+        os.close(fd)
+        assert rights[Tag.MASK] == 6
+        await running.ask(DeleteProject(project=project("late")))
 
 
 async def test_heartbeat_tells_how_the_node_is(here: Place) -> None:

@@ -98,9 +98,10 @@ class Launching:
     async def _until_it_answers(self, record: Record, process: Process, ready: str) -> None:
         asker, exited = Asker(record), self._launcher.exited(process)
         deadline = time.monotonic() + self._config.compute.ready_seconds
-        by_socket, granted = record.upstream.startswith("unix:"), False
+        by_socket = record.upstream.startswith("unix:")
         while True:
-            granted = granted or not by_socket or await self._launcher.grant_socket(process)
+            # Each time: some apps set their socket's mode after they have bound it, which shuts us out again.
+            granted = not by_socket or await self._launcher.grant_socket(process)
             if granted and await asker.answers(ready):
                 return
             if exited.done():
