@@ -40,4 +40,4 @@ class WorkbenchServer:
         """When somebody last looked at or did something; what an open tab asks by itself is none."""
         seen = await get_json("api/ready")
         busy = bool(seen["busy"])
-        return Seen(int(seen["last_activity"]), "upload under way" if busy else "files", busy=busy)
+        return Seen(int(seen["last_activity"]), "an upload" if busy else "files", busy=busy)

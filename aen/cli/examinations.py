@@ -174,9 +174,11 @@ def limits(patient: Patient) -> Iterator[Finding]:
     rest = [words for name, words in _OTHERWISE.items() if name not in held]
     if rest:
         groups = (
-            f"control groups (cgroup v2) keep {', '.join(sorted(held))}" if held else "no control groups (cgroup v2)"
+            f"control groups (cgroup v2) keep {', '.join(sorted(held))}"
+            if held
+            else "no controllers of cgroup v2 can be used"
         )
-        yield warning(what, f"{groups} here; {'; '.join(rest)}")
+        yield warning(what, f"{groups} here. Kept otherwise: {'; '.join(rest)}")
     else:
         yield ok(what, "memory, processes and processors of a session are kept by control groups (cgroup v2)")
 

@@ -172,7 +172,7 @@ async def test_workbench_says_when_it_was_used(launch: Launch) -> None:
         assert path == "api/ready"
         return {"last_activity": 1767265200000, "busy": True}
 
-    assert await WorkbenchServer().activity(launch, get) == Seen(1767265200000, "upload under way", busy=True)
+    assert await WorkbenchServer().activity(launch, get) == Seen(1767265200000, "an upload", busy=True)
 
 
 def test_workbench_looks_like_the_rest() -> None:

@@ -63,9 +63,10 @@ class Activity:
             await self._judge(record)
 
     def _take(self, record: Record, seen: Seen) -> None:
-        source, since = seen.source, seen.since or now()
+        before = record.idle.busy_since if record.idle else 0  # for what can't say since when it works
+        source, since = seen.source, seen.since or before
         if not seen.busy and record.session in self._usage.at_work:
-            source, since = "what it started", record.idle.busy_since if record.idle else 0
+            source, since = "what it started", before
         busy = seen.busy or record.session in self._usage.at_work
         self._busy[record.session] = min(since or now(), now()) if busy else 0
         record.activity = min(now() if busy else max(record.activity, seen.at), now())

@@ -39,7 +39,7 @@ class Door:
         headers = request.headers
         given, name = headers.get("X-AEN-App-Token", ""), headers.get("X-AEN-User", "")
         if not self.secret or not hmac.compare_digest(given.encode(), self.secret.encode()):
-            raise Trouble(401, "not-signed-in", "Requests come through AEN only. Open the Workbench from its project.")
+            raise Trouble(401, "not-signed-in", "Requests come through AEN only. Open it from its project’s page.")
         if name != self.user:
             raise Trouble(403, "denied", "This is somebody else's session.")
         if request.method not in _SAFE and headers.get("X-AEN-Auth") != "token":
