@@ -103,6 +103,8 @@ class Launching:
             # Each time: some apps set their socket's mode after they have bound it, which shuts us out again.
             granted = not by_socket or await self._launcher.grant_socket(process)
             if granted and await asker.answers(ready):
+                if by_socket:
+                    await self._launcher.grant_socket(process)  # what it did to its socket until it answered
                 return
             if exited.done():
                 raise Unavailable(f"The app {how_it_ended(exited.result())} before it answered. Its log tells more.")
