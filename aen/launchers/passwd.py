@@ -102,12 +102,30 @@ def set_aside(user: str, uid: int) -> str:
     if found is not None and found.pw_uid == uid:
         lock(user)
         end_all(uid)
+        ranges = _ranges(user)
+        for option, numbers in ranges:  # they stand under the name, and would be the next one's
+            run("usermod", f"--del-{option}", numbers, user)
         run("usermod", "--login", new, "--home", f"/home/{new}", user)
+        for option, numbers in ranges:  # kept: else somebody else would be given them
+            run("usermod", f"--add-{option}", numbers, new)
     with suppress(KeyError):
         if grp.getgrnam(user).gr_gid == uid:
             run("groupmod", "--new-name", new, user)
     _close_home(user, new, uid)
     return new
+
+
+def _ranges(user: str) -> list[tuple[str, str]]:
+    """The subordinate numbers of an account (what its containers run as), as options of usermod."""
+    found = []
+    for option in ("subuids", "subgids"):
+        with suppress(FileNotFoundError):
+            for line in Path("/etc", option[:-1]).read_text().splitlines():
+                name, _, rest = line.partition(":")
+                first, _, count = rest.partition(":")
+                if name == user and first.isdigit() and count.isdigit():
+                    found.append((option, f"{first}-{int(first) + int(count) - 1}"))
+    return found
 
 
 def _close_home(user: str, new: str, uid: int) -> None:

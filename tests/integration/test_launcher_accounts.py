@@ -244,6 +244,17 @@ async def test_what_was_cut_off_in_the_middle_is_done_again(spot: Place, launche
     assert grp.getgrgid(first.gid).gr_name == f"aentcut-was-{first.uid}"
 
 
+async def test_subordinate_numbers_stay_with_the_earlier_person(spot: Place, launcher: ProcessLauncher) -> None:
+    """What ran in their containers has these numbers: they are neither the next one's nor anybody else's."""
+    first = await launcher.ensure_account("aentsub", "i1")
+    numbers = "2000000000-2000065535"
+    subprocess.run(["usermod", "--add-subuids", numbers, "--add-subgids", numbers, "aentsub"], check=True)
+    await launcher.ensure_account("aentsub", "i2")
+    for name in ("subuid", "subgid"):
+        owners = [line for line in Path("/etc", name).read_text().splitlines() if ":2000000000:" in line]
+        assert owners == [f"aentsub-was-{first.uid}:2000000000:65536"]
+
+
 # ── accounts.mode: existing ───────────────────────────────────────────────────────────────────────────
 
 
