@@ -89,7 +89,13 @@ async def test_ssh_keys_are_added_and_taken_away(alice: Client) -> None:
 async def test_every_page_opens(server: Served, alice: Client) -> None:
     actor = await server.actor("alice")
     await server.domain.projects.create(actor, NewProject(name="genome"))
-    fill = {"{owner}": "alice", "{project}": "genome", "{name}": "alice", "{app}": "jupyterlab", "{environment}": "default"}
+    fill = {
+        "{owner}": "alice",
+        "{project}": "genome",
+        "{name}": "alice",
+        "{app}": "jupyterlab",
+        "{environment}": "default",
+    }
     paths = [url.path for url in table() if url.method == "GET" and not url.path.startswith(("/api/", "/gateway/"))]
     assert len(paths) > 25
     for path in paths:
