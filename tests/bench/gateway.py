@@ -74,8 +74,8 @@ async def measure() -> AsyncIterator[Row]:
         here = Bench(
             folder, f"Cookie: aen-gateway={signer.grant(grant)}", {**found, "direct": replace(app, kind="direct")}
         )
-        for part in (_requests, _tls, _routes, _sockets, _idle, _large):
-            if part is _idle:  # memory is measured in fresh processes: used ones have some to spare
+        for part in (_requests, _tls, _routes, _sockets, _large, _idle):
+            if part is _large:  # memory is measured in fresh processes: used ones have some to spare
                 kinds: list[str] = [kind for kind in ("gateway", "nginx", "chp") if kind in found]
                 fresh: dict[str, System] = {
                     kind: stack.enter_context(systems.running(kind, folder, port)) for kind in kinds

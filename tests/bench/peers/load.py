@@ -189,7 +189,7 @@ async def _transfer(port: int, up: bool, cookie: str) -> None:
         while got < GIB:
             count = connection.recv_into(block)
             if not count:
-                raise ConnectionError(f"cut off after {got} bytes")
+                raise ConnectionError(f"cut off after {got} bytes: {bytes(block[:300])!r}")
             got += count
     print(GIB / (time.perf_counter() - begun) / 1e6)
 

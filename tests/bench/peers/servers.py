@@ -23,6 +23,7 @@ from aiohttp import web
 
 from aen.bus.local import LocalBus
 from aen.model.route import Route
+from aen.proxy import Limits
 from aen.proxy.plane import Plane
 from aen.proxy.routes import RouteTable
 from aen.proxy.sites import Sites
@@ -127,6 +128,7 @@ async def _gateway(folder: Path, port: int, routes: int = 1, tls: ssl.SSLContext
         cookie=b"aen-gateway",
         pages=(f"unix:{folder}/none", os.getuid()),
         page_token="x",
+        limits=Limits(connections=10_000),  # one person opens them all here
         write_access=AccessLog(folder / f"access-{port}.log").write,
     )
     await plane.start()
