@@ -76,5 +76,14 @@ def _run(laid: Ground, reread: Callable[[], Config]) -> int:
             log.exception("the node failed")
             return 1
 
+    allow_all_files()
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         return runner.run(live())
+
+
+def allow_all_files() -> None:
+    """Raise the limit of open files as far as it goes: a shell's 1,024 are spent by 500 WebSockets, two files each."""
+    import resource
+
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
