@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 
 from aen.model import now
-from aen.model.session import Idle, Use
+from aen.model.session import Idle, Session, Use
+from aen.roles.server.pages.session_words import why
 from aen.roles.server.projects import NewProject
 from tests.fakenode import FakeNode
 from tests.served import Client, Served, served
@@ -37,7 +38,9 @@ async def test_warned_and_kept(server: tuple[Served, FakeNode]) -> None:
     alice = await made.browser("alice")
     await made.domain.projects.create(await made.actor("alice"), NewProject(name="genome"))
     session = await made.domain.sessions.open(await made.actor("alice"), "alice", "genome", "jupyterlab")
-    await shown(alice, "so it goes on until somebody stops it")
+    await shown(alice, "Started")
+    unseen = Session.model_validate({**session.model_dump(), "phase": "RUNNING", "since": now() - 600_000})
+    assert "so it goes on until somebody stops it" in why(unseen)
     told = {"hours": 2.0, "most_keep_hours": 72.0}
     for cpu in (0, 50):
         use = Use(cpu=cpu, memory=300 << 20, memory_limit=4 << 30, processes=3, at=now() + cpu)

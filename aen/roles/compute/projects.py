@@ -219,7 +219,7 @@ class Preparation:
         self.task: asyncio.Task[None] | None = None
         self._node, self._bus = node, bus
         self._state, self._reason = ProjectState.STARTING, ""
-        self.tracker = Tracker([name for name, _ in STEPS], self.tell, thinned(self.tell))
+        self.tracker = Tracker([name for name, _ in STEPS], self.tell, thinned(self._tell_while_it_lasts))
 
     async def tell(self) -> None:
         """Say how far it is."""
@@ -231,6 +231,11 @@ class Preparation:
             steps=[step.model_copy() for step in self.tracker.steps],
         )
         await self._bus.publish(event)
+
+    async def _tell_while_it_lasts(self) -> None:
+        """What was noted just before the end is told with the end; later it could follow what the next preparation says."""
+        if self._state is ProjectState.STARTING:
+            await self.tell()
 
     async def end(self, state: ProjectState, reason: str) -> None:
         """Say how it ended."""
