@@ -21,7 +21,7 @@ class WorkbenchServer:
 
     def apps(self) -> Sequence[App]:
         """Its one entry."""
-        description = "The project's files: upload, edit, share, bring back"
+        description = "The project's files: upload, edit, say who may read them, bring back"
         return (App("workbench", "Workbench", description, "project", self.name, ""),)
 
     def command(self, launch: Launch) -> Command:
