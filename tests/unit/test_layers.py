@@ -25,6 +25,7 @@ TOOLS = {
     "tickets",
     "certificates",
     "ca",
+    "credentials",
 }
 WORDS = {"config", "messages", "model", "service", "plugins", "names", "errors", "log", "sshkeys"}
 RANK = dict.fromkeys(PROCESS, 3) | {"roles": 2} | dict.fromkeys(TOOLS, 1) | dict.fromkeys(WORDS, 0)
@@ -39,7 +40,6 @@ ONLY = {"motor": "aen/store/mongo.py", "nats": "aen/bus/nats.py", "posix1e": "ae
 LONG_FILES: dict[str, str] = {
     "aen/launchers/running.py": "an app's life from start to adoption to end, over one record",
     "aen/launchers/privileged.py": "the one table of verbs, each with what it may be asked",
-    "aen/messages.py": "the one list of everything that roles say to each other",
 }
 LONG_FUNCTIONS: dict[str, str] = {}
 

@@ -1,38 +1,17 @@
-"""Messages: what roles say to each other. Events are past tense, commands imperative, each command has one answer.
-
-Every command carries an `id` that its receiver remembers, so it may be sent twice.
-"""
+"""What the server asks of a compute node, and what nodes tell everybody."""
 
 from __future__ import annotations
 
-from typing import ClassVar
-
 from pydantic import Field
 
-from aen.model import Word, new_id
+from aen.messages.kinds import Command, Done, Event
+from aen.model import Word
 from aen.model.account import AccountReport
 from aen.model.drift import Drift
 from aen.model.environment import DEFAULT, ChangeReport, EnvironmentChange, EnvironmentDetail, EnvironmentList
 from aen.model.node import Load
 from aen.model.project import Member, ProjectState
-from aen.model.route import Revocation, Route, TokenLogin
 from aen.model.session import Idle, Phase, Step, Use
-
-
-class Event(Word):
-    """A fact. Delivered at most once: truth never rides on it."""
-
-
-class Command(Word):
-    """A wish with one answer."""
-
-    answer: ClassVar[type[Word]]
-    id: str = Field(default_factory=new_id)
-
-
-class Done(Word):
-    """The answer that says no more than that it is done."""
-
 
 # ── server → compute ────────────────────────────────────────────────────────────────────────────────
 
@@ -250,134 +229,3 @@ class NodeReported(Event):
     sessions: list[SessionReport]
     started: int
     gateway_url: str = ""  # of a gateway: the address people reach it by, which makes its data center known
-
-
-# ── gateway → server ────────────────────────────────────────────────────────────────────────────────
-
-
-class RedeemTicket(Command):
-    """Redeem a ticket, once. Answered with a signed grant."""
-
-    ticket: str
-    audience: str
-    nonce: str
-
-
-class RenewGrant(Command):
-    """A new grant for a login that is still good."""
-
-    login: str
-    user: str
-    audience: str
-
-
-class SignedGrant(Word):
-    """A grant as it stands in the cookie."""
-
-    grant: str
-
-
-class CheckToken(Command):
-    """What the API token with this sha256 (hex) may do. NotSignedIn when there is none."""
-
-    token_hash: str
-    address: str = ""
-
-
-class ReadKeys(Command):
-    """The public keys (PEM by key id) that grants are checked with."""
-
-
-class Keys(Word):
-    """The answer to ReadKeys."""
-
-    keys: dict[str, str]
-
-
-class ReadRoutes(Command):
-    """All routes of a data center, or nothing new when `have` is still their version."""
-
-    datacenter: str
-    have: str = ""
-    after: str = ""  # cursor: the last session id of the page before
-
-
-class Routes(Word):
-    """One page of routes; `more` when another follows."""
-
-    version: str
-    unchanged: bool = False
-    routes: list[Route] = Field(default_factory=list)
-    more: bool = False
-
-
-class ReadRevocations(Command):
-    """What was revoked after `after`."""
-
-    after: int
-
-
-class Revocations(Word):
-    """The answer to ReadRevocations; `latest` is the newest number there is."""
-
-    latest: int
-    entries: list[Revocation] = Field(default_factory=list)
-
-
-class OpenSession(Command):
-    """Somebody is at the start page: start their session, or (`look`) only say how it is doing.
-
-    NotFound when they may not see the project or there is no such app server.
-    """
-
-    user: str
-    login: str
-    owner: str
-    project: str
-    app_server: str
-    app: str = ""
-    look: bool = False
-
-
-class SessionView(Word):
-    """What the start page shows."""
-
-    session: str
-    phase: Phase
-    reason: str = ""
-    log_tail: str = ""
-    steps: list[Step] = Field(default_factory=list)
-    title: str = ""  # the app's title
-    may_start: bool = True
-
-
-RedeemTicket.answer = SignedGrant
-RenewGrant.answer = SignedGrant
-CheckToken.answer = TokenLogin
-ReadKeys.answer = Keys
-ReadRoutes.answer = Routes
-ReadRevocations.answer = Revocations
-OpenSession.answer = SessionView
-
-# ── server → gateways ───────────────────────────────────────────────────────────────────────────────
-
-
-class RouteAdded(Event):
-    """A session can be reached (or its route changed)."""
-
-    datacenter: str
-    route: Route
-
-
-class RouteRemoved(Event):
-    """A session of this generation (or older) can no longer be reached."""
-
-    datacenter: str
-    session: str
-    generation: int
-
-
-class Revoked(Event):
-    """Something is no longer allowed; a gap in the numbers says that some were missed."""
-
-    revocation: Revocation
