@@ -191,6 +191,7 @@ def _policy(config: Config, machine: Machine, uid: int, gid: int) -> Policy:
         acl_group=config.acl.group,
         acl_subject=config.acl.subject,
         skeletons=(str(config.compute.skeleton),),
+        pam_service=config.accounts.pam_service,
         log_bytes=config.compute.app_log_bytes,
     )
 

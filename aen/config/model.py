@@ -29,6 +29,11 @@ class Accounts(Section):
     first_uid: int = Field(
         20000, description="managed: the lowest uid that AEN gives (a recreated name gets a new one).", ge=1000
     )
+    pam_service: str = Field(
+        "",
+        description="The PAM service (a file in /etc/pam.d, as aen) that checks passwords of Linux accounts, for logins by PAM. Empty: PAM is never asked.",
+        pattern=r"^([a-z][a-z0-9._-]{0,63})?$",
+    )
 
 
 class Ops(Section):

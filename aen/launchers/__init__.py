@@ -40,6 +40,7 @@ class Policy:
     acl_group: str = "private-only"
     acl_subject: str = "users"  # users | group
     skeletons: Sequence[str] = ()  # what new projects may be copied from: these directories and no others
+    pam_service: str = ""  # whose PAM rules check passwords; empty: PAM is not asked
     log_bytes: int = 10 << 20  # an app's log is cut down when it is larger
 
 
@@ -148,6 +149,12 @@ class Launcher(Protocol):
 
     async def retire_account(self, user: str, *, look: bool, incarnation: str = "") -> Mapping[str, Any]:
         """End what runs on an account that AEN made, and lock it for good. `look`: only say what there is (exists, made, …)."""
+
+    async def check_password(self, user: str, password: str) -> bool:
+        """Whether PAM (`accounts.pam_service`) takes this password and the account may be used now. Never for root,
+        system accounts and the service account. Unsupported: not configured, or mode single; TooMany: tried too often;
+        Unavailable: PAM is broken or did not answer in time. The password is written down nowhere.
+        """
 
     async def make_run_dir(self, session: str, user: str) -> str:
         """A fresh `<run_dir>/<short>`: 0700 of the user, ACL lets the service account through. Returns the path (short enough for a socket)."""

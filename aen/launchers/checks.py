@@ -19,6 +19,8 @@ _INCARNATION = re.compile(r"[A-Za-z0-9_-]{0,64}")
 _KEY = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,127}")
 _HEX = re.compile(r"[0-9a-f-]{1,64}")
 _LONGEST_PATH = 4000
+_LONGEST_PASSWORD = 1024  # bytes
+_PAM_SERVICE = re.compile(r"([a-z][a-z0-9._-]{0,63})?")
 _MOST_PEOPLE = 2000  # in one team; by name (acl.subject: users) 200, which project_files.py sees to
 _LARGEST_EXEC = 128 * 1024  # bytes of arguments and environment
 
@@ -106,6 +108,14 @@ def ssh_keys(value: Any) -> list[str]:
     return lines
 
 
+def password(value: Any) -> str:
+    """A password to be checked; what it is stands in no error."""
+    text = _text(value, "a password")
+    if not text or len(text.encode()) > _LONGEST_PASSWORD:
+        raise Invalid("That password is empty or too long.")
+    return text
+
+
 def process(value: Any) -> Process:
     """A process as it was given out earlier; it only serves to be compared."""
     data = _mapping(value, "A process", {"session", "generation", "pid", "start_time", "boot_id", "uid"})
@@ -186,6 +196,8 @@ def policy(value: Any) -> Policy:
         raise Invalid("accounts.mode must be managed, existing or single.")
     if made.acl_subject not in ("users", "group"):
         raise Invalid("acl.subject must be users or group.")
+    if not isinstance(made.pam_service, str) or not _PAM_SERVICE.fullmatch(made.pam_service):
+        raise Invalid("accounts.pam_service is the name of a file in /etc/pam.d.")
     places: dict[str, str] = {
         "compute.project_root": made.project_root,
         "run_dir": made.run_dir,

@@ -18,7 +18,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any, NoReturn
 
-from aen.errors import Internal, Invalid
+from aen.errors import AenError, Internal, Invalid
 from aen.launchers.wire import Frames, error_to_wire, pack, unpack
 
 _PR_SET_PDEATHSIG = 1
@@ -56,6 +56,7 @@ class Job:
     asked: Asked | None
     work: Work
     then: Callable[[Any], None] | None = None
+    cut_off: AenError | None = None  # what to say of a child that was ended before it answered
     frames: Frames = field(default_factory=Frames)
     answered: bool = False
 
@@ -227,7 +228,8 @@ class Loop:
         os.close(fd)
         del self._running[fd]
         if not job.answered:
-            self._job_done(job, {"error": error_to_wire(Internal("A part of the launcher was ended from outside."))})
+            error = job.cut_off or Internal("A part of the launcher was ended from outside.")
+            self._job_done(job, {"error": error_to_wire(error)})
         self._start_jobs()
 
     def _job_done(self, job: Job, message: dict[str, Any]) -> None:

@@ -19,8 +19,8 @@ from typing import Any
 
 from aen.acl import posix
 from aen.acl.permissions import EXECUTE, READ, WRITE, Entry, Tag
-from aen.errors import AenError, Conflict, Invalid, NotFound
-from aen.launchers import Policy, ProjectRef, checks, keys, preparation, proc, trees, usage
+from aen.errors import AenError, Conflict, Invalid, NotFound, Unavailable
+from aen.launchers import Policy, ProjectRef, Unsupported, checks, keys, pam, preparation, proc, trees, usage
 from aen.launchers.accounts import Accounts
 from aen.launchers.cgroups import Cgroups
 from aen.launchers.groups import Groups
@@ -46,6 +46,7 @@ class Verbs:
         self._policy = policy
         self._single = policy.mode == "single"
         self._accounts = Accounts(policy)
+        self._tries = pam.Tries()
         self._groups = Groups(policy.state_dir, self._accounts.register)
         self._projects = ProjectFiles(policy, self._accounts, self._groups)
         self.loop = Loop(sock, self.handle)
@@ -54,6 +55,7 @@ class Verbs:
             "ensure_account": self._ensure_account,
             "install_keys": self._install_keys,
             "retire_account": self._retire_account,
+            "check_password": self._check_password,
             "make_run_dir": self._make_run_dir,
             "prepare_project": self._prepare_project,
             "publish_environment": self._publish_environment,
@@ -125,6 +127,20 @@ class Verbs:
             if not self._sweep(user, None):
                 break
         return self._accounts.told(user)
+
+    def _check_password(self, message: Message, asked: Asked) -> None:
+        service = self._policy.pam_service
+        if not service or self._single:
+            raise Unsupported("PAM is not asked on this node: it needs root and accounts.pam_service.")
+        user, password = checks.user(message.get("user")), checks.password(message.get("password"))
+        self._tries.take(user)
+        if not pam.may_sign_in(user, self._policy.service_uid):
+            asked.answer(False)
+            return
+        cut_off = Unavailable(f"PAM did not answer within {pam.CHECK_SECONDS} s. Try again, or sign in another way.")
+        # Two lanes: a directory service that hangs holds up passwords, and never the whole launcher.
+        lane = f"password/{len(user) % 2}"
+        self.loop.job(Job(lane, asked, lambda report: pam.check(service, user, password), cut_off=cut_off))
 
     # ── projects: in children, one after the other for each project ─────────────────────────────────
 

@@ -87,6 +87,9 @@ class ProcessLauncher:
     async def retire_account(self, user: str, *, look: bool, incarnation: str = "") -> dict[str, Any]:
         return dict(await self._ask("retire_account", user=user, look=look, incarnation=incarnation))
 
+    async def check_password(self, user: str, password: str) -> bool:
+        return bool(await self._ask("check_password", user=user, password=password))
+
     async def make_run_dir(self, session: str, user: str) -> str:
         return str(await self._ask("make_run_dir", session=session, user=user))
 

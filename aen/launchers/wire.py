@@ -58,7 +58,8 @@ class Frames:
 def error_to_wire(error: BaseException) -> dict[str, Any]:
     """An error as data; what has no name becomes Internal, told by its type and text."""
     if isinstance(error, AenError):
-        return {"kind": type(error).__name__, "message": error.message, "id": error.id}
+        told = {"kind": type(error).__name__, "message": error.message, "id": error.id}
+        return told if error.retry_after is None else told | {"retry_after": error.retry_after}
     return {"kind": "Internal", "message": f"The launcher failed: {type(error).__name__}: {error}"[:500]}
 
 
@@ -67,4 +68,4 @@ def error_from_wire(data: Any) -> AenError:
     if not isinstance(data, dict):
         return Internal("The launcher answered without a reason.")
     kind = _KINDS.get(str(data.get("kind")), Internal)
-    return kind(str(data.get("message", "")), id=data.get("id"))
+    return kind(str(data.get("message", "")), id=data.get("id"), retry_after=data.get("retry_after"))

@@ -7,6 +7,7 @@ import os
 import socket
 import struct
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ import pytest
 
 from aen.launchers.process import LauncherHandle
 from aen.launchers.wire import LARGEST
+from aen.privileges import spawn_launcher
 from tests.launching import Place, place, raw
 
 pytestmark = [pytest.mark.root, pytest.mark.skipif(os.geteuid() != 0, reason="needs root: real accounts")]
@@ -310,6 +312,23 @@ def test_a_process_that_is_not_an_app_of_ours_is_not_stopped(handle: LauncherHan
 @pytest.mark.parametrize("grace", [None, "1", [], float("nan"), True])
 def test_times(handle: LauncherHandle, grace: Any) -> None:
     refused(ask(handle, "stop", process=PROCESS, grace=grace))
+
+
+@pytest.mark.parametrize("password", ["", "x" * 1025, "a\0b", "\udc80", None, 1, ["x"]])
+def test_passwords(spot: Place, password: Any) -> None:
+    made = spawn_launcher(replace(spot.policy, pam_service="aent-none"))
+    try:
+        refused(ask(made, "check_password", user="aentann", password=password))
+        for name in NAMES:
+            refused(ask(made, "check_password", user=name, password="x"))
+        alive(made)
+    finally:
+        made.close()
+
+
+def test_passwords_are_not_checked_unless_configured(handle: LauncherHandle) -> None:
+    refused(ask(handle, "check_password", user="aentann", password="x"), "Unsupported")
+    refused(ask(handle, "check_password", user="aentann", password="x", service="login"), "Unsupported")
 
 
 # ── the disk ──────────────────────────────────────────────────────────────────────────────────────────
