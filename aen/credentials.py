@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -49,6 +50,32 @@ class Credentials:
     def nkey(self) -> Path:
         """The nkey's seed, 0600: made on this host, never sent; what the broker knows is the public half."""
         return self.folder / "bus.nk"
+
+    @property
+    def revocations(self) -> Path:
+        """The serial numbers of certificates that were taken away, as the server told them; may be missing."""
+        return self.folder / "revoked.json"
+
+    def revoked(self) -> frozenset[int]:
+        """Serial numbers of certificates that count for nothing although the authority signed them."""
+        try:
+            return frozenset(int(serial, 16) for serial in json.loads(self.revocations.read_text()))
+        except FileNotFoundError:
+            return frozenset()
+        except (OSError, ValueError, TypeError) as error:
+            raise Invalid(f"{self.revocations} can't be read ({error}): remove it, it is fetched again.") from error
+
+    def keep_revoked(self, serials: Iterable[int]) -> None:
+        """Keep what the server told."""
+        _write(self.revocations, json.dumps([f"{serial:x}" for serial in sorted(set(serials))]).encode() + b"\n")
+
+    def renewed(self, *, certificate: bytes, authority: bytes, key: bytes = b"") -> None:
+        """Keep a new certificate (and key, which goes first: half a renewal is mended by the next) and authority."""
+        _write(self.authority, authority)
+        if key:
+            _write(self.key, key)
+        if certificate:
+            _write(self.certificate, certificate)
 
     @classmethod
     def load(cls, data_dir: Path) -> Credentials | None:
