@@ -69,11 +69,10 @@ class Credentials:
         """Keep what the server told."""
         _write(self.revocations, json.dumps([f"{serial:x}" for serial in sorted(set(serials))]).encode() + b"\n")
 
-    def renewed(self, *, certificate: bytes, authority: bytes, key: bytes = b"") -> None:
-        """Keep a new certificate (and key, which goes first: half a renewal is mended by the next) and authority."""
-        _write(self.authority, authority)
-        if key:
-            _write(self.key, key)
+    def renew(self, *, certificate: bytes = b"", authority: bytes = b"") -> None:
+        """Keep a new certificate (of the same key) and what is trusted from now on."""
+        if authority and authority != self.authority.read_bytes():
+            _write(self.authority, authority)
         if certificate:
             _write(self.certificate, certificate)
 

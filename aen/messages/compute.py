@@ -38,6 +38,7 @@ class StartSession(Command):
     app_server: str
     shared: bool = False
     keys: list[str] = Field(default_factory=list)  # SSH keys of `user`
+    told: dict[str, str] = Field(default_factory=dict)  # what its app server is told besides
 
 
 class StopSession(Command):

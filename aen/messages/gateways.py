@@ -96,6 +96,26 @@ class OpenSession(Command):
     look: bool = False
 
 
+class OpenPublic(Command):
+    """Somebody without a login here is at an address that may be open to anyone: start what shows it, if it is not running.
+
+    NotFound when nothing is open to them there: no public project, no such link (any more).
+    """
+
+    owner: str
+    project: str
+    app_server: str
+    secret: str = ""  # of a link
+
+
+class PublicView(Word):
+    """How that is doing; `path` is where it is now: projects may be renamed."""
+
+    phase: Phase
+    reason: str = ""
+    path: str = ""
+
+
 class SessionView(Word):
     """What the start page shows."""
 
@@ -115,6 +135,7 @@ ReadKeys.answer = Keys
 ReadRoutes.answer = Routes
 ReadRevocations.answer = Revocations
 OpenSession.answer = SessionView
+OpenPublic.answer = PublicView
 
 # ── server → gateways ───────────────────────────────────────────────────────────────────────────────
 

@@ -1,0 +1,70 @@
+"""How a node joins, keeps its certificate, and is told who no longer belongs."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from pydantic import Field
+
+from aen.messages.kinds import Command, Event
+from aen.model import Word
+
+Name = Annotated[str, Field(max_length=253)]
+
+
+class JoinNode(Command):
+    """A host asks to become a node. By HTTP at the server; a compute node's comes through its gateway.
+
+    The keys stay on the host: what is sent are their public halves, and the proof of having the first.
+    """
+
+    token: str = Field(max_length=200)
+    node: str = Field(max_length=63)  # the name it would like to have
+    csr: str = Field(max_length=8192)  # PEM; its names are those that the node is reached by
+    nkey: str = Field(max_length=64)  # public
+    addresses: dict[str, Name] = Field(default_factory=dict)  # option → host:port where it will listen
+    version: str = Field("", max_length=40)
+    datacenter: str = ""  # of the gateway that passes it on; empty: it came by itself
+    address: str = ""  # where it came from, as seen by whoever took it
+
+
+class NodeJoined(Word):
+    """What a node is given. Nothing of it is secret."""
+
+    node: str
+    roles: list[str]
+    datacenter: str
+    server_url: str
+    bus_url: str
+    certificate: str  # PEM
+    authority: str  # PEM, one certificate or two
+    revoked: list[str] = Field(default_factory=list)  # serial numbers, hex
+    now: int  # the server's clock, ms since 1970
+    unreached: dict[str, str] = Field(default_factory=dict)  # option → why it can't be reached there from outside
+
+
+class RenewCertificate(Command):
+    """What a node asks now and then: what has changed about the authority, and with `csr` a new certificate."""
+
+    node: str
+    csr: str = Field("", max_length=8192)
+
+
+class CertificateRenewed(Word):
+    """The answer; `certificate` is empty when none was asked for."""
+
+    certificate: str = ""
+    authority: str
+    revoked: list[str]
+
+
+class NodeRemoved(Event):
+    """A node belongs to AEN no more: its certificates count for nothing, and nothing leads to it."""
+
+    node: str
+    datacenter: str
+    revoked: list[str]  # every serial number that counts for nothing, hex
+
+
+JoinNode.answer = NodeJoined
+RenewCertificate.answer = CertificateRenewed
