@@ -83,9 +83,17 @@ def split_slug(text: str) -> tuple[str, str]:
 
 def address(role: str, part: str = "") -> str:
     """A bus address, as `compute.n7`: dots inside the part are encoded, so that parts can't run together."""
-    if not part:
-        return role
-    return f"{role}.{part.replace('%', '%25').replace('.', '%2E')}"
+    return f"{role}.{token(part)}" if part else role
+
+
+def token(part: str) -> str:
+    """One part of a bus address or subject: without dots."""
+    return part.replace("%", "%25").replace(".", "%2E")
+
+
+def plain(token: str) -> str:
+    """What `token` was made of."""
+    return token.replace("%2E", ".").replace("%25", "%")
 
 
 def session_id(project_id: str, user_name: str, app_server: str) -> str:

@@ -12,8 +12,9 @@ from typing import Generic
 import structlog
 
 from aen.bus import C, E
-from aen.bus.wire import decode, encode_answer, encode_error
-from aen.errors import AenError, Internal, Unavailable, new_id
+from aen.bus.subjects import Speaker, check
+from aen.bus.wire import W, decode, encode_answer, encode_error
+from aen.errors import AenError, Denied, Internal, Unavailable, new_id
 from aen.model import Word
 
 WAITING = 10_000  # events that may wait for one subscriber; more are lost (events are at most once)
@@ -23,23 +24,32 @@ REMEMBERED_BYTES = 16 * 1024 * 1024
 log = structlog.get_logger(__name__)
 
 
+def _read(kind: type[W], data: bytes, sender: Speaker | None) -> W:
+    """The message, if it is one of `kind` that `sender` may say. Raises Invalid or Denied."""
+    message = decode(kind, data)
+    if sender is not None:
+        check(message, sender)
+    return message
+
+
 class Subscriber(Generic[E]):
     """Hands events to one handler, one after the other."""
 
     def __init__(self, kind: type[E], handler: Callable[[E], Awaitable[None]], gone: Callable[[], None]) -> None:
         self.kind, self._handler, self._gone = kind, handler, gone
-        self._queue: asyncio.Queue[bytes] = asyncio.Queue(WAITING)
+        self._queue: asyncio.Queue[tuple[bytes, Speaker | None]] = asyncio.Queue(WAITING)
         self._stopped = False
         self.lost = 0
+        self.refused = 0  # unreadable, or not what its sender may say
         # A context of its own: what the sender bound (request id, user) isn't there between machines either.
         self._task = asyncio.get_running_loop().create_task(
             self._run(), name=f"bus:subscriber:{kind.__name__}", context=Context()
         )
 
-    def put(self, data: bytes) -> None:
-        """Take an event; never waits."""
+    def put(self, data: bytes, sender: Speaker | None = None) -> None:
+        """Take an event; never waits. `sender`: who it came from, between machines."""
         try:
-            self._queue.put_nowait(data)
+            self._queue.put_nowait((data, sender))
         except asyncio.QueueFull:
             self.lost += 1
             if self.lost == 1 or self.lost % 1_000 == 0:
@@ -59,11 +69,23 @@ class Subscriber(Generic[E]):
 
     async def _run(self) -> None:
         while not self._stopped:
-            data = await self._queue.get()
+            data, sender = await self._queue.get()
+            event = self._read(data, sender)
+            if event is None:
+                continue
             try:
-                await self._handler(decode(self.kind, data))
+                await self._handler(event)
             except Exception as error:
                 log.error("handling an event failed", kind=self.kind.__name__, exc_info=error)
+
+    def _read(self, data: bytes, sender: Speaker | None) -> E | None:
+        try:
+            return _read(self.kind, data, sender)
+        except AenError as error:
+            self.refused += 1
+            who = sender.node if sender else ""
+            log.warning("event refused", kind=self.kind.__name__, sender=who, why=error.message)
+            return None
 
 
 class Responder(Generic[C]):
@@ -75,11 +97,13 @@ class Responder(Generic[C]):
         self._answers: OrderedDict[str, bytes] = OrderedDict()
         self._bytes = 0
 
-    async def reply(self, data: bytes) -> bytes:
-        """The reply to one command. Cancelling the caller doesn't end the work: others may wait for it too."""
+    async def reply(self, data: bytes, sender: Speaker | None = None) -> bytes:
+        """The reply to one command of `sender`. Cancelling the caller doesn't end the work: others may wait for it too."""
         try:
-            command = decode(self.kind, data)
+            command = _read(self.kind, data, sender)
         except AenError as error:
+            if isinstance(error, Denied):
+                log.warning("command refused", kind=self.kind.__name__, sender=sender.node if sender else "")
             return encode_error(error)
         if command.id in self._answers:
             return self._answers[command.id]

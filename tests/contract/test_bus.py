@@ -18,9 +18,10 @@ from aen.bus.receiving import REMEMBERED
 from aen.errors import KINDS, AenError, Conflict, Internal, Invalid, TimedOut, TooMany, Unavailable
 from aen.messages import Command, Done, Event
 from aen.model import Word
+from tests.brokers import nats_bus
 
 #: Each makes a bus that is not yet open.
-CARRIERS: dict[str, Callable[[], AbstractAsyncContextManager[Bus]]] = {"local": LocalBus}
+CARRIERS: dict[str, Callable[[], AbstractAsyncContextManager[Bus]]] = {"local": LocalBus, "nats": nats_bus}
 
 AT = names.address("compute", "n1.example.org")
 bound: ContextVar[str] = ContextVar("bound", default="")
