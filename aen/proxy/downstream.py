@@ -10,7 +10,7 @@ import time
 from typing import cast
 
 from aen.proxy import By
-from aen.proxy.answering import IN_BODY, IN_HEAD, OVER, SENT, TUNNEL, Answering
+from aen.proxy.answering import IN_BODY, IN_HEAD, OVER, SENT, Answering
 from aen.proxy.body import LAST_CHUNK, Chunked, chunk
 from aen.proxy.doors import Door, open_door, upstream_head
 from aen.proxy.exchange import LONGEST_KEPT, Request
@@ -45,9 +45,6 @@ class Downstream(Answering):
                 return
             self._buffer = self._buffer + data if self._buffer else data
             self._heads()
-        elif state == TUNNEL:
-            assert self.tunnel is not None
-            self.tunnel.client_sent(data)
         elif state == IN_BODY and not self._buffer and self._app is not None:
             self._body(data)
         elif state != OVER:

@@ -5,10 +5,14 @@ from __future__ import annotations
 
 import asyncio
 import os
+from typing import cast
 
 CLOSE_SECONDS = 2.0  # a connection that reaches no frame boundary in this time is cut
 POLICY, GOING_AWAY = 1008, 1001
 _CLOSE = 8
+_MESSAGES = frozenset((0x81, 0x82, 0xC1, 0xC2))  # first byte of a whole text or binary message, compressed or not
+#: By the second byte of a short frame: how long all of it is. 0: its length stands elsewhere.
+_SHORT = tuple((second & 127) + (6 if second & 128 else 2) if second & 127 < 126 else 0 for second in range(256))
 
 
 class Follower:
@@ -30,15 +34,6 @@ class Follower:
     def feed(self, data: bytes, *, stop: bool = False) -> int:
         """Follow `data`. With `stop`, only to the first place between two frames; how many bytes were followed."""
         at, end = 0, len(data)
-        if end > 1 and not self._left and not self._header:  # one short whole frame: nearly always
-            second = data[1]
-            if second & 127 < 126 and (second & 127) + (6 if second & 128 else 2) == end:
-                opcode = data[0] & 15
-                if opcode == 1 or opcode == 2:
-                    self.frames += 1
-                elif opcode == _CLOSE:
-                    self.closed = True
-                return end
         while at < end:
             if self._left:
                 taken = min(self._left, end - at)
@@ -64,55 +59,107 @@ class Follower:
         return at + size - had
 
 
+class Side(Follower, asyncio.Protocol):
+    """One end of a tunnel: it is its transport's protocol from the 101 on, and passes on what is read there.
+
+    What nearly always comes is one short whole frame, between two others: that takes one step. `before` was the
+    transport's protocol until now, and still hears of everything else.
+    """
+
+    __slots__ = ("_before", "_quick", "_tunnel", "_write", "masks", "there", "told")
+
+    def __init__(self, tunnel: Tunnel, here: asyncio.Transport, there: asyncio.Transport, *, masks: bool) -> None:
+        Follower.__init__(self)
+        self._tunnel: Tunnel | None = tunnel
+        self._before = cast(asyncio.Protocol, here.get_protocol())
+        self.there, self._write = there, there.write
+        self.masks = masks  # whether whoever is there wants our frames masked: apps do
+        self.told = False  # our Close went there
+        self._quick = True
+        here.set_protocol(self)
+
+    def data_received(self, data: bytes) -> None:
+        """See asyncio.Protocol."""
+        if self._quick and len(data) > 1 and len(data) == _SHORT[data[1]] and data[0] in _MESSAGES:
+            self.frames += 1
+            self._write(data)
+            return
+        tunnel = self._tunnel
+        if tunnel is not None:
+            tunnel.take(self, data)
+            self._quick = tunnel.open and self.between
+
+    def slow(self) -> None:
+        """Have everything that comes looked at by the tunnel."""
+        self._quick = False
+
+    def connection_lost(self, error: Exception | None) -> None:
+        """See asyncio.Protocol."""
+        self._tunnel = None
+        self._before.connection_lost(error)
+
+    def eof_received(self) -> bool | None:
+        """See asyncio.Protocol."""
+        return self._before.eof_received()
+
+    def pause_writing(self) -> None:
+        """See asyncio.Protocol."""
+        self._before.pause_writing()
+
+    def resume_writing(self) -> None:
+        """See asyncio.Protocol."""
+        self._before.resume_writing()
+
+
 class Tunnel:
     """Joins a client and an app until one of them goes, or `close` is called."""
 
-    __slots__ = (
-        *("_app", "_client", "_closing", "_loop", "_told_app", "_told_client", "_to_app", "_to_client"),
-        *("from_app", "from_client"),
-    )
+    __slots__ = ("_app", "_client", "_closing", "_from_app", "_from_client", "_loop")
 
     def __init__(self, client: asyncio.Transport, app: asyncio.Transport, loop: asyncio.AbstractEventLoop) -> None:
         self._client, self._app, self._loop = client, app, loop
-        self._to_client, self._to_app = client.write, app.write
-        self.from_client, self.from_app = Follower(), Follower()
         self._closing: tuple[int, bytes] | None = None
-        self._told_app = self._told_client = False  # our Close went there
+        self._from_client = Side(self, client, app, masks=True)
+        self._from_app = Side(self, app, client, masks=False)
+
+    @property
+    def open(self) -> bool:
+        """Whether everything that comes is passed on."""
+        return self._closing is None
 
     def client_sent(self, data: bytes) -> None:
-        """Pass on what the client sent."""
-        if self._closing is None:
-            self.from_client.feed(data)
-            self._to_app(data)
-            return
-        if self._told_app:  # only the client's answer to our Close matters now
-            self.from_client.feed(data)
-        else:
-            self._told_app = self._last(self._app, data, self.from_client, masked=True)
-        if self.from_client.closed and self._told_client:
-            self._client.close()
-            self._app.close()
+        """Pass on what the client has sent behind its request."""
+        self._from_client.data_received(data)
 
     def app_sent(self, data: bytes) -> None:
-        """Pass on what the app sent."""
+        """Pass on what the app has sent behind its answer."""
+        self._from_app.data_received(data)
+
+    def take(self, side: Side, data: bytes) -> None:
+        """Pass on what came at `side`; once we close, only to the end of the frame."""
         if self._closing is None:
-            self.from_app.feed(data)
-            self._to_client(data)
-        elif not self._told_client:
-            self._told_client = self._last(self._client, data, self.from_app, masked=False)
+            side.feed(data)
+            side.there.write(data)
+        elif not side.told:
+            self._last(side, data)
+        elif side is self._from_client:  # only the client's answer to our Close matters now
+            side.feed(data)
+        if self._closing is not None and self._from_client.closed and self._from_app.told:
+            self._client.close()
+            self._app.close()
 
     def close(self, code: int, reason: str) -> None:
         """End it: a Close frame each way as soon as a frame ends there; cut after CLOSE_SECONDS."""
         if self._closing is not None:
             return
         self._closing = (code, reason.encode()[:120])
-        if self.from_app.between:
-            self._told_client = self._last(self._client, b"", self.from_app, masked=False)
-        if self.from_client.between:
-            self._told_app = self._last(self._app, b"", self.from_client, masked=True)
-        for side in (self._client, self._app):
-            if not side.is_closing():
-                side.resume_reading()
+        for side in (self._from_app, self._from_client):
+            side.slow()
+            if side.between:
+                self._last(side, b"")
+        for end in (self._client, self._app):
+            if not end.is_closing():
+                end.resume_reading()
         self._loop.call_later(CLOSE_SECONDS, self.cut)
 
     def cut(self) -> None:
@@ -120,15 +167,14 @@ class Tunnel:
         self._client.abort()
         self._app.abort()
 
-    def _last(self, to: asyncio.Transport, data: bytes, follower: Follower, *, masked: bool) -> bool:
-        """Pass on the rest of the current frame, then our Close; what comes after it is dropped. Whether it went out."""
-        taken = follower.feed(data, stop=True)
+    def _last(self, side: Side, data: bytes) -> None:
+        """Pass on the rest of the current frame, then our Close; what comes after it is dropped."""
+        taken = side.feed(data, stop=True)
         if taken:
-            to.write(data[:taken])
-        if not follower.between or self._closing is None:
-            return False
-        to.write(_close_frame(*self._closing, masked=masked))
-        return True
+            side.there.write(data[:taken])
+        if side.between and self._closing is not None:
+            side.there.write(_close_frame(*self._closing, masked=side.masks))
+            side.told = True
 
 
 def _header_size(header: bytes) -> int:

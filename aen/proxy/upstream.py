@@ -69,10 +69,7 @@ class Upstream(asyncio.Protocol):
     def data_received(self, data: bytes) -> None:
         """See asyncio.Protocol."""
         state = self._state
-        if state == _TUNNEL:
-            if self.client is not None and self.client.tunnel is not None:
-                self.client.tunnel.app_sent(data)
-        elif state == _IN_BODY:
+        if state == _IN_BODY:
             self._body(data)
         elif state == _IN_HEAD:
             if self._again(data):
