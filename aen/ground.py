@@ -18,7 +18,9 @@ from aen.config import Config
 from aen.config.files import KINDS, packaged
 from aen.config.load import Loaded
 from aen.config.machine import Machine
+from aen.config.model import BusOptions
 from aen.config.resolve import resolve
+from aen.credentials import Credentials
 from aen.errors import AenError, Invalid
 from aen.launchers import Policy
 from aen.privileges import LauncherHandle, drop, ensure_service_account, spawn_launcher
@@ -59,7 +61,8 @@ def lay(loaded: Loaded, roles: tuple[str, ...], *, headless: bool = False) -> Gr
     machine = Machine.here()
     # A command's stand-in server is no node of a distributed installation: it needs no carrier between machines.
     complete = tuple(ROLES) if headless else roles
-    config = resolve(loaded.config, roles=complete, machine=machine)
+    given = loaded.config.model_copy(update={"bus": BusOptions()}) if headless else loaded.config
+    config = resolve(given, roles=complete, machine=machine)
     _check(config, roles)
     lock = places.Lock(config.data_dir)
     lock.check()
@@ -75,7 +78,7 @@ def lay(loaded: Loaded, roles: tuple[str, ...], *, headless: bool = False) -> Gr
         bound |= listeners.bind({name: place for name, place in wanted.items() if listeners.is_unix(place)})
         if headless:  # the server needs a listener; this one only root and AEN's account can reach
             bound = listeners.bind_private(config.run_dir / COMMAND_SOCKET, uid, gid)
-        config = resolve(loaded.config, roles=complete, machine=machine, ports=listeners.ports(bound))
+        config = resolve(given, roles=complete, machine=machine, ports=listeners.ports(bound))
         if "compute" in roles and not headless:
             made += [place for place in (places.launcher_dir(config, root=machine.root),) if not place.exists()]
             handle = spawn_launcher(_policy(config, machine, uid, gid))
@@ -122,16 +125,25 @@ def preload(roles: tuple[str, ...], config: Config) -> None:
 
 def _check(config: Config, roles: tuple[str, ...]) -> None:
     """What can be seen before anything is made."""
-    _check_carrier(config)
+    _check_carrier(config, roles)
     _check_files(config, roles)
 
 
-def _check_carrier(config: Config) -> None:
-    if config.bus.mode != "local" and "nats" not in plugins.names("aen.buses"):
+def _check_carrier(config: Config, roles: tuple[str, ...]) -> None:
+    """A node between machines has a broker to talk to, and may talk to it safely."""
+    if config.bus.mode == "local":
+        return
+    try:
+        carrier = plugins.load("aen.buses", "nats")
+    except ImportError as error:
         raise Invalid(
-            "Roles on machines of their own need the NATS bus, which this version does not have yet: "
-            "run all of them in one process with `--role all`."
-        )
+            f"Roles on machines of their own talk over NATS, whose library is missing here ({error.name}): "
+            "`pip install 'aen[nats]'`."
+        ) from error
+    credentials = Credentials.load(config.data_dir)
+    if config.bus.mode == "managed" and "server" in roles and credentials is None:
+        return  # its first start: it makes its own
+    carrier(config, roles, credentials)
 
 
 def _check_files(config: Config, roles: tuple[str, ...]) -> None:

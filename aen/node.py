@@ -18,6 +18,7 @@ from aen import listeners, plugins
 from aen import log as logs
 from aen.bus import Bus
 from aen.config import Config
+from aen.credentials import Credentials
 from aen.ground import Ground
 from aen.launchers.process import ProcessLauncher
 from aen.operations import Operations
@@ -111,7 +112,7 @@ class Node:
         if "ops" in ground.bound:
             page = Operations(ground.bound["ops"], self._not_ready, self.health)
             await self._stack.enter_async_context(page)
-        self.bus = await self._stack.enter_async_context(_bus(self.config))
+        self.bus = await self._stack.enter_async_context(_bus(self.config, ground.roles))
         if ground.handle is not None:
             self._launcher = await self._stack.enter_async_context(ProcessLauncher(ground.handle))
         roles = {name: sock for name, sock in ground.bound.items() if name != "ops"}
@@ -220,9 +221,9 @@ def notify(state: str) -> None:
             log.warning("systemd could not be told", state=state, error=str(error))
 
 
-def _bus(config: Config) -> Bus:
+def _bus(config: Config, roles: tuple[str, ...]) -> Bus:
     carrier = plugins.load("aen.buses", "local" if config.bus.mode == "local" else "nats")
-    made: Bus = carrier() if config.bus.mode == "local" else carrier(config)
+    made: Bus = carrier() if config.bus.mode == "local" else carrier(config, roles, Credentials.load(config.data_dir))
     return made
 
 

@@ -146,7 +146,7 @@ def test_a_taken_port_says_who_has_it(world: World, tmp_path: Path, option: str)
         ({"run_dir": "/tmp/" + "r" * 100}, "run_dir"),
         ({"data_dir": "/proc/aen"}, "data_dir /proc/aen can't be used"),
         ({"gateway__workers": 3}, "gateway.workers"),
-        ({"bus": {"mode": "external", "url": "nats://127.0.0.1:1"}}, "NATS"),
+        ({"bus": {"mode": "external", "url": "nats://nats.example.org:4222"}}, "has no TLS"),
         ({"compute__skeleton": "/nowhere"}, "compute.skeleton /nowhere is not a directory"),
         ({"server__tls": {"cert": "/no/cert", "key": "/no/key"}}, "server.tls: /no/cert and /no/key can't be used"),
     ],
