@@ -12,6 +12,7 @@ import structlog
 from aiohttp import web
 
 from aen.errors import AenError, Internal, Invalid, NotFound, NotSignedIn, new_id
+from aen.languages import LANGUAGE, choose, said
 from aen.web.redirects import to_sign_in
 from aen.web.security import SecurityHeaders
 from aen.web.static import Assets
@@ -90,7 +91,8 @@ def error_response(request: web.Request, error: AenError) -> web.StreamResponse:
     if error.retry_after:
         headers["Retry-After"] = str(max(1, round(error.retry_after)))
     if wants_json(request):
-        return web.json_response({"error": error.to_wire()}, status=error.status, headers=headers)
+        told = {**error.to_wire(), "message": said(error.message)}
+        return web.json_response({"error": told}, status=error.status, headers=headers)
     here = request.config_dict[SITE]
     if isinstance(error, NotSignedIn) and here.sign_in:
         return web.Response(status=303, headers={"Location": to_sign_in(here.sign_in, request.method, request.path_qs)})
@@ -103,6 +105,7 @@ def error_response(request: web.Request, error: AenError) -> web.StreamResponse:
 async def _requests(request: web.Request, handler: Any) -> web.StreamResponse:
     """Give every request an id, on all its log lines and on its answer, and say in the log how it went."""
     request[REQUEST_ID] = new_id()
+    LANGUAGE.set(choose("", request.headers.get("Accept-Language", "")))  # until it is known who asks
     began = time.monotonic()
     with structlog.contextvars.bound_contextvars(request=request[REQUEST_ID]):
         response: web.StreamResponse = await handler(request)

@@ -10,6 +10,7 @@ from jinja2 import DictLoader, Environment, StrictUndefined
 from markupsafe import Markup
 
 from aen import __version__
+from aen.languages import LANGUAGE, gettext, ngettext, said
 from aen.web.files import read_all
 from aen.web.filters import FILTERS
 from aen.web.static import Assets
@@ -38,6 +39,8 @@ class Templates:
         )
         self._icons = frozenset(re.findall(r'id="([a-z-]+)"', read_all("static")["icons.svg"].decode()))
         self._env.globals.update(static=assets.url, icon=self._icon, **DEFAULTS)
+        # `_("…")` and its like in templates; `said` for messages that were put together elsewhere.
+        self._env.globals.update(_=gettext, ngettext=ngettext, said=said, language=LANGUAGE.get)
         self._env.filters.update(FILTERS)
 
     def render(self, name: str, context: Mapping[str, Any]) -> str:

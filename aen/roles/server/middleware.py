@@ -12,6 +12,7 @@ from yarl import URL
 
 from aen.config import Config
 from aen.errors import Invalid, NotSignedIn
+from aen.languages import LANGUAGE, choose
 from aen.roles.server.admin_socket import is_local_administrator
 from aen.roles.server.domain import DOMAIN
 from aen.roles.server.permissions import ACTOR, Actor
@@ -81,10 +82,12 @@ async def who_asks(request: web.Request, handler: Handler) -> web.StreamResponse
     token = _bearer(request)
     if token:
         request[ACTOR] = await _by_token(request, token)
+        _speak(request)
         return await handler(request)
     login_id = await logins.login_of(request)
     actor = await domain.accounts.actor_of_login(login_id) if login_id else None
     request[ACTOR] = actor or Actor()
+    _speak(request)
     elsewhere = _other_host(request, domain.config)
     if elsewhere is not None:
         return elsewhere
@@ -93,6 +96,12 @@ async def who_asks(request: web.Request, handler: Handler) -> web.StreamResponse
     expected = actor.login.csrf if actor is not None and actor.login is not None else ""
     await csrf.guard(request, origin=origin_of(domain.config), expected=expected)
     return await handler(request)
+
+
+def _speak(request: web.Request) -> None:
+    """From here on, answer in the language of who asks."""
+    user = request[ACTOR].user
+    LANGUAGE.set(choose(user.language if user is not None else "", request.headers.get("Accept-Language", "")))
 
 
 async def _by_token(request: web.Request, token: str) -> Actor:

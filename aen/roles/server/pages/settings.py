@@ -5,6 +5,8 @@ from __future__ import annotations
 from aiohttp import web
 
 from aen.errors import Invalid
+from aen.languages import LANGUAGES
+from aen.languages import gettext as _
 from aen.model.user import LoginKind
 from aen.roles.server.accounts import UserPatch
 from aen.roles.server.domain import DOMAIN
@@ -26,7 +28,10 @@ async def profile_page(
     user = person(request)
     if form is not None:
         user = user.model_copy(update={name: form.raw(name, 2000)[:500] for name in _PROFILE})
-    return render(request, "account/profile.html", {"user": user, "problem": problem}, status=status)
+    languages = [("", _("As my browser")), *LANGUAGES.items()]
+    return render(
+        request, "account/profile.html", {"user": user, "problem": problem, "languages": languages}, status=status
+    )
 
 
 @again(profile_page)
@@ -45,6 +50,16 @@ async def theme(request: web.Request) -> web.StreamResponse:
     if wanted not in ("system", "light", "dark"):
         raise Invalid("A theme is system, light or dark.")
     patch = UserPatch.model_validate({"theme": wanted})
+    await request.config_dict[DOMAIN].accounts.update(request[ACTOR], person(request).id, patch)
+    return see_other("/account", "saved")
+
+
+async def language(request: web.Request) -> web.StreamResponse:
+    form = await read(request)
+    wanted = form.text("language", 16)
+    if wanted and wanted not in LANGUAGES:
+        raise Invalid("AEN does not speak that language.")
+    patch = UserPatch.model_validate({"language": wanted})
     await request.config_dict[DOMAIN].accounts.update(request[ACTOR], person(request).id, patch)
     return see_other("/account", "saved")
 
@@ -148,6 +163,7 @@ URLS = [
     Url("GET", "/account", profile_page, P.SIGNED_IN),
     Url("POST", "/account", profile, P.ACCOUNT),
     Url("POST", "/account/theme", theme, P.ACCOUNT),
+    Url("POST", "/account/language", language, P.ACCOUNT),
     Url("GET", "/account/password", password_page, P.SIGNED_IN),
     Url("POST", "/account/password", password, P.ACCOUNT),
     Url("GET", "/account/logins", logins_page, P.SIGNED_IN),
