@@ -1,33 +1,26 @@
-"""A big tree, walked by two processes: threads would only hand the interpreter to each other.
+"""A big tree, walked by two processes.
 
-The first inodes are walked breadth first. What is left then is cut into parts, and both processes take one part after
-the other from a pipe, so that neither waits for a branch that turns out to be large. A part is names below a directory
-that is opened anew from the top, step by step without following anything: what was swapped meanwhile is not entered.
+The first inodes are walked breadth first. What is left then is cut into parts, which both processes take one after
+the other (`aen/halves.py`). A part is names below a directory that is opened anew from the top, step by step without following anything: what was swapped meanwhile is not entered.
 """
 
 from __future__ import annotations
 
-import ctypes
 import json
 import mmap
 import os
-import signal
 import struct
-import traceback
 from collections import deque
 from collections.abc import Callable, Iterator
 from dataclasses import asdict
-from typing import Any, NamedTuple, NoReturn
+from typing import NamedTuple
 
+from aen import halves
 from aen.acl.tree import O_DIRECTORY, NoAcl, Report, Task, Walk
 
 ALONE = 3000  # inodes; a smaller tree is done before a second process would be up
 _FEWEST = 8  # directories left: fewer can't be shared well
-_PARTS = 1000
-_PART = struct.Struct("=H")
 _COUNTS = struct.Struct("=QQ")
-_PR_SET_PDEATHSIG = 1
-_LIBC = ctypes.CDLL(None, use_errno=True)
 
 
 class Branch(NamedTuple):
@@ -85,61 +78,33 @@ class SharedWalk(Walk):
 
     def _share(self, top: int) -> None:
         parts = list(self._cut())
-        queue, fill = os.pipe2(os.O_CLOEXEC)
-        os.write(fill, b"".join(_PART.pack(number) for number in range(len(parts))))
-        os.close(fill)
         counts = mmap.mmap(-1, _COUNTS.size)
-        answer, write = os.pipe2(os.O_CLOEXEC)
-        parent = os.getpid()
-        pid = os.fork()
-        if pid == 0:
-            self._help(top, parts, queue, counts, write, parent)
-        os.close(write)
-        self._progress = _summed(self._progress, counts)
-        try:
-            self._take(top, parts, queue)
-            self._add(_all_of(answer))
-        except BaseException:
-            os.kill(pid, signal.SIGKILL)
-            raise
-        finally:
-            os.close(queue)
-            os.close(answer)
-            os.waitpid(pid, 0)
+
+        def take(numbers: Iterator[int]) -> None:
+            for number in numbers:
+                self._each(top, parts[number])
+
+        def mine(numbers: Iterator[int]) -> None:
+            self._progress = _summed(self._progress, counts)
+            take(numbers)
+
+        def theirs(numbers: Iterator[int]) -> bytes:
+            self._begin(lambda looked, changed: _COUNTS.pack_into(counts, 0, looked, changed))
+            try:
+                take(numbers)
+            except NoAcl:
+                return b'{"no_acl": true}'
+            return json.dumps({"report": asdict(self.report)}).encode()
+
+        self._add(halves.in_two(len(parts), mine, theirs)[1])
 
     def _cut(self) -> Iterator[Branch]:
-        size = 1 + sum(len(branch.names) for branch in self._left) // _PARTS
+        size = 1 + sum(len(branch.names) for branch in self._left) // halves.MOST
         for branch in self._left:
             for start in range(0, len(branch.names), size):
                 yield branch._replace(names=branch.names[start : start + size])
 
-    def _take(self, top: int, parts: list[Branch], queue: int) -> None:
-        """Parts until none is left. The kernel gives each number to one reader."""
-        while number := os.read(queue, _PART.size):
-            self._each(top, parts[_PART.unpack(number)[0]])
-
-    def _help(self, top: int, parts: list[Branch], queue: int, counts: mmap.mmap, answer: int, parent: int) -> NoReturn:
-        """In the second process, which ends with the first."""
-        try:
-            _LIBC.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
-            if os.getppid() != parent:
-                os._exit(1)
-            self._begin(lambda looked, changed: _COUNTS.pack_into(counts, 0, looked, changed))
-            try:
-                self._take(top, parts, queue)
-                said: dict[str, Any] = {"report": asdict(self.report)}
-            except NoAcl:
-                said = {"no_acl": True}
-            with os.fdopen(answer, "wb") as file:
-                file.write(json.dumps(said).encode())
-        except Exception:
-            traceback.print_exc()  # the first process sees that there is no answer
-        finally:
-            os._exit(0)
-
     def _add(self, answer: bytes) -> None:
-        if not answer:
-            raise RuntimeError("the second process of a walk was ended from outside")
         said = json.loads(answer)
         if "no_acl" in said:
             raise NoAcl
@@ -172,10 +137,3 @@ def _summed(progress: Callable[[int, int], None] | None, counts: mmap.mmap) -> C
         progress(looked_at + other_looked, changed + other_changed)
 
     return both
-
-
-def _all_of(fd: int) -> bytes:
-    data = b""
-    while part := os.read(fd, 1 << 16):
-        data += part
-    return data

@@ -6,14 +6,21 @@ import asyncio
 import fcntl
 import hashlib
 import os
+import secrets
 import shutil
 import stat
 import subprocess
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
-from aen.errors import Unavailable
+import structlog
+
+from aen.environments import Progress, RootEnvironment
+from aen.errors import AenError, Unavailable
+
+log = structlog.get_logger(__name__)
 
 ROOTS = ("root", "apps")
 _BASE = ".aen-base"  # what an environment was installed from, our own packages aside
@@ -30,6 +37,70 @@ async def alone(lock: Path) -> AsyncIterator[None]:
             except BlockingIOError:
                 await asyncio.sleep(0.2)  # flock has nothing to wait on without a thread of its own
         yield
+
+
+Install = Callable[[Path, Progress], Awaitable[None]]  # into the place given, or where the environment is to stand
+Finish = Callable[[Path], None]  # our own code in; `read_only_tree` follows
+
+
+@dataclass(frozen=True)
+class Site:
+    """What a back end brings to a build. `prefix` begins the names of its staging places and its lock."""
+
+    top: Path
+    prefix: str
+    advice: str  # what to look at when a build fails
+    install: Install
+    finish: Finish
+
+
+async def ensure(site: Site, made: RootEnvironment, there: Callable[[], bool], progress: Progress) -> RootEnvironment:
+    """The root environment, built when `there` is false: by one builder, beside, then renamed. Raises Unavailable."""
+    if there():
+        return made
+    make_top(site.top)
+    async with alone(site.top / f".lock-{site.prefix}{made.name}"):
+        if not there():  # nobody built it while we waited
+            await _build(site, made, progress)
+    return made
+
+
+async def _build(site: Site, made: RootEnvironment, progress: Progress) -> None:
+    title = "the default environment" if made.name == "root" else "the environment of the apps"
+    log.info("building a root environment", name=made.name, path=str(made.path))
+    sweep(site, made)
+    staging = made.path.with_name(f".building-{site.prefix}{made.name}-{secrets.token_hex(4)}")
+
+    def note(text: str, part: float) -> None:
+        progress(f"Building {title} (once): {text}", part)
+
+    try:
+        note("preparing", 0.02)
+        await site.install(staging, note)
+        place = staging if staging.exists() else made.path  # an executable builds where it is to stand
+        await asyncio.to_thread(site.finish, place)
+        await asyncio.to_thread(read_only_tree, place)
+        if place is staging:
+            os.rename(staging, made.path)
+    except AenError as error:
+        raise Unavailable(
+            f"{title[0].upper()}{title[1:]} could not be built: {error.message} AEN tries again every minute{site.advice}."
+        ) from error
+    except OSError as error:
+        raise Unavailable(
+            f"{title[0].upper()}{title[1:]} could not be built in {site.top} (envs_dir): {error.strerror}."
+        ) from error
+    finally:
+        if staging.exists():
+            await asyncio.to_thread(remove, staging)
+    note("done", 1.0)
+    log.info("built a root environment", name=made.name, path=str(made.path))
+
+
+def sweep(site: Site, made: RootEnvironment) -> None:
+    """Remove what a build that was cut short left behind. The lock is held: nobody else builds."""
+    for left in [*site.top.glob(f".building-{site.prefix}{made.name}-*"), made.path]:
+        remove(left)
 
 
 def make_top(path: Path) -> None:

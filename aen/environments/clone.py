@@ -9,8 +9,13 @@ import errno
 import fcntl
 import json
 import os
-import stat
-from dataclasses import dataclass
+from collections import deque
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+
+from aen.environments.prefixes import Untrusted as Untrusted
+from aen.environments.prefixes import holding_prefix, patched
+from aen.halves import in_two
 
 _O_DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 _O_READ = os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK
@@ -18,16 +23,13 @@ _O_NEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 _FICLONE = 0x40049409
 _NO_LINK = frozenset({errno.EXDEV, errno.EPERM, errno.EMLINK, errno.EOPNOTSUPP})
 _CHUNK = 1 << 20
+ALONE = 500  # files; a smaller environment is done before a second process would be up
+_FEWEST = 8  # directories left: fewer can't be shared well
 _LARGEST_TEXT = 1 << 20  # bytes; a file that holds the prefix and is rewritten is a small script or setting
-_LARGEST_RECORD = 64 << 20  # bytes of a package's record in conda-meta
 
 #: Where files that hold their own prefix are looked for: scripts, settings, kernel specs, path files.
-_SUSPECT_FOLDERS = ("bin", "etc", "share/jupyter/kernels", "conda-meta")
+_SUSPECT_FOLDERS = ("bin/", "etc/", "share/jupyter/kernels/", "conda-meta/")
 _SUSPECT_ENDINGS = (".pth", ".egg-link", ".pc", "direct_url.json", "_sysconfigdata__linux_.py")
-
-
-class Untrusted(Exception):
-    """In the source lies something that neither root nor the service account owns."""
 
 
 @dataclass
@@ -58,9 +60,9 @@ class Plan:
 
 
 class Clone:
-    """One clone of one environment."""
+    """One clone of one environment, by two processes when it is big. Only for a process without threads."""
 
-    def __init__(self, plan: Plan) -> None:
+    def __init__(self, plan: Plan, *, alone: int = ALONE, processes: int = 0) -> None:
         self.done = Cloned()
         self._plan = plan
         self._old = plan.old_prefix.encode()
@@ -68,42 +70,84 @@ class Clone:
         self._reflink = True
         self._link = True
         self._holding: dict[str, int] = {}  # conda: files that hold the prefix → the room that it has there
+        self._alone = alone
+        self._processes = processes or len(os.sched_getaffinity(0))
+        self._left: deque[str] = deque()  # directories that are made, and empty yet
 
     def run(self, source: int, target: int) -> Cloned:
         """Clone what is in the directory `source` into the empty directory `target`. Raises OSError, Untrusted."""
         self._trust(os.fstat(source), ".")
         self._holding = holding_prefix(source)
-        self._directory(source, target, "")
+        self._left.append("")
+        while self._left and not self._worth_sharing():
+            self._fill(source, target, self._left.popleft())
+        if self._left:
+            self._share(source, target)
         return self.done
 
-    def _directory(self, source: int, target: int, place: str) -> None:
-        self.done.directories += 1
-        with os.scandir(source) as found:
-            entries = [(entry.name, entry.stat(follow_symlinks=False)) for entry in found]
-        for name, status in entries:
-            here = f"{place}{name}"
-            if stat.S_ISDIR(status.st_mode):
-                self._enter(source, target, name, here)
-            elif stat.S_ISLNK(status.st_mode):
-                self._symlink(source, target, name)
-            elif stat.S_ISREG(status.st_mode):
-                self._trust(status, here)
-                self._file(source, target, name, here, status)
+    def _worth_sharing(self) -> bool:
+        seen = self.done.linked + self.done.reflinked + self.done.copied
+        return self._processes > 1 and seen >= self._alone and len(self._left) >= _FEWEST
 
-    def _enter(self, source: int, target: int, name: str, here: str) -> None:
-        deeper = os.open(name, _O_DIRECTORY, dir_fd=source)
-        try:
-            self._trust(os.fstat(deeper), here)
-            os.mkdir(name, 0o700, dir_fd=target)
-            made = os.open(name, _O_DIRECTORY, dir_fd=target)
+    def _share(self, source: int, target: int) -> None:
+        parts = list(self._left)
+
+        def take(numbers: Iterator[int]) -> None:
+            for number in numbers:
+                self._left = deque([parts[number]])
+                while self._left:
+                    self._fill(source, target, self._left.pop())
+
+        def theirs(numbers: Iterator[int]) -> bytes:
+            self.done = Cloned()
             try:
-                if self._plan.owner is not None:
-                    os.fchown(made, *self._plan.owner)
-                self._directory(deeper, made, here + "/")
-            finally:
-                os.close(made)
+                take(numbers)
+            except (OSError, Untrusted) as error:
+                return json.dumps({"errno": getattr(error, "errno", 0), "said": str(error)}).encode()
+            return json.dumps(asdict(self.done)).encode()
+
+        said = json.loads(in_two(len(parts), take, theirs)[1])
+        if "said" in said:
+            raise OSError(said["errno"], os.strerror(said["errno"])) if said["errno"] else Untrusted(said["said"])
+        for name, count in said.items():
+            setattr(self.done, name, getattr(self.done, name) + count)
+
+    def _fill(self, source: int, target: int, place: str) -> None:
+        """What lies in one directory. Those below are made, and left for later."""
+        self.done.directories += 1
+        read, write = _below(source, place), _below(target, place)
+        try:
+            self._trust(os.fstat(read), place)
+            if place and self._plan.owner is not None:
+                os.fchown(write, *self._plan.owner)
+            with os.scandir(read) as found:
+                entries = list(found)
+            for entry in entries:
+                self._one(read, write, entry, place)
         finally:
-            os.close(deeper)
+            os.close(read)
+            os.close(write)
+
+    def _one(self, source: int, target: int, entry: os.DirEntry[str], place: str) -> None:
+        """The kind stands in the directory; a file that is linked is looked at once, where it was linked to."""
+        name = entry.name
+        if entry.is_file(follow_symlinks=False):
+            if self._plain(place, name) and self._by_link(source, target, name, place):
+                return
+            self._file(source, target, entry, place)
+        elif entry.is_dir(follow_symlinks=False):
+            os.mkdir(name, 0o700, dir_fd=target)
+            self._left.append(f"{place}{name}/")
+        elif entry.is_symlink():
+            self._symlink(source, target, name)
+
+    def _plain(self, place: str, name: str) -> bool:
+        """Whether a file can be linked without a look: most can."""
+        if self._reflink or not (self._link and self._plan.link_writable):
+            return False
+        if self._holding and place + name in self._holding:
+            return False
+        return not _suspect(place, name)
 
     def _symlink(self, source: int, target: int, name: str) -> None:
         to = os.readlink(name, dir_fd=source)
@@ -114,16 +158,19 @@ class Clone:
         self._give(name, target)
         self.done.symlinks += 1
 
-    def _file(self, source: int, target: int, name: str, here: str, status: os.stat_result) -> None:
+    def _file(self, source: int, target: int, entry: os.DirEntry[str], place: str) -> None:
+        name, here = entry.name, f"{place}{entry.name}"
+        status = entry.stat(follow_symlinks=False)
+        self._trust(status, here)
         if here in self._holding:
             self._patch(source, target, name, status, self._holding[here])
             return
-        if _suspect(here, name) and status.st_size <= _LARGEST_TEXT and self._rewrite(source, target, name, status):
+        if _suspect(place, name) and status.st_size <= _LARGEST_TEXT and self._rewrite(source, target, name, status):
             return
         if self._reflink and self._by_reflink(source, target, name, status):
             return
         linkable = self._plan.link_writable or not status.st_mode & 0o222
-        if self._link and linkable and self._by_link(source, target, name, here):
+        if self._link and linkable and self._by_link(source, target, name, place):
             return
         self._by_copy(source, target, name, status)
 
@@ -174,7 +221,7 @@ class Clone:
         self.done.reflinked += 1
         return True
 
-    def _by_link(self, source: int, target: int, name: str, here: str) -> bool:
+    def _by_link(self, source: int, target: int, name: str, place: str) -> bool:
         try:
             os.link(name, name, src_dir_fd=source, dst_dir_fd=target, follow_symlinks=False)
         except OSError as error:
@@ -182,7 +229,7 @@ class Clone:
                 raise
             self._link = error.errno == errno.EMLINK  # the others are true of every file
             return False
-        self._trust(os.stat(name, dir_fd=target, follow_symlinks=False), here)
+        self._trust(os.stat(name, dir_fd=target, follow_symlinks=False), place + name)
         self.done.linked += 1
         return True
 
@@ -215,60 +262,18 @@ class Clone:
             raise Untrusted(f"{here!r} in the root environment belongs to uid {status.st_uid}.")
 
 
-def holding_prefix(source: int) -> dict[str, int]:
-    """From `conda-meta`: the files that hold the environment's prefix. 0: a text; else the longest prefix that a binary has room for."""
-    found: dict[str, int] = {}
-    try:
-        folder = os.open("conda-meta", _O_DIRECTORY, dir_fd=source)
-    except FileNotFoundError:
-        return found
-    try:
-        for name in os.listdir(folder):
-            if name.endswith(".json"):
-                found |= _record(os.open(name, _O_READ, dir_fd=folder))
-    finally:
-        os.close(folder)
-    return found
+def _below(top: int, place: str) -> int:
+    """The directory at that path from the top; no part may be a symlink. Raises OSError."""
+    fd = os.dup(top)
+    for part in place.split("/")[:-1]:
+        try:
+            deeper = os.open(part, _O_DIRECTORY, dir_fd=fd)
+        finally:
+            os.close(fd)
+        fd = deeper
+    return fd
 
 
-def _record(fd: int) -> dict[str, int]:
-    """What one package's record tells. One that can't be read as such tells nothing: it is not conda's."""
-    with open(fd, "rb") as file:
-        data = file.read(_LARGEST_RECORD)
-    try:
-        paths = json.loads(data)["paths_data"]["paths"]
-        held = [path for path in paths if path.get("prefix_placeholder")]
-        return {
-            path["_path"]: len(path["prefix_placeholder"].encode()) if path.get("file_mode") == "binary" else 0
-            for path in held
-        }
-    except (ValueError, KeyError, TypeError, AttributeError):
-        return {}
-
-
-def patched(data: bytes, old: bytes, new: bytes, room: int) -> bytes:
-    """A binary with another prefix and not a byte moved: each C string that holds it ends in NULs for the longest prefix.
-
-    Raises Untrusted when `new` is longer than what was left room for.
-    """
-    if len(new) > room:
-        raise Untrusted(f"The project's path is too long for this environment: {len(new)} bytes, {room} are the most.")
-    made = bytearray(data)
-    at = data.find(old)
-    while at >= 0:
-        end = data.find(b"\0", at)
-        end = len(data) if end < 0 else end
-        text = data[at:end]
-        free = text.count(old) * (room - len(old))  # NULs that conda left behind this string
-        made[at : end + free] = text.replace(old, new).ljust(len(text) + free, b"\0")
-        at = data.find(old, end)
-    return bytes(made)
-
-
-def _suspect(here: str, name: str) -> bool:
-    """Whether a file may hold its environment's prefix."""
-    return (
-        "/" not in here
-        or here.startswith(tuple(f"{folder}/" for folder in _SUSPECT_FOLDERS))
-        or name.endswith(_SUSPECT_ENDINGS)
-    )
+def _suspect(place: str, name: str) -> bool:
+    """Whether a file may hold its environment's prefix. `place` is its directory, with a slash at the end, or empty."""
+    return not place or place.startswith(_SUSPECT_FOLDERS) or name.endswith(_SUSPECT_ENDINGS)

@@ -6,7 +6,6 @@ import asyncio
 import hashlib
 import json
 import os
-import secrets
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -15,8 +14,8 @@ import structlog
 
 from aen.config import Config
 from aen.environments import Progress, RootEnvironment
-from aen.environments.building import ROOTS, add, alone, digest_of, make_top, offer_uv, read_only_tree, remove
-from aen.errors import AenError, Invalid, Unavailable
+from aen.environments.building import ROOTS, Site, add, digest_of, ensure, offer_uv
+from aen.errors import Invalid, Unavailable
 
 try:
     import rattler
@@ -55,13 +54,7 @@ class CondaBackend:
         version = await asyncio.to_thread(self._version, name)
         path = self._config.envs_dir / f"conda-{name}-{version}"
         made = RootEnvironment(name, version, path, self.python(path))
-        if (path / _COMPLETE).exists():
-            return made
-        make_top(self._config.envs_dir)
-        async with alone(self._config.envs_dir / f".lock-conda-{name}"):
-            if not (path / _COMPLETE).exists():  # nobody built it while we waited
-                await self._build(name, made, progress)
-        return made
+        return await ensure(self._site(name, path), made, (path / _COMPLETE).exists, progress)
 
     def python(self, environment: Path) -> Path:
         """The interpreter of an environment."""
@@ -103,36 +96,12 @@ class CondaBackend:
         digest.update(digest_of(self._additions.get(name, ())))
         return digest.hexdigest()[:12]
 
-    async def _build(self, name: str, made: RootEnvironment, progress: Progress) -> None:
-        title = "the default environment" if name == "root" else "the environment of the apps"
-        log.info("building a root environment", name=name, path=str(made.path))
-        self._sweep(name, made.path)
-        staging = made.path.with_name(f".building-conda-{name}-{secrets.token_hex(4)}")
+    def _site(self, name: str, final: Path) -> Site:
+        async def install(staging: Path, note: Progress) -> None:
+            await self._install(name, staging, final, note)
 
-        def note(text: str, part: float) -> None:
-            progress(f"Building {title} (once): {text}", part)
-
-        try:
-            note("looking in the channels", 0.05)
-            await self._install(name, staging, made.path, note)
-            note("making it read-only", 0.9)
-            place = staging if staging.exists() else made.path
-            await asyncio.to_thread(self._finish, name, place)
-            if place is staging:
-                os.rename(staging, made.path)
-        except AenError as error:
-            raise Unavailable(
-                f"{title[0].upper()}{title[1:]} could not be built: {error.message} AEN tries again every minute."
-            ) from error
-        except OSError as error:
-            raise Unavailable(
-                f"{title[0].upper()}{title[1:]} could not be built in {self._config.envs_dir} (envs_dir): {error.strerror}."
-            ) from error
-        finally:
-            if staging.exists():
-                await asyncio.to_thread(remove, staging)
-        note("done", 1.0)
-        log.info("built a root environment", name=name, path=str(made.path))
+        # conda-meta too becomes everybody's to read: it is written for its owner only, and everybody's `list` reads it
+        return Site(self._config.envs_dir, "conda-", "", install, lambda place: self._finish(name, place))
 
     async def _install(self, name: str, staging: Path, final: Path, note: Progress) -> None:
         options = self._config.environments
@@ -145,13 +114,11 @@ class CondaBackend:
         await installed(records, staging, final, self._cache)
 
     def _finish(self, name: str, place: Path) -> None:
-        """Our own code in, then read-only: a clone may hard-link these files."""
         add(place, self.python(place), self._additions.get(name, ()))
         if name == "apps":
             offer_uv(place)
             self._offer_conda(place)
         (place / _COMPLETE).touch()
-        read_only_tree(place)  # conda-meta too: it is written for its owner only, and everybody's `list` reads it
 
     def _offer_conda(self, place: Path) -> None:
         """`conda` for terminals: the configured executable under its own name, else ours, which speaks to py-rattler."""
@@ -166,11 +133,6 @@ class CondaBackend:
     @property
     def _cache(self) -> Path:
         return self._config.data_dir / "cache" / "conda"
-
-    def _sweep(self, name: str, final: Path) -> None:
-        """Remove what a build that was cut short left behind. The lock is held: nobody else builds."""
-        for left in [*self._config.envs_dir.glob(f".building-conda-{name}-*"), final]:
-            remove(left)
 
 
 async def solved(channels: Sequence[str], specs: Sequence[str], cache: Path) -> list[Any]:

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-import os
-import secrets
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -15,20 +13,9 @@ import structlog
 from aen.config import Config
 from aen.config.files import packaged
 from aen.environments import Progress, RootEnvironment, uv
-from aen.environments.building import (
-    ROOTS,
-    add,
-    alone,
-    digest_of,
-    make_top,
-    note_base,
-    offer_uv,
-    read_only_tree,
-    remove,
-    reuse,
-)
+from aen.environments.building import ROOTS, Site, add, digest_of, ensure, note_base, offer_uv, reuse
 from aen.environments.interpreter import Interpreter, find
-from aen.errors import AenError, Invalid, Unavailable
+from aen.errors import Invalid
 
 log = structlog.get_logger(__name__)
 
@@ -55,13 +42,7 @@ class VenvBackend:
         version = await asyncio.to_thread(self._version, name, interpreter)
         path = self._config.envs_dir / f"{name}-{version}"
         made = RootEnvironment(name, version, path, self.python(path))
-        if made.python.exists():
-            return made
-        make_top(self._config.envs_dir)
-        async with alone(self._config.envs_dir / f".lock-{name}"):
-            if not made.python.exists():  # nobody built it while we waited
-                await self._build(name, made, interpreter, progress)
-        return made
+        return await ensure(self._site(name, interpreter), made, made.python.exists, progress)
 
     async def tool(self) -> dict[str, Any]:
         """By uv, from the interpreter that the root environments are made from."""
@@ -84,36 +65,21 @@ class VenvBackend:
             )
         return self._interpreter
 
-    async def _build(self, name: str, made: RootEnvironment, interpreter: Interpreter, progress: Progress) -> None:
-        title = "the default environment" if name == "root" else "the environment of the apps"
-        log.info("building a root environment", name=name, path=str(made.path))
-        self._sweep(name)
-        staging = made.path.with_name(f".building-{name}-{secrets.token_hex(4)}")
+    def _site(self, name: str, interpreter: Interpreter) -> Site:
+        base, ours = self._base(name, interpreter), self._additions.get(name, ())
 
-        def note(text: str, part: float) -> None:
-            progress(f"Building {title} (once): {text}", part)
-
-        try:
-            note("preparing", 0.02)
-            base, ours = self._base(name, interpreter), self._additions.get(name, ())
+        async def install(staging: Path, note: Progress) -> None:
             if not await asyncio.to_thread(reuse, self._config.envs_dir, name, base, ours, staging):
                 await self._install(name, staging, interpreter, note)
-            await asyncio.to_thread(self._finish, name, staging, base)
-            os.rename(staging, made.path)
-        except AenError as error:
-            raise Unavailable(
-                f"{title[0].upper()}{title[1:]} could not be built: {error.message} "
-                "AEN tries again every minute; check that a Python package index can be reached."
-            ) from error
-        except OSError as error:
-            raise Unavailable(
-                f"{title[0].upper()}{title[1:]} could not be built in {self._config.envs_dir} (envs_dir): {error.strerror}."
-            ) from error
-        finally:
-            if staging.exists():
-                await asyncio.to_thread(remove, staging)
-        note("done", 1.0)
-        log.info("built a root environment", name=name, path=str(made.path))
+
+        def finish(place: Path) -> None:
+            add(place, self.python(place), ours)
+            if name == "apps":
+                offer_uv(place)
+            note_base(place, base, ours)
+
+        advice = "; check that a Python package index can be reached"
+        return Site(self._config.envs_dir, "", advice, install, finish)
 
     async def _install(self, name: str, staging: Path, interpreter: Interpreter, note: Progress) -> None:
         environ = uv.environ(self._config.data_dir)
@@ -129,20 +95,6 @@ class VenvBackend:
         if name == "root" and self._config.environments.packages:
             return ["--constraint", str(lock), *_ALWAYS, *self._config.environments.packages]
         return ["--require-hashes", "--requirement", str(lock)]
-
-    def _finish(self, name: str, staging: Path, base: str) -> None:
-        """Our own code in, then read-only: a clone may hard-link these files."""
-        ours = self._additions.get(name, ())
-        add(staging, self.python(staging), ours)
-        if name == "apps":
-            offer_uv(staging)
-        note_base(staging, base, ours)
-        read_only_tree(staging)
-
-    def _sweep(self, name: str) -> None:
-        """Remove what a build that was cut short left behind. The lock is held: nobody else builds."""
-        for left in self._config.envs_dir.glob(f".building-{name}-*"):
-            remove(left)
 
     def _version(self, name: str, interpreter: Interpreter) -> str:
         digest = hashlib.sha256(self._base(name, interpreter).encode())
