@@ -110,6 +110,12 @@ class Store(AbstractAsyncContextManager["Store"], Protocol):
     ) -> list[Doc]:
         """Documents that hold all words (the last may be unfinished), best first; only those with `visible_to` (field, value), if given."""
 
+    async def restore(self, collection: str, doc: Doc) -> None:
+        """Put a document of another store as it is, its rev too; doing it again is fine. Raises Duplicate. For copies only."""
+
+    async def others(self) -> list[str]:
+        """Who else has this store open, in words; always empty where only one can."""
+
     async def check(self) -> list[str]:
         """What is wrong with the stored data, in sentences; empty when all is well."""
 
@@ -168,6 +174,7 @@ SCHEMA: tuple[Collection, ...] = (
             Index("by_created", ("created",)),
         ),
     ),
+    Collection("shares", (Index("by_project", ("project", "created")),)),
     Collection(
         "jobs",
         (
@@ -189,6 +196,8 @@ SCHEMA: tuple[Collection, ...] = (
     ),
     Collection("nodes", (Index("by_datacenter", ("datacenter", "id")),)),
     Collection("datacenters"),
+    Collection("node_invitations", (Index("by_expires", ("expires",)),)),
+    Collection("memberships"),
     Collection("revocations", (Index("by_number", ("number",)),)),
     Collection("settings"),
     Collection("claims"),

@@ -13,15 +13,16 @@ from typing import Any
 from urllib.parse import unquote, urlsplit
 
 from aen.errors import Invalid, Unavailable
-from aen.store import SCHEMA, Collection, Doc, Page, Query, Store
+from aen.store import SCHEMA, Collection, Doc, Duplicate, Page, Query, Store
 from aen.store import sqlite_write as write
+from aen.store.asking import MAX_WORD, MAX_WORDS, check_search
 from aen.store.cursors import Place, seal, unseal
 from aen.store.sqlite_check import check
 from aen.store.sqlite_file import connect, lock, open_writer
 from aen.store.sqlite_find import Statement, counting, statements, visible
 from aen.store.sqlite_lanes import Lane, Writer, failure
 from aen.store.sqlite_layout import Layout
-from aen.store.values import check_id, encoded
+from aen.store.values import check_id, checked_rev, encoded
 
 POINTS = 64  # most point reads answered together
 QUERIES = 2  # threads for lists, counts and search, so that a slow one never delays a point read
@@ -89,13 +90,26 @@ class SqliteStore(Store):
     async def replace(self, collection: str, doc: Doc) -> Doc:
         """Replace the whole document if its stored rev is `doc["rev"]`; returns it with the next rev."""
         layout = self._layout(collection)
-        rev = doc.get("rev")
-        if not isinstance(rev, int) or isinstance(rev, bool):
-            raise Invalid("A document that replaces another must hold the rev that was read.")
+        rev = checked_rev(doc)
         stored = {**doc, "rev": rev + 1}
         body = encoded(layout.collection, doc, rev + 1)
         await _opened(self._writer).run(partial(write.replace, layout=layout, doc=stored, body=body))
         return stored
+
+    async def restore(self, collection: str, doc: Doc) -> None:
+        """Put a document of another store as it is, its rev too; doing it again is fine. Raises Duplicate."""
+        layout = self._layout(collection)
+        body = encoded(layout.collection, doc, checked_rev(doc))
+        try:
+            await _opened(self._writer).run(partial(write.insert, layout=layout, doc=doc, body=body))
+        except Duplicate:
+            if await self.get(collection, doc["id"]) != doc:
+                raise
+
+    async def others(self) -> list[str]:
+        """Nobody: the file is locked."""
+        _opened(self._writer)
+        return []
 
     async def delete(self, collection: str, id: str, rev: int | None = None) -> bool:
         """Remove the document (only at `rev`, if given: else Stale). False when there was none."""
@@ -124,10 +138,7 @@ class SqliteStore(Store):
     ) -> list[Doc]:
         """Documents that hold all words (the last may be unfinished), best first."""
         layout = self._layout(collection)
-        if not layout.words:
-            raise Invalid(f"{collection} is not declared for word search.")
-        if not 1 <= limit <= 1_000:
-            raise Invalid(f"A search may give 1 to 1000, not {limit}.")
+        check_search(layout.collection, limit)
         wanted = _match(words)
         condition, params = visible(layout, visible_to) if visible_to else ("1", ())
         if not wanted:
@@ -224,6 +235,6 @@ def _documents(connection: sqlite3.Connection, step: Statement, limit: int) -> l
 def _match(words: str) -> str:
     """Words as FTS5 takes them: each quoted, so that nothing in them is an operator; the last may be unfinished."""
     clean = words.replace("\0", " ").encode("utf-8", "ignore").decode()
-    parts = [part for part in clean.split()[:32] if any(ch.isalnum() for ch in part)]
-    quoted = ['"' + part.replace('"', '""')[:200] + '"' for part in parts]
+    parts = [part for part in clean.split()[:MAX_WORDS] if any(ch.isalnum() for ch in part)]
+    quoted = ['"' + part.replace('"', '""')[:MAX_WORD] + '"' for part in parts]
     return " AND ".join(quoted) + "*" if quoted else ""

@@ -5,13 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from aen.errors import Invalid
 from aen.store import Query
+from aen.store.asking import check, choose, ends_of, prefix_of
 from aen.store.cursors import Place
 from aen.store.sqlite_layout import Layout, Path, param
 from aen.store.values import after_prefix, check_key
 
-MAX_LIMIT = 10_000
 _NOT_NULL = "{} > -9223372036854775808"  # all values are above; unlike IS NOT NULL, an index can begin there
 
 
@@ -44,9 +43,9 @@ class Piece:
 
 def statements(layout: Layout, query: Query, after: Place | None) -> list[Statement]:
     """What to run, one after the other, until the page is full. Raises Invalid when no declared index serves the query."""
-    _check(query)
+    check(query)
     sort = "id" if query.sort in dict(query.equal) else query.sort
-    path, served = _path(layout, query, sort)
+    path, served = choose(layout.collection.name, layout.paths, query, sort)
     columns = dict(zip(path.fields, path.columns, strict=True))
     fixed = [_equals(columns[name], value, name) for name, value in query.equal]
     order = "DESC" if query.descending else "ASC"
@@ -63,10 +62,10 @@ def statements(layout: Layout, query: Query, after: Place | None) -> list[Statem
 def counting(layout: Layout, equal: tuple[tuple[str, Any], ...]) -> Statement:
     """What counts the documents that match. Raises Invalid when no declared index serves it."""
     query = Query(equal=equal)
-    _check(query)
+    check(query)
     if not equal:
         return Statement(f"SELECT count(*) FROM {layout.table}", ())
-    path, _ = _path(layout, query, "id")
+    path, _ = choose(layout.collection.name, layout.paths, query, "id")
     columns = dict(zip(path.fields, path.columns, strict=True))
     # A side table alone can be counted: its rows are distinct.
     source = path.source.split(" CROSS JOIN ")[0]
@@ -78,44 +77,11 @@ def counting(layout: Layout, equal: tuple[tuple[str, Any], ...]) -> Statement:
 def visible(layout: Layout, visible_to: tuple[str, Any]) -> Condition:
     """The condition that a document has this value in this field. Raises Invalid when no declared index has the field first."""
     name, value = visible_to
-    path, _ = _path(layout, Query(equal=(visible_to,)), "id")
+    path, _ = choose(layout.collection.name, layout.paths, Query(equal=(visible_to,)), "id")
     text, values = _equals(path.columns[0], value, name)
     if path.array:
         return f"t.id IN (SELECT s.id FROM {path.source.split(' CROSS JOIN ')[0]} WHERE {text})", values
     return text, values
-
-
-def _check(query: Query) -> None:
-    if not 1 <= query.limit <= MAX_LIMIT:
-        raise Invalid(f"A page may hold 1 to {MAX_LIMIT}, not {query.limit}.")
-    names = [name for name, _ in query.equal]
-    if len(set(names)) != len(names):
-        raise Invalid("A field may be asked for once only.")
-    ranged = query.low is not None or query.high is not None
-    if query.prefix and ranged:
-        raise Invalid("A query has a prefix or a range, not both.")
-    if query.sort in names and (query.prefix or ranged):
-        raise Invalid(f"{query.sort} is asked for by its value: it can't have a range or a prefix, too.")
-    if query.prefix and query.sort != query.prefix[0]:
-        raise Invalid(f"A query with a prefix of {query.prefix[0]} must be sorted by it.")
-
-
-def _path(layout: Layout, query: Query, sort: str) -> tuple[Path, bool]:
-    """The path that serves a query, and whether it also gives the order (by id alone, what was found may be sorted)."""
-    names = {name for name, _ in query.equal}
-    sorted_after = None
-    for path in layout.paths:
-        count = len(names)
-        if set(path.fields[:count]) != names or (path.array and not names):
-            continue
-        if path.fields[count:] in ((sort,), (sort, "id")):
-            return path, True
-        if sort == "id":
-            sorted_after = sorted_after or path
-    if sorted_after:
-        return sorted_after, False
-    asked = ", ".join(sorted(names)) or "nothing"
-    raise Invalid(f"{layout.collection.name}: no declared index finds by {asked} and sorts by {sort}.")
 
 
 def _equals(column: str, value: Any, name: str) -> Condition:
@@ -127,14 +93,11 @@ def _equals(column: str, value: Any, name: str) -> Condition:
 def _span(layout: Layout, query: Query, key: str) -> Span:
     """The range on the sort field, within the type of its ends: a string is in no range of numbers."""
     if query.prefix:
-        return _prefix(layout, query.prefix, key)
-    low, high = check_key(query.low, query.sort), check_key(query.high, query.sort)
-    ends = [end for end in (low, high) if end is not None]
-    if not ends:
+        return _prefix(prefix_of(layout.collection, query.prefix), key)
+    ends = ends_of(query)
+    if ends is None:
         return Span()
-    if any(isinstance(end, bool) for end in ends) or len({isinstance(end, str) for end in ends}) > 1:
-        raise Invalid("The ends of a range must both be strings or both be whole numbers.")
-    text = isinstance(ends[0], str)
+    low, high, text = ends
     lowest: tuple[Condition, ...] = ((f"{key} >= ''", ()),) if text else ()
     highest: Condition = (f"{key} < x''" if text else f"{key} < ''", ())
     return Span(
@@ -143,12 +106,7 @@ def _span(layout: Layout, query: Query, key: str) -> Span:
     )
 
 
-def _prefix(layout: Layout, prefix: tuple[str, str], key: str) -> Span:
-    name, beginning = prefix
-    if name not in layout.collection.prefix:
-        raise Invalid(f"{layout.collection.name}: {name} is not declared for prefix search.")
-    if not isinstance(check_key(beginning, name), str):
-        raise Invalid(f"{name}: a prefix is a string.")
+def _prefix(beginning: str, key: str) -> Span:
     end = after_prefix(beginning)
     high: Condition = (f"{key} < x''", ()) if end is None else (f"{key} < ?", (end,))
     return Span(((f"{key} >= ?", (beginning,)),), (high,))

@@ -37,7 +37,9 @@ def read_many(connection: sqlite3.Connection, table: str, ids: list[str]) -> lis
 def insert(connection: sqlite3.Connection, layout: Layout, doc: Doc, body: str) -> None:
     """Add a document. Raises Duplicate."""
     try:
-        cursor = connection.execute(f"INSERT INTO {layout.table}(id, rev, body) VALUES(?,1,?)", (doc["id"], body))
+        cursor = connection.execute(
+            f"INSERT INTO {layout.table}(id, rev, body) VALUES(?,?,?)", (doc["id"], doc["rev"], body)
+        )
     except sqlite3.IntegrityError as error:
         if read(connection, layout.table, doc["id"]) is not None:  # when both are taken, the id is named
             raise _taken(layout, doc) from None

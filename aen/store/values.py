@@ -31,6 +31,14 @@ def encoded(collection: Collection, doc: Doc, rev: int) -> str:
     return text
 
 
+def checked_rev(doc: Doc) -> int:
+    """The rev that a replacement says it read. Raises Invalid without one."""
+    rev = doc.get("rev")
+    if not isinstance(rev, int) or isinstance(rev, bool):
+        raise Invalid("A document that replaces another must hold the rev that was read.")
+    return rev
+
+
 def check_id(id: Any) -> str:
     """`id`, if it can be one. Raises Invalid."""
     if not isinstance(id, str) or not id or "\0" in id or len(_utf8(id, "id")) > MAX_ID:
