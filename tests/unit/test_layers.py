@@ -12,7 +12,7 @@ import pytest
 ROOT = Path(__file__).resolve().parents[2]
 FILES = sorted((ROOT / "aen").rglob("*.py"))
 
-PROCESS = {"cli", "node", "ground", "listeners", "places", "operations", "privileges", "__main__"}
+PROCESS = {"cli", "node", "ground", "listeners", "places", "operations", "privileges", "__main__", "founding", "belonging"}
 TOOLS = {
     "proxy",
     "acl",
@@ -27,6 +27,7 @@ TOOLS = {
     "certificates",
     "ca",
     "credentials",
+    "placements",
 }
 WORDS = {
     "config",
