@@ -14,6 +14,7 @@ import structlog
 
 import aen
 from aen import listeners, places, plugins
+from aen.belonging import follow
 from aen.config import Config
 from aen.config.files import KINDS, packaged
 from aen.config.load import Loaded
@@ -29,7 +30,6 @@ from aen.roles import ROLES
 log = structlog.get_logger(__name__)
 
 COMMAND_SOCKET = "command.sock"
-_ENGINES = {"sqlite": "sqlite", "mongodb": "mongo", "mongodb+srv": "mongo"}
 
 
 @dataclass(frozen=True)
@@ -45,7 +45,8 @@ class Ground:
 
     def again(self, loaded: Loaded) -> Config:
         """Another configuration, completed for the same machine, roles and ports."""
-        return resolve(loaded.config, roles=self.roles, machine=self.machine, ports=listeners.ports(self.bound))
+        given = _followed(loaded.config, self.config, self.roles)
+        return resolve(given, roles=self.roles, machine=self.machine, ports=listeners.ports(self.bound))
 
     def release(self) -> None:
         """Let go of what the roles did not take over."""
@@ -62,6 +63,8 @@ def lay(loaded: Loaded, roles: tuple[str, ...], *, headless: bool = False) -> Gr
     # A command's stand-in server is no node of a distributed installation: it needs no carrier between machines.
     complete = tuple(ROLES) if headless else roles
     given = loaded.config.model_copy(update={"bus": BusOptions()}) if headless else loaded.config
+    config = resolve(given, roles=complete, machine=machine)
+    given = _followed(given, config, complete)
     config = resolve(given, roles=complete, machine=machine)
     _check(config, roles)
     lock = places.Lock(config.data_dir)
@@ -119,7 +122,7 @@ def preload(roles: tuple[str, ...], config: Config) -> None:
         for found in pkgutil.walk_packages(module.__path__, f"{package}."):
             _import_if_installed(found.name)
     if "server" in roles:
-        plugins.load("aen.stores", _ENGINES[config.store.url.partition(":")[0]])
+        plugins.load("aen.stores", config.store.url.partition(":")[0])
     plugins.load("aen.buses", "local" if config.bus.mode == "local" else "nats")
 
 
@@ -127,6 +130,12 @@ def _check(config: Config, roles: tuple[str, ...]) -> None:
     """What can be seen before anything is made."""
     _check_carrier(config, roles)
     _check_files(config, roles)
+
+
+def _followed(given: Config, config: Config, roles: tuple[str, ...]) -> Config:
+    """`given` with what was decided when this node joined. The server has joined nobody: it decides."""
+    credentials = Credentials.load(config.data_dir) if config.bus.mode != "local" else None
+    return given if credentials is None or "server" in roles else follow(given, roles, credentials)
 
 
 def _check_carrier(config: Config, roles: tuple[str, ...]) -> None:
