@@ -24,6 +24,7 @@ from aen.roles.server.pages.frame import frame
 from aen.roles.server.secret import secret_of
 from aen.roles.server.subpath import under_path
 from aen.roles.server.urls import add_routes
+from aen.store.moving import refuse_unfinished
 from aen.store.open import open_store
 from aen.tickets import Signer
 from aen.web.logins import install as keep_logins
@@ -49,6 +50,7 @@ class Server(Role):
         config = self.context.config
         secret, signer = _keys(config)
         store = await self.enter(open_store(config.store.url))
+        await refuse_unfinished(store)
         self.domain = Domain(config, store, self.context.bus, signer, self.context.roles)
         admin = await self.enter(_sync(admin_socket.bound(admin_socket.path_of(config))))
         await self.domain.open(self)
