@@ -11,7 +11,7 @@ import socket
 import subprocess
 import sys
 from collections.abc import Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 
 from aen.errors import AenError, Internal, Invalid, Unavailable
 from aen.launchers import Policy
@@ -49,7 +49,7 @@ def spawn_launcher(policy: Policy) -> LauncherHandle:
     if "error" in answer:
         _give_up(handle)
         raise error_from_wire(answer["error"])
-    return handle
+    return replace(handle, limits=dict(answer.get("result", {}).get("limits", {})))
 
 
 def drop(service_account: str) -> None:

@@ -18,7 +18,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from aen.launchers import Account, AppSpec, Policy, Process, ProjectRef
+from aen.launchers import Account, AppSpec, Policy, Process, ProjectRef, preparation
 from aen.launchers.process import LauncherHandle, ProcessLauncher
 from aen.privileges import ensure_service_account, spawn_launcher
 
@@ -105,7 +105,8 @@ def _end_left_over(top: Path) -> None:
             log = os.readlink(f"/proc/{name}/fd/1")
             if log.startswith(f"{top}/"):
                 os.kill(int(name), 9)
-    for groups in Path("/sys/fs/cgroup").glob("unified/aen-*"):
+    label = preparation.label_of(f"{top}/state")  # of a launcher that could not tidy up itself
+    for groups in Path("/sys/fs/cgroup").glob(f"*/aen-{label}"):
         for group in groups.glob("*.*"):
             with suppress(OSError):
                 group.rmdir()

@@ -168,19 +168,17 @@ def limits(patient: Patient) -> Iterator[Finding]:
     if not patient.machine.root:
         yield warning(what, "not tried: control groups are root's (run as root)")
         return
-    from aen.launchers.cgroups import kept_here
+    from aen.launchers.keeping import kept_here
 
-    held = {_BY_GROUP[name] for name in kept_here()}
+    how, holds = kept_here()
+    by = {"systemd": "systemd (a scope for each session)", "cgroups": "control groups"}.get(how, "rlimits")
+    held = {_BY_GROUP[name] for name in holds}
     rest = [words for name, words in _OTHERWISE.items() if name not in held]
     if rest:
-        groups = (
-            f"control groups (cgroup v2) keep {', '.join(sorted(held))}"
-            if held
-            else "no controllers of cgroup v2 can be used"
-        )
+        groups = f"{by} keep {', '.join(sorted(held))}" if held else "no controllers of control groups can be used"
         yield warning(what, f"{groups} here. Kept otherwise: {'; '.join(rest)}")
     else:
-        yield ok(what, "memory, processes and processors of a session are kept by control groups (cgroup v2)")
+        yield ok(what, f"memory, processes and processors of a session are kept by {by}")
 
 
 EXAMINATIONS: tuple[Callable[[Patient], Iterator[Finding]], ...] = (

@@ -9,7 +9,7 @@ from aen.config.sizes import size_in_bytes
 
 
 class Limits(Section):
-    """What one session may take: kept for all of it by control groups (cgroup v2), else for each process (rlimits)."""
+    """What one session may take: kept for all of it by systemd or control groups, else for each process (rlimits)."""
 
     memory: str = Field("", description="Memory, as 4G or 512M. Empty: no limit.")
     cpus: float = Field(0, description="Processors, as 1.5 (control groups only); 0: no limit.", ge=0)

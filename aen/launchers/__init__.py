@@ -106,6 +106,7 @@ class Usage:
     own_cpu_seconds: float  # the app server's own process alone
     memory_bytes: int  # what they wrote to, and nobody else has
     processes: int
+    out_of_memory: int = 0  # processes that the kernel ended because the session reached its memory limit
 
 
 @dataclass(frozen=True)
@@ -176,8 +177,11 @@ class Launcher(Protocol):
     async def clear_project(self, project: ProjectRef) -> Sequence[str]:
         """Move aside what lies where directories of ours belong (`envs`, `public`), and make these; sentences on what was done."""
 
-    async def rename_project(self, project: ProjectRef, new_name: str) -> None:
-        """Move the directory. Conflict when the new one exists."""
+    async def rename_project(self, project: ProjectRef, new_name: str, new_owner: str = "") -> None:
+        """Move the directory, into another owner's folder if one is named; their files pass to that owner first.
+
+        Conflict when the new one exists. What was cut off is finished by asking again; NotFound when it was done.
+        """
 
     async def delete_project(self, project: ProjectRef) -> None:
         """Remove the directory and all in it (safe walk). Fine when it is gone."""
@@ -209,6 +213,9 @@ class Launcher(Protocol):
 
     def exited(self, process: Process) -> asyncio.Future[int | None]:
         """Done when the process ends: with its exit code, or None when nobody knows it."""
+
+    def ran_out_of_memory(self, process: Process) -> bool:
+        """Whether the kernel ended processes of it because it reached its memory limit; known once it has exited."""
 
     def health(self) -> dict[str, Any]:
         """Whether the launcher lives, and which mode it is in."""

@@ -51,7 +51,12 @@ def no_acl(project_root: str) -> str:
 
 def label(policy: Policy) -> str:
     """A short word that tells this launcher's control groups from those of another AEN on the same machine."""
-    return hashlib.sha256(policy.state_dir.encode()).hexdigest()[:8]
+    return label_of(policy.state_dir)
+
+
+def label_of(state_dir: str) -> str:
+    """See `label`."""
+    return hashlib.sha256(state_dir.encode()).hexdigest()[:8]
 
 
 def service_account(policy: Policy) -> Account:

@@ -22,8 +22,8 @@ from aen.acl.permissions import EXECUTE, READ, WRITE, Entry, Tag
 from aen.errors import AenError, Conflict, Invalid, NotFound, Unavailable
 from aen.launchers import Policy, ProjectRef, Unsupported, checks, keys, pam, preparation, proc, trees, usage
 from aen.launchers.accounts import Accounts
-from aen.launchers.cgroups import Cgroups
 from aen.launchers.groups import Groups
+from aen.launchers.keeping import keeper
 from aen.launchers.loop import Asked, Job, Loop, Report
 from aen.launchers.project_files import ProjectFiles, told
 from aen.launchers.running import Apps
@@ -50,7 +50,8 @@ class Verbs:
         self._groups = Groups(policy.state_dir, self._accounts.register)
         self._projects = ProjectFiles(policy, self._accounts, self._groups)
         self.loop = Loop(sock, self.handle)
-        self.apps = Apps(policy, self.loop, Cgroups(preparation.label(policy)), self._groups)
+        self.kept = keeper(preparation.label(policy), self.loop)
+        self.apps = Apps(policy, self.loop, self.kept, self._groups)
         self._verbs: dict[str, Callable[[Message, Asked], None]] = {
             "ensure_account": self._ensure_account,
             "install_keys": self._install_keys,
@@ -175,7 +176,9 @@ class Verbs:
     def _rename_project(self, message: Message, asked: Asked) -> None:
         project = checks.project(message.get("project"))
         new_name = checks.project_name(message.get("new_name"))
-        self._project_job(project, asked, lambda report: self._projects.rename(project, new_name))
+        given = message.get("new_owner", "")
+        new_owner = checks.user(given) if given != "" else project.owner
+        self._project_job(project, asked, lambda report: self._projects.move(project, new_name, new_owner))
 
     def _delete_project(self, message: Message, asked: Asked) -> None:
         project = checks.project(message.get("project"))
@@ -307,8 +310,10 @@ def main() -> int:
     except (AenError, OSError) as error:
         sock.sendall(pack({"error": error_to_wire(error)}))
         return 1
-    verbs.loop.send({"result": {"pid": os.getpid(), "adopted": adopted}})
+    limits = {"how": verbs.kept.how, "whole_session": sorted(verbs.kept.holds)}
+    verbs.loop.send({"result": {"pid": os.getpid(), "adopted": adopted, "limits": limits}})
     verbs.loop.run()
+    verbs.kept.close()
     return 0
 
 

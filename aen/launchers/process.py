@@ -7,8 +7,8 @@ import itertools
 import socket
 import subprocess
 from collections import OrderedDict
-from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 import structlog
@@ -30,6 +30,7 @@ class LauncherHandle:
     sock: socket.socket
     child: subprocess.Popen[bytes]
     policy: Policy
+    limits: Mapping[str, Any] = field(default_factory=dict)  # how sessions' limits are kept, and which for all of one
 
     def close(self) -> None:
         """End it (never the apps) and wait until it is gone: for when no ProcessLauncher took it over."""
@@ -51,6 +52,7 @@ class ProcessLauncher:
         self._answers: dict[int, asyncio.Future[Any]] = {}
         self._progress: dict[int, Callable[..., None]] = {}
         self._exits: OrderedDict[tuple[str, int, int], asyncio.Future[int | None]] = OrderedDict()
+        self._out_of_memory: set[tuple[str, int, int]] = set()
         self._writer: asyncio.StreamWriter | None = None
         self._reading: asyncio.Task[None] | None = None
 
@@ -74,7 +76,9 @@ class ProcessLauncher:
     def health(self) -> dict[str, Any]:
         """Whether the launcher lives, and which mode it is in."""
         status = "degraded" if self.failed.done() else "ok"
-        return {"status": status, "mode": self._handle.policy.mode, "isolated": self.isolated}
+        limits = self._handle.limits
+        kept = {"limits": limits.get("how", ""), "limits_of_whole_sessions": list(limits.get("whole_session", []))}
+        return {"status": status, "mode": self._handle.policy.mode, "isolated": self.isolated, **kept}
 
     # ── accounts and files ──────────────────────────────────────────────────────────────────────────
 
@@ -111,8 +115,8 @@ class ProcessLauncher:
     async def clear_project(self, project: ProjectRef) -> list[str]:
         return list(await self._ask("clear_project", project=_ref(project)))
 
-    async def rename_project(self, project: ProjectRef, new_name: str) -> None:
-        await self._ask("rename_project", project=_ref(project), new_name=new_name)
+    async def rename_project(self, project: ProjectRef, new_name: str, new_owner: str = "") -> None:
+        await self._ask("rename_project", project=_ref(project), new_name=new_name, new_owner=new_owner)
 
     async def delete_project(self, project: ProjectRef) -> None:
         await self._ask("delete_project", project=_ref(project))
@@ -144,6 +148,9 @@ class ProcessLauncher:
 
     def exited(self, process: Process) -> asyncio.Future[int | None]:
         return self._exit_of(process.session, process.generation, process.pid)
+
+    def ran_out_of_memory(self, process: Process) -> bool:
+        return (process.session, process.generation, process.pid) in self._out_of_memory
 
     # ── the wire ────────────────────────────────────────────────────────────────────────────────────
 
@@ -192,12 +199,16 @@ class ProcessLauncher:
             answer.set_result(message.get("result"))
 
     def _take_exit(self, message: dict[str, Any]) -> None:
-        future = self._exit_of(message["session"], message["generation"], message["pid"])
+        key = (message["session"], message["generation"], message["pid"])
+        if message.get("out_of_memory"):
+            self._out_of_memory.add(key)
+        future = self._exit_of(*key)
         if not future.done():
             future.set_result(message["code"])
         done = [key for key, kept in self._exits.items() if kept.done()]
         for key in done[: max(0, len(done) - _ENDED_KEPT)]:
             del self._exits[key]
+            self._out_of_memory.discard(key)
 
     def _exit_of(self, session: str, generation: int, pid: int) -> asyncio.Future[int | None]:
         key = (session, generation, pid)

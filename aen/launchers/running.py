@@ -15,11 +15,11 @@ from typing import Any
 
 from aen.errors import AenError, Conflict, TimedOut
 from aen.launchers import Account, AppSpec, Policy, Process, logs, proc
-from aen.launchers.cgroups import Cgroup, Cgroups
+from aen.launchers.cgroups import Cgroup, Kept
 from aen.launchers.groups import Groups
 from aen.launchers.loop import Asked, Loop
 from aen.launchers.register import write_json
-from aen.launchers.spawn import Spawned, Start, open_log, reason, spawn
+from aen.launchers.spawn import Spawned, Start, limit_process, open_log, reason, spawn
 from aen.launchers.usage import Leader
 
 _TICK = 0.05  # seconds between two looks at what is ending
@@ -45,6 +45,7 @@ class App:
     alive: bool = True
     starting: bool = False
     code: int | None = None  # of one that ended while it was being started
+    out_of_memory: bool = False  # the kernel ended processes of it for want of memory
     ending: Ending | None = None
 
     def record(self) -> dict[str, Any]:
@@ -72,11 +73,11 @@ class Ending:
 class Apps:
     """All apps of this node, by session."""
 
-    def __init__(self, policy: Policy, loop: Loop, cgroups: Cgroups, groups: Groups) -> None:
+    def __init__(self, policy: Policy, loop: Loop, kept: Kept, groups: Groups) -> None:
         self._policy = policy
         self._groups = groups
         self._loop = loop
-        self._cgroups = cgroups
+        self._kept = kept
         self._folder = Path(policy.state_dir, "apps")
         self._boot = proc.boot_id()
         self._by_session: dict[str, App] = {}
@@ -96,10 +97,11 @@ class Apps:
                 path.unlink()
                 continue
             self._take_over(app)
+        self._kept.sweep([app.cgroup.path for app in self._by_session.values() if app.cgroup is not None])
         return len(self._by_session)
 
     def _take_over(self, app: App) -> None:
-        app.cgroup = self._cgroups.known(app.cgroup_path)
+        app.cgroup = self._kept.known(app.cgroup_path)
         if self._recognised(app):
             self._by_session[app.process.session] = app
             self._loop.watch(app.pidfd, lambda: self._ended(app, None))
@@ -145,20 +147,13 @@ class Apps:
             raise Conflict("This session still runs or is being ended: stop it first.")
         app, spawned = self._fork(spec, account)
         self._by_session[spec.session] = app
-        try:
-            write_json(self._path(app), app.record(), durable=False)
-        except OSError:
-            spawned.forget()
-            raise
-        spawned.go()
-        self._loop.watch(spawned.error_fd, lambda: self._started(app, spawned, asked))
+        name = f"{spec.session}.{spec.generation}"
+        self._kept.place(name, spawned.pid, spec.limits, lambda group: self._placed(app, spawned, spec, group, asked))
 
     def _fork(self, spec: AppSpec, account: Account) -> tuple[App, Spawned]:
         single = self._policy.mode == "single"
         marker = f"{spec.session}.{spec.generation}.{secrets.token_hex(8)}"
-        cgroup = self._cgroups.make(f"{spec.session}.{spec.generation}")
-        held = cgroup.limit(spec.limits) if cgroup else set()
-        limits = {name: most for name, most in spec.limits.items() if name not in held}
+        limits = {name: most for name, most in spec.limits.items() if name not in self._kept.holds}
         if single:
             limits.pop("processes", None)  # it counts all processes of the user, not the app's
         log_owner = None if single else (account.uid, self._policy.service_gid)
@@ -172,16 +167,26 @@ class Apps:
             os.close(log_fd)
         seen = proc.look(spawned.pid)
         assert seen is not None  # our own child, not reaped yet
-        if cgroup is not None:
-            try:
-                cgroup.add(spawned.pid)
-            except OSError:
-                cgroup.remove()
-                cgroup = None
         process = Process(spec.session, spec.generation, spawned.pid, seen.start_time, self._boot, account.uid)
-        path = str(cgroup.path) if cgroup else ""
-        app = App(process, spec.user, spec.owner, spec.project, spec.socket, marker, path, cgroup, starting=True)
-        return app, spawned
+        return App(process, spec.user, spec.owner, spec.project, spec.socket, marker, starting=True), spawned
+
+    def _placed(self, app: App, spawned: Spawned, spec: AppSpec, group: Cgroup | None, asked: Asked) -> None:
+        """The process waits in its group, or there is none: write it down, then let it begin."""
+        app.cgroup, app.cgroup_path = group, str(group.path) if group else ""
+        if app.ending is not None or not app.alive:
+            spawned.forget()
+            asked.fail(Conflict("The app was stopped before it began."))
+            return
+        try:
+            if group is None and self._policy.mode != "single":
+                limit_process(spawned.pid, spec.limits)
+            write_json(self._path(app), app.record(), durable=False)
+        except OSError as error:
+            spawned.forget()
+            asked.fail(error)
+            return
+        spawned.go()
+        self._loop.watch(spawned.error_fd, lambda: self._started(app, spawned, asked))
 
     def _started(self, app: App, spawned: Spawned, asked: Asked) -> None:
         """The way for errors was closed by exec, or says what went wrong."""
@@ -293,6 +298,7 @@ class Apps:
     def _ended(self, app: App, code: int | None) -> None:
         """The leader is gone. What it left behind is ended too."""
         app.alive = False
+        app.out_of_memory = app.cgroup is not None and app.cgroup.out_of_memory() > 0
         if app.pidfd >= 0:
             self._loop.unwatch(app.pidfd)
             os.close(app.pidfd)
@@ -307,7 +313,7 @@ class Apps:
     def _announce(self, app: App, code: int | None) -> None:
         process = app.process
         known = {"session": process.session, "generation": process.generation, "pid": process.pid}
-        self._loop.send({"event": "exited", **known, "code": code})
+        self._loop.send({"event": "exited", **known, "code": code, "out_of_memory": app.out_of_memory})
 
     def _drop(self, app: App) -> None:
         if self._by_session.get(app.process.session) is app:

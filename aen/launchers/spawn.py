@@ -102,7 +102,7 @@ def _child(start: Start, go_read: int, go_write: int, error_fd: int) -> NoReturn
         os.setsid()
         _reset_signals()
         step = "limits"
-        _set_limits(start.limits)  # before the uid changes: afterwards it is not allowed
+        limit_process(0, start.limits)  # before the uid changes: afterwards it is not allowed
         step = "output"
         error_fd = _arrange_descriptors(start.log_fd, error_fd)
         step = "account"
@@ -142,7 +142,8 @@ def _reset_signals() -> None:
     signal.pthread_sigmask(signal.SIG_SETMASK, set())
 
 
-def _set_limits(limits: Mapping[str, int]) -> None:
+def limit_process(pid: int, limits: Mapping[str, int]) -> None:
+    """Rlimits of a process that still is ours (0: this one): afterwards it is not allowed. Raises OSError."""
     kinds = {
         # What a process writes to and nobody else has. Not RLIMIT_AS: address space that is only reserved (arenas,
         # JITs, mapped files, threads of numpy) is many times what is used, and apps would die of nothing.
@@ -153,10 +154,10 @@ def _set_limits(limits: Mapping[str, int]) -> None:
     for name, most in limits.items():
         if name not in kinds:  # processors: there is no such rlimit
             continue
-        _, hard = resource.getrlimit(kinds[name])
+        _, hard = resource.prlimit(pid, kinds[name])
         bound = most if hard == resource.RLIM_INFINITY else min(most, hard)
-        resource.setrlimit(kinds[name], (bound, bound))
-    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+        resource.prlimit(pid, kinds[name], (bound, bound))
+    resource.prlimit(pid, resource.RLIMIT_CORE, (0, 0))
 
 
 def _arrange_descriptors(log_fd: int, error_fd: int) -> int:

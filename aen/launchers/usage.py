@@ -32,6 +32,8 @@ def of_apps(leaders: Sequence[Leader]) -> dict[str, dict[str, Any]]:
         if leader.cgroup is not None:
             for pid in leader.cgroup.pids():
                 _add(found, leader, pid)
+            used = found[leader.process.session]
+            found[leader.process.session] = replace(used, out_of_memory=leader.cgroup.out_of_memory())
     grouped = {leader.process.session for leader in leaders if leader.cgroup is not None}
     _scan([leader for leader in leaders if leader.process.session not in grouped], found)
     return {session: asdict(used) for session, used in found.items()}

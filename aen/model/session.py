@@ -61,6 +61,7 @@ class Use(Word):
     memory: int = 0  # bytes that are theirs alone
     memory_limit: int = 0  # 0: none
     processes: int = 0
+    out_of_memory: int = 0  # processes that were ended because all together reached the limit
     at: int = 0  # when, ms since 1970
 
 

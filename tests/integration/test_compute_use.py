@@ -274,7 +274,7 @@ async def test_too_much_memory_is_a_problem_with_the_end_of_the_log(here: Place)
 
         report = await until(problem, 60, "it is a problem")
         assert "I take it all" in report.log_tail
-        assert "MemoryError" in report.log_tail or "SIGKILL" in report.reason
+        assert "MemoryError" in report.log_tail or "used more than 200 MB of memory" in report.reason
 
 
 async def test_a_running_app_that_is_killed_is_a_problem(here: Place) -> None:

@@ -14,7 +14,7 @@ from pathlib import Path
 from aen.apps import AppServer, Launch
 from aen.config import Config
 from aen.config.sessions import Limits
-from aen.errors import AenError, Unavailable
+from aen.errors import AenError, NotFound, Unavailable
 from aen.launchers import Account, AppSpec, Launcher, Process
 from aen.model.environment import DEFAULT
 from aen.roles.compute.asking import Asker
@@ -80,6 +80,13 @@ class Launching:
         except AenError:
             return ""
 
+    def how_it_ended(self, record: Record, process: Process, code: int | None) -> str:
+        """How an app ended, as words to follow "The app"."""
+        if not self._launcher.ran_out_of_memory(process):
+            return how_it_ended(code)
+        most = limits_of(self._config, record.app_server).get("memory_bytes", 0)
+        return f"was ended because it used more than {most >> 20:,} MB of memory, which is its limit"
+
     def _launch(self, record: Record, account: Account, apps_python: Path) -> Launch:
         project_dir = self._config.compute.project_root / record.project.owner / record.project.name
         return Launch(
@@ -101,19 +108,27 @@ class Launching:
         by_socket = record.upstream.startswith("unix:")
         while True:
             # Each time: some apps set their socket's mode after they have bound it, which shuts us out again.
-            granted = not by_socket or await self._launcher.grant_socket(process)
+            granted = not by_socket or await self._granted(process)
             if granted and await asker.answers(ready):
                 if by_socket:
-                    await self._launcher.grant_socket(process)  # what it did to its socket until it answered
+                    await self._granted(process)  # what it did to its socket until it answered
                 return
             if exited.done():
-                raise Unavailable(f"The app {how_it_ended(exited.result())} before it answered. Its log tells more.")
+                how = self.how_it_ended(record, process, exited.result())
+                raise Unavailable(f"The app {how} before it answered. Its log tells more.")
             if time.monotonic() > deadline:
                 seconds = self._config.compute.ready_seconds
                 raise Unavailable(
                     f"The app did not answer within {seconds:g} s (compute.ready_seconds). Its log tells more."
                 )
             await asyncio.wait([exited], timeout=_LOOK_SECONDS)
+
+    async def _granted(self, process: Process) -> bool:
+        """Whether we are let through to its socket. One that has just ended has none: of that we hear as well."""
+        try:
+            return await self._launcher.grant_socket(process)
+        except NotFound:
+            return False
 
     async def _undo(self, record: Record, starting: asyncio.Future[Process]) -> None:
         with suppress(AenError):  # when it never started, the error that led here says why

@@ -24,7 +24,7 @@ from aen.messages import (
 )
 from aen.model import now
 from aen.model.session import LIVE, STEP_NAMES, Phase
-from aen.roles.compute.launching import Launching, how_it_ended
+from aen.roles.compute.launching import Launching
 from aen.roles.compute.projects import Projects, thinned
 from aen.roles.compute.queue import Queue, ordinal
 from aen.roles.compute.records import Record, Records
@@ -244,8 +244,9 @@ class Sessions:
         # What the leader left behind of its group and control group goes too.
         await self._launcher.stop(process, 0)
         log.info("app ended by itself", session=live.record.session, code=code)
-        wished = code in (None, 0, -15, 143)
-        await self._end(live, Phase.STOPPED if wished else Phase.PROBLEM, f"The app {how_it_ended(code)}.")
+        wished = code in (None, 0, -15, 143) and not self._launcher.ran_out_of_memory(process)
+        how = self._launching.how_it_ended(live.record, process, code)
+        await self._end(live, Phase.STOPPED if wished else Phase.PROBLEM, f"The app {how}.")
 
     async def _failed(self, live: Live, reason: str) -> None:
         record = live.record

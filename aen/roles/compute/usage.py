@@ -76,6 +76,7 @@ class Usage:
             memory=sample.used.memory_bytes,
             memory_limit=limits_of(self._config, record.app_server).get("memory_bytes", 0),
             processes=sample.used.processes,
+            out_of_memory=sample.used.out_of_memory,
             at=now(),
         )
 

@@ -70,7 +70,15 @@ def use_text(use: Use | None) -> str:
         return ""
     of = f" of {size(use.memory_limit)}" if use.memory_limit else ""
     count = f"{use.processes} process{'' if use.processes == 1 else 'es'}"
-    return f"CPU {use.cpu:.0f} %, {size(use.memory)}{of}, {count}"
+    lost = f". {_lost(use)}" if use.out_of_memory else ""
+    return f"CPU {use.cpu:.0f} %, {size(use.memory)}{of}, {count}{lost}"
+
+
+def _lost(use: Use) -> str:
+    """Of a kernel that was ended, people see only that it is gone."""
+    many = f"{use.out_of_memory} programs were" if use.out_of_memory > 1 else "A program was"
+    limit = f" more than {size(use.memory_limit)} of memory" if use.memory_limit else " more memory than it may"
+    return f"{many} ended because the session used{limit}"
 
 
 def curve(uses: Sequence[Use]) -> str:
