@@ -17,6 +17,7 @@ import structlog
 from aen import listeners, plugins
 from aen import log as logs
 from aen.bus import Bus
+from aen.bus.broker import Broker
 from aen.config import Config
 from aen.credentials import Credentials
 from aen.ground import Ground
@@ -52,6 +53,7 @@ class Node:
         self.phase = Phase.STARTING
         self.roles: dict[str, Role] = {}
         self.bus: Bus | None = None
+        self._broker: Broker | None = None
         self._launcher: ProcessLauncher | None = None
         self._reread = reread
         self._ending = asyncio.Event()
@@ -112,17 +114,37 @@ class Node:
         if "ops" in ground.bound:
             page = Operations(ground.bound["ops"], self._not_ready, self.health)
             await self._stack.enter_async_context(page)
-        self.bus = await self._stack.enter_async_context(_bus(self.config, ground.roles))
+        self.bus = await self._stack.enter_async_context(await self._carrier())
         if ground.handle is not None:
             self._launcher = await self._stack.enter_async_context(ProcessLauncher(ground.handle))
         roles = {name: sock for name, sock in ground.bound.items() if name != "ops"}
-        context = Context(self.config, ground.roles, self.bus, self._launcher, roles)
+        context = Context(self.config, ground.roles, self.bus, self._launcher, roles, self._broker)
         for name in (name for name in ROLES if name in ground.roles):
             role = ROLES[name](context)
             role.name = name
             await role.start()
             self.roles[name] = role
             log.info("role started", role=name)
+
+    async def _carrier(self) -> Bus:
+        """The bus of this node, not yet open; before it the broker that belongs to a server or gateway."""
+        config, roles = self.config, self.ground.roles
+        if config.bus.mode == "local":
+            local: Bus = plugins.load("aen.buses", "local")()
+            return local
+        credentials = Credentials.load(config.data_dir)
+        own = None
+        if config.bus.mode == "managed" and credentials is not None and {"server", "gateway"} & set(roles):
+            broker = Broker(config, roles, credentials, listeners.holder)
+            self._broker = await self._stack.enter_async_context(broker)
+            own = self._own_broker
+        between: Bus = plugins.load("aen.buses", "nats")(config, roles, credentials, own)
+        return between
+
+    def _own_broker(self) -> str:
+        """Where it is now: its port may be another after it was started again."""
+        assert self._broker is not None
+        return self._broker.url
 
     def _announce(self) -> None:
         self.phase = Phase.READY
@@ -179,6 +201,8 @@ class Node:
         parts: dict[str, Any] = {name: role.health() for name, role in self.roles.items()}
         if self.bus is not None:
             parts["bus"] = self.bus.health()
+        if self._broker is not None:
+            parts["broker"] = self._broker.health()
         if self._launcher is not None:
             parts["launcher"] = self._launcher.health()
         fine = self.phase is Phase.READY and all(part.get("status") == "ok" for part in parts.values())
@@ -219,12 +243,6 @@ def notify(state: str) -> None:
             sock.sendto(state.encode(), "\0" + path[1:] if path.startswith("@") else path)
         except OSError as error:
             log.warning("systemd could not be told", state=state, error=str(error))
-
-
-def _bus(config: Config, roles: tuple[str, ...]) -> Bus:
-    carrier = plugins.load("aen.buses", "local" if config.bus.mode == "local" else "nats")
-    made: Bus = carrier() if config.bus.mode == "local" else carrier(config, roles, Credentials.load(config.data_dir))
-    return made
 
 
 async def _in_time(work: Any, seconds: float, who: str, what: str) -> None:

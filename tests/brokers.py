@@ -8,13 +8,20 @@ import sys
 import tempfile
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import urlsplit
 
+from aen import nkeys
 from aen.bus import Bus
+from aen.bus.broker import Broker, stop
+from aen.bus.broker_config import Known
 from aen.bus.nats import NatsBus
+from aen.ca import Authority, Identity
 from aen.config.model import BusOptions, Compute, Config, Gateway
+from aen.credentials import Credentials, Joined
 from tests.waiting import until
+from tests.world import free_ports
 
 PROGRAM = Path(sys.executable).parent / "nats-server"
 
@@ -82,3 +89,65 @@ async def nats_bus() -> AsyncIterator[Bus]:
     """One bus over a broker of its own: a node that has every role."""
     async with plain_broker() as broker, node_bus(broker.url, "server", "gateway", "compute") as bus:
         yield bus
+
+
+@dataclass
+class Site:
+    """A managed installation in small: an authority, credentials for each node, the brokers of server and gateways."""
+
+    folder: Path
+    authority: Authority
+    hub: int  # ports
+    leaves: dict[str, int]
+    known: list[Known] = field(default_factory=list)
+    credentials: dict[str, Credentials] = field(default_factory=dict)
+
+    def node(self, name: str, *roles: str, datacenter: str = "") -> Credentials:
+        """The credentials of a node that joined."""
+        place = self.leaves.get(datacenter, self.hub)
+        url = f"tls://127.0.0.1:{place if roles == ('compute',) else self.hub}"
+        seed = nkeys.make()
+        joined = Joined(name, roles, datacenter, "https://aen.example.org", url)
+        key, issued = self.authority.own(Identity(name, roles, datacenter), [f"{name}.example.org", "127.0.0.1"])
+        authority = self.authority.bundle()
+        data = self.folder / name
+        made = Credentials.save(data, joined, key=key, certificate=issued.certificate, authority=authority, nkey=seed)
+        self.known.append(Known(name, roles, datacenter, nkeys.public(seed)))
+        self.credentials[name] = made
+        return made
+
+    def config(self, name: str) -> Config:
+        """What is configured on that node."""
+        joined = self.credentials[name].joined
+        leaf = self.leaves.get(joined.datacenter, 0)
+        return Config(
+            data_dir=self.folder / name,
+            bus=BusOptions(mode="managed", listen=f"127.0.0.1:{self.hub}", leaf_listen=f"127.0.0.1:{leaf}"),
+        )
+
+    def broker(self, name: str) -> Broker:
+        """The broker beside that node."""
+        return Broker(self.config(name), self.credentials[name].joined.roles, self.credentials[name])
+
+    def bus(self, name: str, broker: Broker | None = None) -> NatsBus:
+        """The bus of that node; `broker`: its own."""
+        own = None if broker is None else lambda: broker.url
+        return NatsBus(self.config(name), self.credentials[name].joined.roles, self.credentials[name], own)
+
+
+@asynccontextmanager
+async def site(*datacenters: str) -> AsyncIterator[Site]:
+    """A server `s1`, and for each data center `D` a gateway `g-D` and a compute node `n-D`. Ends every broker at last."""
+    with tempfile.TemporaryDirectory(prefix="aen-site-") as place:
+        folder = Path(place)
+        hub, *leaves = free_ports(1 + len(datacenters))
+        made = Site(folder, Authority.make(folder / "authority"), hub, dict(zip(datacenters, leaves, strict=True)))
+        made.node("s1", "server")
+        for name in datacenters:
+            made.node(f"g-{name}", "gateway", datacenter=name)
+            made.node(f"n-{name}", "compute", datacenter=name)
+        try:
+            yield made
+        finally:
+            for name in made.credentials:
+                await stop(folder / name)

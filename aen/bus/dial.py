@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import ipaddress
 import ssl
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
+
+from cryptography import x509
 
 from aen import nkeys
 from aen.config import Config
@@ -18,15 +21,18 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Dial:
-    """How to reach the bus. `urls`: tls://host:port, or nats://host:port on this machine; tried in turn."""
+    """How to reach the bus. `given`: tls://host:port, or nats://host:port on this machine; tried in turn."""
 
-    urls: tuple[str, ...]
+    given: tuple[str, ...]
     credentials: Credentials | None = None
     public: bool = False  # the broker is the site's: its certificate may be by an authority that this machine knows
+    own: Callable[[], str] | None = None  # this node's own broker: where it is now
 
     @classmethod
-    def of(cls, config: Config, credentials: Credentials | None) -> Dial:
+    def of(cls, config: Config, credentials: Credentials | None, own: Callable[[], str] | None = None) -> Dial:
         """What the configuration and the credentials say. Raises Invalid when it can't work or would be unsafe."""
+        if own is not None:
+            return cls((), credentials, own=own)
         given = config.bus.url or (credentials.joined.bus_url if credentials else "")
         urls = tuple(part.strip() for part in given.split(",") if part.strip())
         if not urls:
@@ -34,6 +40,21 @@ class Dial:
         for url in urls:
             _check(url)
         return cls(urls, credentials, config.bus.mode == "external")
+
+    @property
+    def urls(self) -> tuple[str, ...]:
+        """Where to try, in turn."""
+        return (self.own(),) if self.own else self.given
+
+    @property
+    def host_name(self) -> str | None:
+        """The name that the broker's certificate must have, where it isn't that of its address: our own broker has ours."""
+        if self.own is None or self.credentials is None:
+            return None
+        certificate = x509.load_pem_x509_certificate(self.credentials.certificate.read_bytes())
+        names = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
+        found = [*names.get_values_for_type(x509.DNSName), *map(str, names.get_values_for_type(x509.IPAddress))]
+        return found[0] if found else None
 
     @property
     def shown(self) -> str:

@@ -16,7 +16,7 @@ import structlog
 from nats.aio.client import Client
 from nats.aio.msg import Msg as Message
 from nats.aio.subscription import Subscription as Listening
-from nats.errors import Error
+from nats.errors import Error, NoServersError
 
 from aen import nkeys
 from aen.bus.dial import Dial
@@ -49,6 +49,7 @@ class Link:
         self.connections = 0  # made until now
         self._dial, self._name, self._lost, self._denied = dial, name, lost, denied
         self._client: Client | None = None  # while connected
+        self._cause = ""  # the latest complaint
         self._connected = asyncio.Event()
         self._patient_until = 0.0
         self._interests: set[Interest] = set()
@@ -77,6 +78,7 @@ class Link:
         await asyncio.wait(self._tasks)
         while not self._work.empty():
             self._work.get_nowait().close()
+        self._client = None
         self._gone("this node is stopping")
 
     async def settled(self) -> None:
@@ -124,7 +126,8 @@ class Link:
     async def _keep_connected(self) -> None:
         turn = 0
         while True:
-            url = self._dial.urls[turn % len(self._dial.urls)]
+            urls = self._dial.urls
+            url = urls[turn % len(urls)]
             turn += 1
             ended = asyncio.Event()
             client = Client()
@@ -150,6 +153,8 @@ class Link:
         if context is not None:
             # Before a word is said: a broker that claims to have no TLS must not be talked to in the clear.
             options = {"tls": context, "tls_handshake_first": True}
+            if self._dial.host_name:
+                options["tls_hostname"] = self._dial.host_name
         if seed is not None:
             client._public_nkey = nkeys.public(seed)  # by itself nats-py would need another library for this
             options["signature_cb"] = lambda nonce: nkeys.sign(seed, nonce)
@@ -192,14 +197,16 @@ class Link:
 
     def _say(self, error: BaseException) -> None:
         """Once for each reason: there are five tries a second."""
-        why = str(error) or type(error).__name__
+        hidden = isinstance(error, NoServersError) and self._cause
+        why = self._cause if hidden else str(error) or type(error).__name__
         if why != self.why:
             self.why = why
             log.warning("bus not reachable", url=self._dial.shown, why=why)
 
     async def _failed(self, error: Exception) -> None:
-        """What the broker complains of."""
+        """What the broker complains of, and why it can't be reached."""
         text = str(error)
+        self._cause = text or type(error).__name__
         if "permissions violation" not in text.lower():
             log.debug("bus", why=text)
             return

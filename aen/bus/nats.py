@@ -34,15 +34,21 @@ log = structlog.get_logger(__name__)
 class NatsBus(Bus):
     """The carrier between machines. `roles` and the names in `config` (with `credentials`: those it joined by) say who speaks."""
 
-    def __init__(self, config: Config, roles: tuple[str, ...], credentials: Credentials | None = None) -> None:
-        """Raises Invalid when there is no address, or one that would be unsafe."""
+    def __init__(
+        self,
+        config: Config,
+        roles: tuple[str, ...],
+        credentials: Credentials | None = None,
+        own: Callable[[], str] | None = None,
+    ) -> None:
+        """`own`: where this node's own broker is, if it has one. Raises Invalid without an address, or with an unsafe one."""
         joined = credentials.joined if credentials else None
         self.me = subjects.Speaker(
             roles,
             joined.datacenter if joined else config.gateway.datacenter,
             joined.node if joined else config.compute.name or "node",
         )
-        self._dial = Dial.of(config, credentials)
+        self._dial = Dial.of(config, credentials, own)
         self._link = Link(self._dial, self.me.node, self._lost, self._denied)
         self._open = False
         self._asking: dict[str, tuple[str, asyncio.Future[Message]]] = {}

@@ -65,8 +65,9 @@ def event_subject(speaker: Speaker, event: Word) -> str:
 
 
 def events_of(kind: str, audience: str) -> str:
-    """What a subscriber to a kind of event listens to."""
-    return f"aen.event.*.*.*.{kind}.{audience}"
+    """What a subscriber to a kind of event listens to: what servers alone say, from servers alone."""
+    place = NOWHERE if rule(kind).by == ("server",) else "*"
+    return f"aen.event.{place}.*.*.{kind}.{audience}"
 
 
 def ask_subject(speaker: Speaker, address: str, kind: str) -> str:

@@ -16,10 +16,11 @@ class Rule:
     by: tuple[str, ...] = ("server",)
     to: str = "all"  # events: a role, or all. Commands go to the address that they are sent to
     own: tuple[str, ...] = ()  # of: node, datacenter, roles
+    asks: bool = False  # a command
 
 
 _FROM_COMPUTE = Rule(("compute",), "server", ("node",))
-_FROM_GATEWAY = Rule(("gateway",), "server")
+_FROM_GATEWAY = Rule(("gateway",), "server", asks=True)
 _TO_GATEWAYS = Rule(("server",), "gateway")
 SERVERS_ONLY = Rule()
 
@@ -38,11 +39,11 @@ RULES: dict[str, Rule] = {
     "RenewGrant": _FROM_GATEWAY,
     "CheckToken": _FROM_GATEWAY,
     "ReadKeys": _FROM_GATEWAY,
-    "ReadRoutes": Rule(("gateway",), "server", ("datacenter",)),
+    "ReadRoutes": Rule(("gateway",), "server", ("datacenter",), asks=True),
     "ReadRevocations": _FROM_GATEWAY,
     "OpenSession": _FROM_GATEWAY,
-    "JoinNode": Rule(("gateway",), "server", ("datacenter",)),
-    "RenewCertificate": Rule(("compute", "gateway"), "server", ("node",)),
+    "JoinNode": Rule(("gateway",), "server", ("datacenter",), asks=True),
+    "RenewCertificate": Rule(("compute", "gateway"), "server", ("node",), asks=True),
 }
 
 
@@ -51,6 +52,6 @@ def rule(kind: str) -> Rule:
     return RULES.get(kind, SERVERS_ONLY)
 
 
-def said_by(roles: tuple[str, ...]) -> list[str]:
-    """The kinds that one who has `roles` (and is no server) may say, sorted."""
-    return sorted(kind for kind, row in RULES.items() if set(row.by) & set(roles))
+def said_by(roles: tuple[str, ...]) -> list[tuple[str, Rule]]:
+    """The kinds that one who has `roles` (and is no server) may say, with their rows, sorted."""
+    return [(kind, row) for kind, row in sorted(RULES.items()) if set(row.by) & set(roles)]

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from importlib import import_module
 
 from aen.bus import Bus
+from aen.bus.broker import Broker
 from aen.config import Config
 from aen.launchers import Launcher
 from aen.service import Service
@@ -24,6 +25,7 @@ class Context:
     listeners: Mapping[str, socket.socket] = field(
         default_factory=dict
     )  # by option: "server", "gateway", "server.redirect", …
+    broker: Broker | None = None  # the one that AEN runs beside this node (bus.mode managed; server and gateway)
 
 
 class Role(Service):
