@@ -45,7 +45,7 @@ class Ground:
 
     def again(self, loaded: Loaded) -> Config:
         """Another configuration, completed for the same machine, roles and ports."""
-        given = _followed(loaded.config, self.config, self.roles)
+        given = _followed(loaded.config, self.roles, self.machine)
         return resolve(given, roles=self.roles, machine=self.machine, ports=listeners.ports(self.bound))
 
     def release(self) -> None:
@@ -63,10 +63,8 @@ def lay(loaded: Loaded, roles: tuple[str, ...], *, headless: bool = False) -> Gr
     # A command's stand-in server is no node of a distributed installation: it needs no carrier between machines.
     complete = tuple(ROLES) if headless else roles
     given = loaded.config.model_copy(update={"bus": BusOptions()}) if headless else loaded.config
-    config = resolve(given, roles=complete, machine=machine)
-    given = _followed(given, config, complete)
-    config = resolve(given, roles=complete, machine=machine)
-    _check(config, roles)
+    given = _followed(given, complete, machine)
+    config = _checked(resolve(given, roles=complete, machine=machine), roles)
     lock = places.Lock(config.data_dir)
     lock.check()
     wanted = {} if headless else listeners.wanted(config, roles)
@@ -126,14 +124,16 @@ def preload(roles: tuple[str, ...], config: Config) -> None:
     plugins.load("aen.buses", "local" if config.bus.mode == "local" else "nats")
 
 
-def _check(config: Config, roles: tuple[str, ...]) -> None:
-    """What can be seen before anything is made."""
+def _checked(config: Config, roles: tuple[str, ...]) -> Config:
+    """`config`, if all is well that can be seen before anything is made."""
     _check_carrier(config, roles)
     _check_files(config, roles)
+    return config
 
 
-def _followed(given: Config, config: Config, roles: tuple[str, ...]) -> Config:
+def _followed(given: Config, roles: tuple[str, ...], machine: Machine) -> Config:
     """`given` with what was decided when this node joined. The server has joined nobody: it decides."""
+    config = resolve(given, roles=roles, machine=machine)
     credentials = Credentials.load(config.data_dir) if config.bus.mode != "local" else None
     return given if credentials is None or "server" in roles else follow(given, roles, credentials)
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from aen.errors import Invalid
 
-GROUPS = ("aen.buses", "aen.stores", "aen.logins", "aen.launchers", "aen.environments", "aen.apps")
+GROUPS = ("aen.buses", "aen.stores", "aen.logins", "aen.launchers", "aen.environments", "aen.apps", "aen.placements")
 
 
 def names(group: str) -> list[str]:

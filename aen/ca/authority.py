@@ -148,6 +148,22 @@ class Authority:
         for path in _paths(self.folder, old.id):
             path.unlink(missing_ok=True)
 
+    def tend(self, *, change_days: float, announced_days: float) -> None:
+        """Take the next step of a change that is due: announced so many days before the end, and so many days after that done.
+
+        The old certificate is trusted until everything that it signed has ended.
+        """
+        if len(self._pairs) == 1:
+            if self.expires < _after(change_days):
+                self.announce()
+            return
+        first, second = (pair.certificate for pair in self._pairs)
+        if first.not_valid_before_utc < second.not_valid_before_utc:  # announced
+            if milliseconds(second.not_valid_before_utc) < _after(-announced_days):
+                self.switch()
+        elif milliseconds(first.not_valid_before_utc) < _after(-announced_days - CERTIFICATE_DAYS - 1):
+            self.retire()
+
     # ── how ─────────────────────────────────────────────────────────────────────────────────────────
 
     def _sign(self, key: ec.EllipticCurvePublicKey, identity: Identity, names: Sequence[str]) -> Issued:
@@ -234,6 +250,11 @@ def _read_pair(folder: Path, id: str) -> _Pair:
 
 def _pem(certificate: x509.Certificate) -> bytes:
     return certificate.public_bytes(serialization.Encoding.PEM)
+
+
+def _after(days: float) -> int:
+    """So many days from now, ms since 1970."""
+    return milliseconds(_now() + datetime.timedelta(days=days))
 
 
 def _now() -> datetime.datetime:

@@ -158,6 +158,15 @@ class Compute(Section):
     stop_seconds: float = Field(10, description="After so many seconds an app that was told to end is killed.", gt=0)
     app_log: str = Field(
         "10M", description="The log of one app server may grow so large; then its older part is cut off."
+    storage: str = Field(
+        "",
+        description="A name for storage that several nodes of a data center share as their project root: any of them may then run a project that lies there. Empty: this node's own.",
+        pattern=r"^([a-z0-9]([a-z0-9._-]{0,61}[a-z0-9])?)?$",
+    )
+    placement: str = Field(
+        "room",
+        description="server: the rule that chooses a compute node for a project; room: most free memory for each session.",
+    )
     )
     limits: NodeLimits = Field(default_factory=NodeLimits)
     idle: Idle = Field(default_factory=Idle)

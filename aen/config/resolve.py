@@ -36,7 +36,8 @@ def resolve(
             "bus": _bus(filled.bus, roles),
         }
     )
-    gateway = _gateway(filled.gateway, filled.server.url, machine, (ports or {}).get("gateway"))
+    beside = filled.server.url if "server" in roles else ""
+    gateway = _gateway(filled.gateway, beside, machine, (ports or {}).get("gateway"))
     filled = filled.model_copy(update={"gateway": gateway})
     problems = _problems(filled, machine, roles)
     if problems:

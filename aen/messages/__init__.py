@@ -53,7 +53,15 @@ from aen.messages.kinds import (
     Done,
     Event,
 )
-from aen.messages.nodes import CertificateRenewed, JoinNode, NodeJoined, NodeRemoved, RenewCertificate
+from aen.messages.nodes import (
+    CertificateRenewed,
+    JoinNode,
+    KnownNode,
+    NodeJoined,
+    NodeRemoved,
+    NodesChanged,
+    RenewCertificate,
+)
 
 __all__ = [
     "ApplyPermissions",
@@ -70,10 +78,12 @@ __all__ = [
     "KeepAccount",
     "KeepSession",
     "Keys",
+    "KnownNode",
     "ListEnvironments",
     "NodeJoined",
     "NodeRemoved",
     "NodeReported",
+    "NodesChanged",
     "OpenPublic",
     "OpenSession",
     "PermissionsReport",

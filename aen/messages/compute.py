@@ -230,3 +230,4 @@ class NodeReported(Event):
     sessions: list[SessionReport]
     started: int
     gateway_url: str = ""  # of a gateway: the address people reach it by, which makes its data center known
+    storage: str = ""  # of a compute node: the name of what its project root lies on, when others share it

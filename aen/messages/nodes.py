@@ -50,12 +50,28 @@ class RenewCertificate(Command):
     csr: str = Field("", max_length=8192)
 
 
+class KnownNode(Word):
+    """A node that belongs, as brokers know it."""
+
+    node: str
+    roles: list[str]
+    datacenter: str
+    nkey: str  # public
+
+
 class CertificateRenewed(Word):
     """The answer; `certificate` is empty when none was asked for."""
 
     certificate: str = ""
     authority: str
     revoked: list[str]
+    nodes: list[KnownNode] = Field(default_factory=list)  # for a gateway: those of its data center
+
+
+class NodesChanged(Event):
+    """Nodes joined or left in a data center: its gateways ask who belongs."""
+
+    datacenter: str
 
 
 class NodeRemoved(Event):

@@ -11,7 +11,7 @@ class DataCenter(Document):
     """A gateway and the compute nodes behind it. `id` is its name."""
 
     title: str = ""
-    gateway_url: str
+    gateway_url: str = ""  # empty: no gateway of it has been heard yet
     created: int = Field(default_factory=now)
 
 
@@ -38,5 +38,42 @@ class NodeRecord(Document):
     ready: bool = True  # False: still building what the first start needs
     message: str = ""  # what is being built, or what is wrong
     progress: float = 1.0  # 0 to 1, of what `message` says
+    draining: bool = False  # an administrator wants nothing new to be started there
+    storage: str = ""  # nodes of one data center with the same name here share their project root
     last_seen: int = Field(default_factory=now)
     started: int = Field(default_factory=now)
+
+
+class NodeInvitation(Document):
+    """What lets one host join. `id` is the sha256 of the token; the token itself is never stored."""
+
+    roles: list[str]
+    datacenter: str
+    node: str = ""  # the name it must have; empty: its own choice
+    hosts: list[str] = Field(default_factory=list)  # names and addresses it may be reached by; empty: those it asks for
+    again: bool = False  # a node of that name may be replaced
+    used_by: str = ""  # the nkey of the host that used it: that one may ask again while the answer may have been lost
+    created_by: str
+    created: int = Field(default_factory=now)
+    expires: int
+
+
+class GivenCertificate(Word):
+    """A certificate that a node has: its serial number (hex), and when it ends."""
+
+    serial: str
+    expires: int
+
+
+class Membership(Document):
+    """A node that has joined. `id` is its name."""
+
+    roles: list[str]
+    datacenter: str
+    nkey: str  # public: what the broker knows it by
+    names: list[str] = Field(default_factory=list)  # that its certificate may hold
+    addresses: dict[str, str] = Field(default_factory=dict)  # option → host:port where it listens
+    certificates: list[GivenCertificate] = Field(default_factory=list)
+    invited_by: str = ""
+    joined: int = Field(default_factory=now)
+    removed: int = 0  # when; 0: it belongs

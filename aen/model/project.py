@@ -74,6 +74,8 @@ class Project(Document):
     former: list[str] = Field(default_factory=list)  # left the team; the node has not yet taken their rights away
     datacenter: str
     node: str = ""
+    storage: str = ""  # where its directory lies, when several nodes share that: any of them may run it
+    lease: int = 0  # raised each time the project goes to another node: what an earlier one says counts no more
     environment: str = DEFAULT  # the active one
     placed: bool = False  # its directory is known to exist at `node`: it starts nowhere else
     pending: list[str] = Field(

@@ -19,8 +19,10 @@ if TYPE_CHECKING:
     from aen.roles.server.gateways import Gateways
     from aen.roles.server.jobs import Jobs
     from aen.roles.server.keys import Keys
+    from aen.roles.server.joining import Joining
     from aen.roles.server.leaving import Leaving
     from aen.roles.server.nodes import Nodes
+    from aen.roles.server.members import Members
     from aen.roles.server.projects import Projects
     from aen.roles.server.revocations import Revocations
     from aen.roles.server.sessions import Sessions
@@ -63,7 +65,9 @@ class Domain:
         ("jobs", "jobs", "Jobs"),
         ("nodes", "nodes", "Nodes"),
         ("projects", "projects", "Projects"),
+        ("members", "members", "Members"),
         ("team", "team", "Team"),
+        ("joining", "joining", "Joining"),
         ("sessions", "sessions", "Sessions"),
         ("environments", "environments", "Environments"),
         ("gateways", "gateways", "Gateways"),
@@ -80,7 +84,9 @@ class Domain:
     projects: Projects
     team: Team
     sessions: Sessions
+    members: Members
     environments: Environments
+    joining: Joining
     gateways: Gateways
     keys: Keys
     leaving: Leaving

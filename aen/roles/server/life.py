@@ -111,14 +111,23 @@ class Life(Part):
         def edit(project: Project) -> None:
             _startable(project)
             if project.node and (project.placed or project.state in (S.STARTING, S.RUNNING)):
-                self.domain.nodes.need(project.node)
+                self._stay_or_go(project)
             else:
-                project.node = self.domain.nodes.choose(project.datacenter)
+                project.node = self.domain.nodes.choose(project.datacenter, project)
             if project.state not in (S.STARTING, S.RUNNING):
                 project.move(S.STARTING)
 
         self._heard[id] = time.monotonic()
         return await self.domain.projects.edit(id, edit)
+
+    def _stay_or_go(self, project: Project) -> None:
+        """The project stays where its files are; when that node can't take it and others share its storage, it goes to one."""
+        nodes = self.domain.nodes
+        if not nodes.takes(project.node, running=project.state is S.RUNNING):
+            other = nodes.elsewhere(project)
+            if other and other != project.node:
+                project.node, project.lease = other, project.lease + 1
+        nodes.need(project.node)
 
     async def session_changed(self, session: Session) -> None:
         """A session entered another phase: the project goes along."""
@@ -138,7 +147,7 @@ class Life(Part):
         """The project is prepared: RUNNING, if that is what it was getting at."""
 
         def edit(project: Project) -> None:
-            project.placed, project.node = True, project.node or node
+            self._at(project, node)
             if project.state is S.STARTING:
                 project.move(S.RUNNING)
 
@@ -205,9 +214,15 @@ class Life(Part):
 
     async def _placed(self, id: str, node: str) -> None:
         def edit(project: Project) -> None:
-            project.placed, project.node = True, project.node or node
+            self._at(project, node)
 
         await self._edit_if_there(id, edit)
+
+    def _at(self, project: Project, node: str) -> None:
+        """Its directory is there."""
+        if not project.placed:
+            project.placed, project.node = True, project.node or node
+            project.storage = self.domain.nodes.storage(project.node)
 
     async def _edit_if_there(self, id: str, edit: object) -> None:
         try:

@@ -9,15 +9,17 @@ from typing import TYPE_CHECKING
 
 import structlog
 
-from aen import names
+from aen import names, plugins
 from aen.errors import Conflict, NotFound, Unavailable
 from aen.messages import NodeReported
 from aen.model import now
 from aen.model.node import DataCenter, NodeRecord
+from aen.model.project import Project
 from aen.model.session import LIVE
 from aen.roles.server.background import held
 from aen.roles.server.changes import every, put
 from aen.roles.server.domain import Part
+from aen.roles.server.permissions import Actor, Permission, check
 from aen.service import Service
 
 if TYPE_CHECKING:
@@ -26,9 +28,10 @@ if TYPE_CHECKING:
 log = structlog.get_logger(__name__)
 
 HEARD_SECONDS = 10.0  # without a heartbeat for longer, a node gets nothing new
+LOST_SECONDS = 30.0  # silent for longer: what others can do in its place, they may
 _STORE_EVERY = 30_000  # ms between writes of a node that only breathes
 _TELL_EVERY = 10_000  # ms between events of a node that only breathes
-_TELLING = ("roles", "datacenter", "version", "isolated", "ready", "message", "started")
+_TELLING = ("roles", "datacenter", "version", "isolated", "ready", "message", "started", "storage")
 
 
 class Nodes(Part):
@@ -42,6 +45,7 @@ class Nodes(Part):
         self._stored: dict[str, int] = {}
         self._told: dict[str, int] = {}
         self._unsaved: set[str] = set()
+        self._rule = plugins.load("aen.placements", domain.config.compute.placement)()
 
     async def begin(self, service: Service) -> None:
         """See Part."""
@@ -81,14 +85,36 @@ class Nodes(Part):
         return all(node.isolated for node in heard or compute)
 
     async def forget(self, name: str) -> None:
-        """Drop the record of a node that is gone. NotFound, or Conflict while it is heard of."""
+        """Drop the record of a node that is gone. NotFound, or Conflict while it is heard of or belongs."""
         if name not in self._nodes:
             raise NotFound(f"There is no node named {name!r}.")
         if self.up(name):
             raise Conflict(f"{name} is running: stop it first.")
-        del self._nodes[name]
+        member = self.domain.members.get(name)
+        if member is not None and not member.removed:
+            raise Conflict(f"{name} has joined and may come back: remove it (`aen node remove {name}`) if it is gone.")
+        await self.drop(name)
+
+    async def drop(self, name: str) -> None:
+        """Know nothing of the node any more."""
+        self._nodes.pop(name, None)
         await self.store.delete("nodes", name)
         self.domain.events.publish("nodes", "node-removed", {"id": name})
+
+    async def drain(self, actor: Actor, name: str, draining: bool) -> NodeRecord:
+        """Whether anything new is started there; what runs goes on. For administrators. NotFound."""
+        check(actor, Permission.ADMIN)
+        record = self._nodes.get(name)
+        if record is None:
+            raise NotFound(f"There is no node named {name!r}.")
+        if record.draining == draining:
+            return record
+        record = self._nodes[name] = record.model_copy(update={"draining": draining})
+        await put(self.store, "nodes", record)
+        act = "node.draining" if draining else "node.back"
+        await self.domain.activity.record(actor, act, name, security=True)
+        self.domain.events.publish("nodes", "node", record.model_dump(mode="json"))
+        return record
 
     def datacenters(self) -> tuple[DataCenter, ...]:
         """All data centers, by name."""
@@ -97,6 +123,33 @@ class Nodes(Part):
     def datacenter(self, name: str) -> DataCenter | None:
         """The data center, or None."""
         return self._centers.get(name)
+
+    async def add_datacenter(self, actor: Actor, name: str, title: str = "") -> DataCenter:
+        """A data center, whose gateway is yet to join; or a new title for one. For administrators. Invalid."""
+        check(actor, Permission.ADMIN)
+        known = self._centers.get(names.node(name)) or DataCenter(id=name)
+        center = known.model_copy(update={"title": title.strip()[:100] or known.title})
+        self._centers[name] = center = await put(self.store, "datacenters", center)
+        await self.domain.activity.record(actor, "datacenter.added", name, detail=center.title, security=True)
+        return center
+
+    async def remove_datacenter(self, actor: Actor, name: str) -> None:
+        """A data center without nodes and projects is forgotten. For administrators. NotFound, Conflict."""
+        check(actor, Permission.ADMIN)
+        if name not in self._centers:
+            raise NotFound(f"There is no data center named {name!r}.")
+        there = {one.id for one in self.domain.members.every() if one.datacenter == name}
+        there |= {node.id for node in self._nodes.values() if node.datacenter == name and self.up(node.id)}
+        if there:
+            raise Conflict(
+                f"{name} still has nodes: {', '.join(sorted(there))}. Remove them first (`aen node remove`)."
+            )
+        projects = await self.store.count("projects", (("datacenter", name),))
+        if projects:
+            raise Conflict(f"{projects} project{'s are' if projects > 1 else ' is'} in {name}: delete them first.")
+        del self._centers[name]
+        await self.store.delete("datacenters", name)
+        await self.domain.activity.record(actor, "datacenter.removed", name, security=True)
 
     async def ensure_datacenter(self, name: str, gateway_url: str) -> DataCenter:
         """The data center, made or its address brought up to date."""
@@ -109,23 +162,62 @@ class Nodes(Part):
         log.info("data center", datacenter=name, gateway=url)
         return center
 
-    def choose(self, datacenter: str) -> str:
-        """The compute node where a new project goes: the least busy that is ready. Unavailable with what to do.
+    def choose(self, datacenter: str, project: Project | None = None) -> str:
+        """The compute node where a new project goes, by the site's rule among those that are ready. Unavailable.
 
         When none is ready yet, one that is getting ready: the start waits there and shows how far it is.
         """
         there = [node for node in self._nodes.values() if "compute" in node.roles and node.datacenter == datacenter]
+        if project is not None and project.storage:
+            there = [node for node in there if node.storage == project.storage]
         heard = [node for node in there if self.up(node.id)]
         if not heard:
             raise self._nobody(datacenter, there)
-        ready = [node for node in heard if node.ready]
-        best = max(ready, key=self._room) if ready else max(heard, key=lambda node: (node.progress, node.id))
+        open = [node for node in heard if not node.draining]
+        if not open:
+            raise Unavailable(
+                f"Every compute node of data center {datacenter} is being emptied and takes nothing new. "
+                "Ask an administrator.",
+                retry_after=60,
+            )
+        ready = [node for node in open if node.ready]
+        best = self._best(ready) if ready else max(open, key=lambda node: (node.progress, node.id))
         self._placed[best.id] += 1
         return best.id
+
+    def takes(self, name: str, *, running: bool) -> bool:
+        """Whether a project whose files are there can be started there. One that runs stays, however the node is."""
+        node = self._nodes.get(name)
+        if node is None or self.silence(name) > LOST_SECONDS:
+            return False
+        return running or not node.draining
+
+    def elsewhere(self, project: Project) -> str:
+        """Where a project can be started although its node is not heard, or takes nothing new: a node with the same storage.
+
+        Empty: nowhere.
+        """
+        if not project.storage:
+            return ""
+        try:
+            return self.choose(project.datacenter, project)
+        except Unavailable:
+            return ""
+
+    def storage(self, name: str) -> str:
+        """The name of what the node's project root lies on, when others share it; else empty."""
+        node = self._nodes.get(name)
+        return node.storage if node is not None else ""
 
     def need(self, name: str) -> None:
         """Raise Unavailable, with what to do, unless the node is there. One that is getting ready makes starts wait."""
         node = self._nodes.get(name)
+        if node is not None and self.up(name) and node.draining:
+            raise Unavailable(
+                f"The project's files are on the compute node {name}, which an administrator is emptying: nothing new "
+                "is started there at the moment.",
+                retry_after=60,
+            )
         if node is None or not self.up(name):
             raise Unavailable(
                 f"The project's files are on the compute node {name}, which has not been heard of "
@@ -133,9 +225,10 @@ class Nodes(Part):
                 retry_after=10,
             )
 
-    def _room(self, node: NodeRecord) -> tuple[float, str]:
-        busy = 1 + node.sessions + self._placed[node.id]
-        return (max(node.load.memory_free, 1) / busy, node.id)
+    def _best(self, ready: Sequence[NodeRecord]) -> NodeRecord:
+        """The node that the site's rule gives most; of equals, always the same one."""
+        score = self._rule.score
+        return max(ready, key=lambda node: (score(node, self._placed[node.id]), node.id))
 
     def _nobody(self, datacenter: str, there: Sequence[NodeRecord]) -> Unavailable:
         if there:
@@ -152,11 +245,15 @@ class Nodes(Part):
         )
 
     async def _heard(self, event: NodeReported) -> None:
+        member = self.domain.members.get(event.node)
+        if member is not None and member.removed:
+            return  # said before it was cut off
         before = self._nodes.get(event.node)
         record = NodeRecord(
             id=event.node,
             sessions=sum(report.phase in LIVE for report in event.sessions),
-            **event.model_dump(include={*NodeRecord.model_fields} - {"id", "rev", "sessions", "last_seen"}),
+            draining=before.draining if before is not None else False,
+            **event.model_dump(include={*NodeRecord.model_fields} - {"id", "rev", "sessions", "last_seen", "draining"}),
         )
         self._nodes[event.node] = record
         self._placed.pop(event.node, None)
@@ -167,7 +264,7 @@ class Nodes(Part):
         if moving or record.last_seen - self._told.get(event.node, 0) > _TELL_EVERY:
             self._told[event.node] = record.last_seen
             self.domain.events.publish("nodes", "node", record.model_dump(mode="json"))
-        if event.gateway_url:
+        if event.gateway_url and (member is None or "gateway" in member.roles):
             await self.ensure_datacenter(event.datacenter, event.gateway_url)
 
     async def _save_for_life(self) -> None:

@@ -1,4 +1,4 @@
-"""API, system: data centers, nodes, jobs, the API's description; and where a gateway sends browsers to be let in."""
+"""API, system: jobs, the API's description; and where a gateway sends browsers to be let in."""
 
 from __future__ import annotations
 
@@ -7,16 +7,8 @@ from pydantic import Field
 
 from aen.model import Word
 from aen.roles.server.openapi import describe
-from aen.roles.server.pages.api import PREFIX, Nothing, Paging, answer, asked, body, listed, nothing, part, query
-from aen.roles.server.pages.api_views import (
-    DataCenterView,
-    JobView,
-    NodeView,
-    PageOf,
-    datacenter_view,
-    job_view,
-    node_view,
-)
+from aen.roles.server.pages.api import PREFIX, Nothing, Paging, answer, asked, body, listed, part, query
+from aen.roles.server.pages.api_views import JobView, PageOf, job_view
 from aen.roles.server.permissions import Permission
 from aen.roles.server.urls import Url, table
 
@@ -33,23 +25,6 @@ class EnterQuery(Word):
     gateway: str = Field(max_length=500)
     nonce: str = Field(max_length=128)
     next: str = Field("/", max_length=4096)
-
-
-async def datacenters(request: web.Request) -> web.StreamResponse:
-    domain, _ = asked(request)
-    return listed([datacenter_view(center) for center in domain.nodes.datacenters()])
-
-
-async def nodes(request: web.Request) -> web.StreamResponse:
-    domain, _ = asked(request)
-    return listed([node_view(node, domain.nodes.up(node.id)) for node in domain.nodes.list()])
-
-
-async def forget_node(request: web.Request) -> web.StreamResponse:
-    domain, _ = asked(request)
-    await body(request, Nothing)
-    await domain.nodes.forget(part(request, "node"))
-    return nothing()
 
 
 async def jobs(request: web.Request) -> web.StreamResponse:
@@ -86,9 +61,6 @@ async def enter(request: web.Request) -> web.StreamResponse:
 P = Permission
 _JOBS = PageOf[JobView]
 URLS = [
-    Url("GET", f"{PREFIX}/datacenters", datacenters, P.SIGNED_IN, gives=PageOf[DataCenterView], summary="Data centers"),
-    Url("GET", f"{PREFIX}/nodes", nodes, P.SIGNED_IN, gives=PageOf[NodeView], summary="Nodes"),
-    Url("DELETE", f"{PREFIX}/nodes/{{node}}", forget_node, P.ADMIN, status=204, summary="Forget a node that is gone"),
     Url(
         "GET", f"{PREFIX}/jobs", jobs, P.SIGNED_IN, None, _JOBS, 200, JobQuery, "One's own jobs; for administrators all"
     ),

@@ -9,7 +9,6 @@ from pydantic import Field
 from aen.model import Word
 from aen.model.activity import Activity
 from aen.model.job import Job
-from aen.model.node import DataCenter, Load, NodeRecord
 from aen.model.project import Member, Project
 from aen.model.session import Idle, Step, Use
 from aen.model.user import Invitation, Login, User
@@ -167,32 +166,6 @@ class AppView(Word):
     app_server: str
 
 
-class DataCenterView(Word):
-    """A gateway and the compute nodes behind it."""
-
-    name: str
-    title: str
-    gateway_url: str
-
-
-class NodeView(Word):
-    """One node as the server last heard of it."""
-
-    name: str
-    roles: list[str]
-    datacenter: str
-    version: str
-    load: Load
-    sessions: int
-    isolated: bool
-    ready: bool
-    message: str
-    progress: float
-    up: bool
-    last_seen: int
-    started: int
-
-
 class JobView(Word):
     """A piece of work that goes on by itself."""
 
@@ -220,14 +193,15 @@ class ActivityView(Word):
     address: str
 
 
-def _fields(document: Any, view: type[Word], **more: Any) -> dict[str, Any]:
+def fields(document: Any, view: type[Word], **more: Any) -> dict[str, Any]:
+    """The fields that a document and its view have in common, and more."""
     values = {name: getattr(document, name) for name in view.model_fields if hasattr(document, name)}
     return {**values, **more}
 
 
 def user_view(user: User) -> UserView:
     """A person without what is secret."""
-    return UserView(**_fields(user, UserView, name=user.id))
+    return UserView(**fields(user, UserView, name=user.id))
 
 
 def me_view(actor: Actor) -> MeView:
@@ -246,12 +220,12 @@ def me_view(actor: Actor) -> MeView:
 def login_view(login: Login, actor: Actor) -> LoginView:
     """A login or token without its secrets."""
     current = actor.login is not None and actor.login.id == login.id
-    return LoginView(**_fields(login, LoginView, current=current))
+    return LoginView(**fields(login, LoginView, current=current))
 
 
 def invitation_view(invitation: Invitation, code: str = "", url: str = "") -> InvitationView:
     """An invitation."""
-    return InvitationView(**_fields(invitation, InvitationView, code=code, url=url))
+    return InvitationView(**fields(invitation, InvitationView, code=code, url=url))
 
 
 def member_view(member: Member) -> MemberView:
@@ -273,25 +247,15 @@ def project_view(project: Project, actor: Actor, server_url: str) -> ProjectView
         "log_tail": project.log_tail if Permission.CONTROL in may else "",
         "url": f"{server_url}/{project.owner}/{project.name}",
     }
-    return ProjectView(**_fields(project, ProjectView, **more))
-
-
-def datacenter_view(center: DataCenter) -> DataCenterView:
-    """A data center."""
-    return DataCenterView(name=center.id, title=center.title or center.id, gateway_url=center.gateway_url)
-
-
-def node_view(node: NodeRecord, up: bool) -> NodeView:
-    """A node."""
-    return NodeView(**_fields(node, NodeView, name=node.id, up=up))
+    return ProjectView(**fields(project, ProjectView, **more))
 
 
 def job_view(job: Job) -> JobView:
     """A job, without its payload."""
-    return JobView(**_fields(job, JobView))
+    return JobView(**fields(job, JobView))
 
 
 def activity_view(entry: Activity, *, address: bool = True) -> ActivityView:
     """An act; where it came from is for the person and administrators only."""
     more = {} if address else {"address": ""}
-    return ActivityView(**_fields(entry, ActivityView, **more))
+    return ActivityView(**fields(entry, ActivityView, **more))
