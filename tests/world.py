@@ -228,6 +228,7 @@ class World:
             # Two names of one machine, so that the cookies of server and gateway are apart as on two hosts.
             "server": {"listen": f"127.0.0.1:{server}", "url": f"http://127.0.0.1:{server}"},
             "gateway": {"listen": f"127.0.0.1:{gateway}", "url": f"http://localhost:{gateway}"},
+            "sharing": {"public_account": self.person("public")},
             "compute": {"project_root": str(self.folder / "projects")},
         }
 

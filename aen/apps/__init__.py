@@ -13,6 +13,7 @@ from typing import Any, Protocol
 from aen import plugins
 from aen.config import Config
 from aen.errors import Invalid
+from aen.links import SHARED
 
 
 @dataclass(frozen=True)
@@ -41,6 +42,8 @@ class Launch:
     apps_python: Path  # interpreter of the environment that app servers run in
     environment: Path  # the project's default environment
     gateway_origin: str
+    server_url: str = ""  # the way back
+    told: Mapping[str, str] = field(default_factory=dict)  # what the server says of this very session (shown to anyone)
 
 
 @dataclass(frozen=True)
@@ -70,6 +73,7 @@ class AppServer(Protocol):
 
     name: str
     shared: bool
+    # And, if it only looks at files, `looks_only = True`: then viewers of a project may open it too.
 
     def apps(self) -> Sequence[App]:
         """Its entries."""
@@ -79,6 +83,16 @@ class AppServer(Protocol):
 
     async def activity(self, launch: Launch, get_json: Any) -> Seen | None:
         """What it says of its activity; `get_json(path)` asks it over its socket. None: it can't say."""
+
+
+def kind(app_server: str) -> str:
+    """The app server that serves an address's third part: what a link shows, the Viewer shows."""
+    return "viewer" if app_server.startswith(SHARED) else app_server
+
+
+def looks_only(server: AppServer) -> bool:
+    """Whether it changes and executes nothing, so that viewers may open it. Plug-ins need not say."""
+    return bool(getattr(server, "looks_only", False))
 
 
 def user_sides() -> list[Path]:
@@ -105,6 +119,8 @@ def servers(config: Config) -> dict[str, AppServer]:
         if not told.command:
             known = ", ".join(sorted(built_in))
             raise Invalid(f"apps.{name}: there is no command, and no built-in app server of that name ({known}).")
+        if name.startswith(SHARED):
+            raise Invalid(f"apps.{name}: names that begin with {SHARED} are kept for links. Choose another.")
         if name in found or name in {app.name for server in found.values() for app in server.apps()}:
             raise Invalid(f"apps.{name}: there is an app of that name already. Choose another.")
         found[name] = CommandServer(name, told)

@@ -9,6 +9,7 @@ from pydantic import Field, SecretStr, field_validator, model_validator
 
 from aen.config.section import Section
 from aen.config.sessions import Idle, Limits, NodeLimits
+from aen.config.sharing import Sharing
 from aen.config.sizes import size_in_bytes
 
 
@@ -143,21 +144,20 @@ class Compute(Section):
     """A compute node: holds projects and runs apps."""
 
     listen: str = Field(
-        "", description="host:port for gateways on other hosts (default 5002); not opened with --role all."
+        "",
+        description="host:port for gateways on other hosts (default 5002); not opened where a gateway runs in the same process.",
+    )
+    address: str = Field(
+        "", description="host:port by which gateways reach this node. Empty: this host's name and the port of `listen`."
+    )
+    connections: int = Field(
+        8192, description="Connections that gateways may have open to this node at the same time.", ge=16
     )
     name: str = Field("", description="The node's name. Empty: the host's name.")
     project_root: Path = Field(
         Path(),
         description="Where projects live (AEN 4: projectRoot). Empty: /projects as root, else <data_dir>/projects.",
     )
-    skeleton: Path = Field(Path(), description="What a new project is copied from. Empty: the one that comes with AEN.")
-    starts: int = Field(
-        0, description="App servers that may start at the same time; 0: as many as there are processors.", ge=0
-    )
-    ready_seconds: float = Field(90, description="An app server must answer after so many seconds.", gt=0)
-    stop_seconds: float = Field(10, description="After so many seconds an app that was told to end is killed.", gt=0)
-    app_log: str = Field(
-        "10M", description="The log of one app server may grow so large; then its older part is cut off."
     storage: str = Field(
         "",
         description="A name for storage that several nodes of a data center share as their project root: any of them may then run a project that lies there. Empty: this node's own.",
@@ -167,6 +167,14 @@ class Compute(Section):
         "room",
         description="server: the rule that chooses a compute node for a project; room: most free memory for each session.",
     )
+    skeleton: Path = Field(Path(), description="What a new project is copied from. Empty: the one that comes with AEN.")
+    starts: int = Field(
+        0, description="App servers that may start at the same time; 0: as many as there are processors.", ge=0
+    )
+    ready_seconds: float = Field(90, description="An app server must answer after so many seconds.", gt=0)
+    stop_seconds: float = Field(10, description="After so many seconds an app that was told to end is killed.", gt=0)
+    app_log: str = Field(
+        "10M", description="The log of one app server may grow so large; then its older part is cut off."
     )
     limits: NodeLimits = Field(default_factory=NodeLimits)
     idle: Idle = Field(default_factory=Idle)
@@ -223,7 +231,16 @@ class BusOptions(Section):
     mode: Literal["local", "managed", "external"] = Field(
         "local", description="local: one process; managed: AEN runs nats-server; external: a NATS that you run."
     )
-    url: str = Field("", description="external: nats://host:port or tls://host:port.")
+    url: str = Field(
+        "",
+        description="external: tls://host:port, or several with commas; nats://127.0.0.1:port for a broker on this machine.",
+    )
+    listen: str = Field(
+        "*:4222", description="managed, on the server: host:port where the gateways' brokers connect to the server's."
+    )
+    leaf_listen: str = Field(
+        "*:4223", description="managed, on a gateway: host:port where the compute nodes of its data center connect."
+    )
 
 
 class App(Section):
@@ -269,6 +286,7 @@ class Config(Section):
     gateway: Gateway = Field(default_factory=Gateway)
     compute: Compute = Field(default_factory=Compute)
     acl: Acl = Field(default_factory=Acl)
+    sharing: Sharing = Field(default_factory=Sharing)
     environments: Environments = Field(default_factory=Environments)
     store: StoreOptions = Field(default_factory=StoreOptions)
     bus: BusOptions = Field(default_factory=BusOptions)

@@ -81,10 +81,11 @@ class CheckPermissions(Command):
 
 
 class RenameProject(Command):
-    """Move a stopped project's directory."""
+    """Move a stopped project's directory; to the folder of another owner, to whom the old one's files pass."""
 
     project: ProjectSpec
     new_name: str
+    new_owner: str = ""
 
 
 class DeleteProject(Command):
@@ -229,5 +230,5 @@ class NodeReported(Event):
     progress: float = 1.0
     sessions: list[SessionReport]
     started: int
-    gateway_url: str = ""  # of a gateway: the address people reach it by, which makes its data center known
     storage: str = ""  # of a compute node: the name of what its project root lies on, when others share it
+    gateway_url: str = ""  # of a gateway: the address people reach it by, which makes its data center known

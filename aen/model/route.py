@@ -7,6 +7,10 @@ from enum import StrEnum
 from aen.model import Word
 
 
+#: In `Route.users`: whoever comes, without any login. Such a route is looked at: no login is told, nothing can be changed.
+ANYONE = "*public*"
+
+
 class Route(Word):
     """Where one session is. A gateway ignores a route older (smaller `generation`) than what it has for the session."""
 
@@ -16,11 +20,11 @@ class Route(Word):
     project: str
     project_id: str
     app_server: str
-    user: str  # whose session it is; `*`: shared by all of `users`
+    user: str  # whose session it is; `*`: shared by all of `users`; ANYONE
     users: list[str]  # who may go through
     node: str
-    upstream: str  # `unix:/run/aen/<short>/s`, `tcp:127.0.0.1:4711`
-    uid: int  # the listener's uid: checked on each new upstream connection
+    upstream: str  # `unix:/run/aen/<short>/s`, `tcp:127.0.0.1:4711`; `node:host:5002` on another host
+    uid: int  # the listener's uid: checked on each new upstream connection, where the app runs
     secret: str  # per launch: goes upstream as X-AEN-App-Token
 
     @property

@@ -11,6 +11,8 @@ import time
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
+from aen.links import without_secret
+
 if TYPE_CHECKING:
     from aen.proxy.exchange import Request
 
@@ -39,7 +41,7 @@ class Lines:
         block = request.fields.forwarded
         referer, agent = _remembered(block) if len(block) <= LONGEST_KEPT else _said(block)
         user = request.visitor.user if request.visitor is not None else ""
-        path = _text(request.target.partition(b"?")[0])
+        path, referer = without_secret(_text(request.target.partition(b"?")[0])), without_secret(referer)
         if self._json:
             said = (address, user, request.method, path, referer, agent)
             middle = json.dumps(dict(zip(_NAMES, said, strict=True)))

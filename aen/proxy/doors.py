@@ -7,7 +7,7 @@ from urllib.parse import quote
 
 from aen.errors import AenError
 from aen.proxy import By, Visitor
-from aen.proxy.headers import take_token
+from aen.proxy.headers import RequestFields, take_token
 from aen.proxy.routes import Entry
 from aen.proxy.sites import Site
 
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 _SAFE = frozenset(("GET", "HEAD", "OPTIONS"))
 ONCE = b"_other_host=1"  # in an address that we have led here: a proxy that hides the host would lead us in a circle
+_LINK = b"/shared-"  # in an address: a link for people without a login, which our pages open
 _SIGN_IN = "Sign in first: with a browser at the gateway, or with an API token."
 
 
@@ -87,22 +88,39 @@ async def _ask(plane: Plane, client: Downstream, request: Request, site: Site, t
 
 
 def _lead(plane: Plane, client: Downstream, request: Request, site: Site, visitor: Visitor | None) -> None:
-    request.visitor = visitor
     fields = request.fields
+    entry = plane.routes.find(request.key, visitor.user if visitor is not None else "") if request.key else None
+    if entry is not None and entry.open:
+        _show(plane, client, request, entry)
+        return
+    request.visitor = visitor
     page = fields.asks_page and not fields.websocket and request.method in ("GET", "HEAD")
-    if visitor is None and not page and (request.key or fields.websocket):
+    link = _LINK in request.key and request.method in ("GET", "HEAD") and not fields.websocket
+    if visitor is None and not page and not link and (request.key or fields.websocket):
         client.reply(401, _SIGN_IN)
         return
     if (fields.websocket or request.method not in _SAFE) and not _origin_fits(plane, request, site, visitor):
         client.reply(403, "This request comes from a page of another site.")
         return
-    entry = plane.routes.find(request.key, visitor.user) if visitor is not None and request.key else None
     if entry is None or visitor is None:
         client.go(request, Door(plane.pages, _page_lines(plane, request, site, visitor)))
     elif page and visitor.renew_at and visitor.renew_at < plane.now_ms and request.method == "GET":
         client.lead_to(b"/.aen/renew?next=" + quote(request.target.decode("ascii"), safe="/").encode())
     else:
         client.go(request, entry.door or _door(plane, entry))
+
+
+def _show(plane: Plane, client: Downstream, request: Request, entry: Entry) -> None:
+    """Lead to what is open to anyone: to look, and that is all. Who asks, and their cookies, are told to nobody."""
+    fields = request.fields
+    if request.method not in ("GET", "HEAD") or fields.websocket or fields.length:
+        client.reply(405, "This can be looked at, and nothing else.", b"Allow: GET, HEAD\r\n")
+        return
+    if not plane.seat(client, f"anyone {client.address}"):
+        client.drain()
+        client.reply(429, "There are too many connections from your address.", b"Retry-After: 5\r\n")
+        return
+    client.go(request, entry.door or _door(plane, entry))
 
 
 def _origin_fits(plane: Plane, request: Request, site: Site, visitor: Visitor | None) -> bool:
@@ -120,7 +138,7 @@ def _origin_fits(plane: Plane, request: Request, site: Site, visitor: Visitor | 
 
 
 def _door(plane: Plane, entry: Entry) -> Door:
-    door = entry.door = Door(plane.pool(entry.route.upstream, entry.route.uid), entry.lines, entry)
+    door = entry.door = Door(plane.pools.of(entry.route), entry.lines, entry)
     return door
 
 
@@ -144,13 +162,20 @@ def upstream_head(plane: Plane, client: Downstream, request: Request, door: Door
         request.method.encode(),
         request.target,
         fields.host or plane.host,
-        fields.page_lines if page else fields.forwarded,
+        _sent_lines(fields, door),
         visitor.lines if visitor is not None else b"",
         door.lines,
         address,
         plane.forwarded_host(fields.host),
         _framing(request, page=page),
     )
+
+
+def _sent_lines(fields: RequestFields, door: Door) -> bytes:
+    """The client's lines as they go on: with all cookies to our pages, without any to what is open to anyone."""
+    if door.entry is None:
+        return fields.page_lines
+    return fields.bare if door.entry.open else fields.forwarded
 
 
 def _framing(request: Request, *, page: bool) -> bytes:

@@ -23,6 +23,17 @@ _OUR_COOKIES = (b"aen-", b"__host-aen-", b"__secure-aen-")
 _NOT_FROM_APPS = frozenset(
     b"clear-site-data strict-transport-security alt-svc public-key-pins set-cookie2 x-sendfile x-accel-redirect".split()
 )
+#: What is open to anyone has no say in what it may do: these lines are ours. Nothing in it runs, and it has no origin.
+_ONLY_SHOWN = (
+    b"Content-Security-Policy: sandbox allow-popups allow-downloads; default-src 'none'; style-src 'unsafe-inline'; "
+    b"img-src 'self' data:; form-action 'none'; base-uri 'none'; frame-ancestors 'none'\r\n"
+    b"X-Content-Type-Options: nosniff\r\nReferrer-Policy: no-referrer\r\n"
+)
+_NOT_IF_SHOWN = frozenset(
+    b"""set-cookie content-security-policy content-security-policy-report-only x-content-type-options referrer-policy
+    cross-origin-resource-policy access-control-allow-origin access-control-allow-credentials www-authenticate refresh link
+    service-worker-allowed""".split()
+)
 _KEY = re.compile(rb"[A-Za-z0-9+/]{21}[AQgw]==")
 
 
@@ -31,6 +42,7 @@ class RequestFields:
     """What the header block of a request means."""
 
     forwarded: bytes  # the lines an app gets, cleaned
+    bare: bytes  # the same without any cookie
     page_lines: bytes  # the same for the gateway's own pages: with all cookies
     host: bytes
     length: int | None  # bytes, CHUNKED, or None
@@ -77,6 +89,7 @@ class RequestReader:
         all_cookies = b"; ".join(sent)
         return RequestFields(
             forwarded=lines + (b"Cookie: %b\r\n" % theirs if theirs else b""),
+            bare=lines,
             page_lines=lines + (b"Cookie: %b\r\n" % all_cookies if all_cookies else b""),
             host=host(fields),
             length=length,
@@ -94,10 +107,13 @@ class RequestReader:
 
 
 class ResponseReader:
-    """Makes `ResponseFields`. `trusted`: it is from the gateway's own pages; `shared`: apps share one origin."""
+    """Makes `ResponseFields`. `trusted`: it is from the gateway's own pages; `shared`: apps share one origin.
 
-    def __init__(self, *, trusted: bool, shared: bool = True, most: int = 256) -> None:
-        self._trusted, self._shared, self._most = trusted, shared, most
+    `shown`: it is open to anyone, and so only shown.
+    """
+
+    def __init__(self, *, trusted: bool, shared: bool = True, shown: bool = False, most: int = 256) -> None:
+        self._trusted, self._shared, self._shown, self._most = trusted, shared, shown, most
 
     def __call__(self, block: bytes) -> ResponseFields:
         """Raises Refused."""
@@ -111,7 +127,7 @@ class ResponseReader:
         ]
         upgrade = b"upgrade" in connection and tokens(fields, b"upgrade") == [b"websocket"]
         return ResponseFields(
-            forwarded=b"".join(kept),
+            forwarded=b"".join(kept) + (_ONLY_SHOWN if self._shown else b""),
             length=UNTIL_CLOSE if length is None else length,
             stated=length is not None and length != CHUNKED,
             close=b"close" in connection,
@@ -120,6 +136,8 @@ class ResponseReader:
         )
 
     def _passes(self, name: bytes, value: bytes) -> bool:
+        if self._shown and name in _NOT_IF_SHOWN:
+            return False
         if name == b"set-cookie":
             return _cookie_passes(value)
         if name == b"service-worker-allowed":

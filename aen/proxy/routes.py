@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
-from aen.model.route import Route
+from aen.model.route import ANYONE, Route
 
 if TYPE_CHECKING:
     from aen.proxy.doors import Door
@@ -14,11 +14,12 @@ if TYPE_CHECKING:
 class Entry:
     """A route as the data plane uses it: with the header lines its app gets."""
 
-    __slots__ = ("changed", "door", "lines", "route", "users")
+    __slots__ = ("changed", "door", "lines", "open", "route", "users")
 
     def __init__(self, route: Route, changed: int) -> None:
         self.route, self.changed = route, changed
         self.users = frozenset(route.users)
+        self.open = route.user == ANYONE and ANYONE in self.users  # whoever comes, without a login: only to look
         self.door: Door | None = None  # kept here by the data plane
         prefix = f"/{route.owner}/{route.project}/{route.app_server}"
         self.lines = (
@@ -46,12 +47,15 @@ class RouteTable:
         return len(self._by_session)
 
     def find(self, key: bytes, user: str) -> Entry | None:
-        """The session of `user` at this address (their own, else the shared one), if they may go through."""
+        """The session of `user` (empty: nobody known) at this address: their own, else the team's, else one open to anyone."""
         here = self._by_key.get(key)
         if here is None:
             return None
         entry = here.get(user) or here.get("*")
-        return entry if entry is not None and user in entry.users else None
+        if entry is not None and user in entry.users:
+            return entry
+        entry = here.get(ANYONE)
+        return entry if entry is not None and entry.open else None
 
     def routes(self) -> list[Route]:
         """All of them, with the people who may go through now (for the snapshot)."""

@@ -32,6 +32,8 @@ ACTS: dict[str, str] = {
     "registration.closed": "closed registration",
     "registration.opened": "opened registration to everybody",
     "session.kept": "asked to keep a session for",
+    "share.created": "shared by a link from",
+    "share.revoked": "ended a link to",
     "session.opened": "opened",
     "session.stopped": "stopped a session",
     "team.added": "added {who} to the team as",

@@ -13,6 +13,7 @@ from aiohttp import web
 
 from aen.errors import AenError, Internal, Invalid, NotFound, NotSignedIn, new_id
 from aen.languages import LANGUAGE, choose, said
+from aen.links import without_secret
 from aen.web.redirects import to_sign_in
 from aen.web.security import SecurityHeaders
 from aen.web.static import Assets
@@ -120,7 +121,7 @@ def _say(request: web.Request, response: web.StreamResponse, seconds: float) -> 
     say(
         "request",
         method=request.method,
-        path=request.path[:200],
+        path=without_secret(request.path)[:200],
         status=response.status,
         ms=round(seconds * 1000, 1),
         address=request.remote or "",

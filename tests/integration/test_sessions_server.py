@@ -412,7 +412,7 @@ async def test_a_silent_node_keeps_its_sessions_and_they_are_flagged(
     await phase(server, session.id, P.RUNNING)
     await routed(server, session.id)
     assert server.domain.sessions.view(session)["in_sight"] is True
-    for name in ("sessions", "reports"):
+    for name in ("session_views", "reports"):
         monkeypatch.setattr(f"aen.roles.server.{name}.SILENT_SECONDS", 0.5)
     monkeypatch.setattr("aen.roles.server.reports._MISSING_SECONDS", 0.1)
     async with server.node.away():

@@ -11,8 +11,8 @@ import pytest
 from aen import apps
 from aen.apps import Launch, Seen
 from aen.apps.command import CommandServer
+from aen.apps.files import USER_SIDES
 from aen.apps.jupyter import JupyterServer
-from aen.apps.workbench import USER_SIDE as WORKBENCH_SIDE
 from aen.apps.workbench import WorkbenchServer
 from aen.config import Config
 from aen.config.files import packaged
@@ -182,4 +182,4 @@ def test_workbench_looks_like_the_rest() -> None:
         text = path.read_text()
         return text[text.index(":root {") : text.index("}", text.index("--shadow-2"))]
 
-    assert tokens(WORKBENCH_SIDE / "page" / "look.css") == tokens(packaged("static") / "aen.css")
+    assert tokens((USER_SIDES / "aen_workbench") / "page" / "look.css") == tokens(packaged("static") / "aen.css")

@@ -38,6 +38,7 @@ WORDS = {
     "names",
     "errors",
     "languages",
+    "links",
     "log",
     "sshkeys",
     "nkeys",

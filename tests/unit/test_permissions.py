@@ -51,6 +51,7 @@ MAY = {
     Permission.ACCOUNT: set(ACTORS) - {"anonymous"},
     Permission.CREATE: set(ACTORS) - {"anonymous"},
     Permission.VIEW: {"viewer", "member", "maintainer", "owner", "admin", "local"},
+    Permission.LOOK: {"viewer", "member", "maintainer", "owner"},
     Permission.RUN: {"member", "maintainer", "owner"},
     Permission.CONTROL: {"member", "maintainer", "owner", "admin", "local"},
     Permission.EDIT: {"maintainer", "owner", "admin", "local"},
@@ -92,7 +93,7 @@ def test_what_one_may_not_see_is_not_found() -> None:
     ("scope", "allowed"),
     [
         (["read"], {Permission.VIEW, Permission.SIGNED_IN}),
-        (["run"], {Permission.RUN, Permission.CONTROL}),
+        (["run"], {Permission.LOOK, Permission.RUN, Permission.CONTROL}),
         (["write"], {Permission.ACCOUNT, Permission.CREATE, Permission.EDIT, Permission.TEAM, Permission.OWN}),
         (["admin"], {Permission.ADMIN}),
         ([], set(Permission) - {Permission.ANYBODY}),

@@ -6,7 +6,7 @@ import asyncio
 
 import structlog
 
-from aen.apps import Seen
+from aen.apps import Seen, kind
 from aen.config import Config
 from aen.errors import AenError
 from aen.launchers import Launcher
@@ -50,7 +50,7 @@ class Activity:
         try:
             account = await self._launcher.ensure_account(record.user)
             launch = self._launching.launch_of(record, account)
-            server = self._sessions.servers[record.app_server]
+            server = self._sessions.servers[kind(record.app_server)]
             seen = await server.activity(launch, Asker(record).get_json)
         except AenError as error:
             log.debug("no word of its activity", session=record.session, reason=error.message)

@@ -100,6 +100,8 @@ class Launching:
             apps_python=apps_python,
             environment=_environment(project_dir / "envs", record.project.environment),
             gateway_origin=self._config.gateway.url,
+            server_url=self._config.server.url,
+            told=record.told,
         )
 
     async def _until_it_answers(self, record: Record, process: Process, ready: str) -> None:

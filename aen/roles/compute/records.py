@@ -28,6 +28,7 @@ class Record(Word):
     app: str
     app_server: str
     shared: bool = False
+    told: dict[str, str] = Field(default_factory=dict)
     phase: Phase = Phase.QUEUED
     reason: str = ""
     log_tail: str = ""
@@ -59,10 +60,12 @@ class Record(Word):
         """Its process, if one was started."""
         return Process(**self.process) if self.process else None
 
-    def report(self) -> SessionReport:
-        """What the server is told."""
-        fields = set(SessionReport.model_fields)
-        return SessionReport(**self.model_dump(include=fields))
+    def report(self, address: str = "") -> SessionReport:
+        """What the server is told. `address`: by which gateways on other hosts reach the apps of this node."""
+        told = SessionReport(**self.model_dump(include=set(SessionReport.model_fields)))
+        if address and told.upstream:
+            told.upstream = address
+        return told
 
 
 class Records:

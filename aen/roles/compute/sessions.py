@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Mapping
 
 import structlog
 
-from aen.apps import AppServer
+from aen.apps import AppServer, kind
 from aen.bus import Bus
 from aen.config import Config
 from aen.errors import AenError, Conflict, Internal, Invalid, NotFound
@@ -59,6 +59,7 @@ class Sessions:
         self._live: dict[str, Live] = {}
         self._refused: dict[str, int] = {}  # session → the newest generation that was told to stop
         self.servers: Mapping[str, AppServer] = {}
+        self.address = ""  # `node:host:port` where gateways are on other hosts
 
     # ── after a restart ─────────────────────────────────────────────────────────────────────────────
 
@@ -98,18 +99,18 @@ class Sessions:
         if known is not None and known.record.generation > command.generation:
             raise Conflict("A newer start of this session is known here.")
         if known is not None and known.record.generation == command.generation:
-            return known.record.report()
+            return known.record.report(self.address)
         record = Record.of(command)
         if self._refused.get(command.session, 0) >= command.generation:
             record.phase, record.reason = Phase.STOPPED, "Told to stop before it started."
-            return record.report()
-        if command.app_server not in self.servers:
+            return record.report(self.address)
+        if kind(command.app_server) not in self.servers:
             raise NotFound(f"This node knows no app server {command.app_server!r}. Known: {', '.join(self.servers)}.")
         live = self._live[command.session] = Live(record)
         self._projects.heard(command.project)
         self._records.save(record)
         live.task = self._projects.work(self._run(live, before=known), f"start {record.session}")
-        return record.report()
+        return record.report(self.address)
 
     async def stop(self, command: StopSession) -> Done:
         """End a session. Answered when its processes are gone."""
@@ -139,7 +140,7 @@ class Sessions:
             raise Invalid(f"A session can be kept for at most {policy.max_keep_hours:g} hours.")
         live.record.keep_until = now() + round(command.hours * 3_600_000) if command.hours else 0
         self._records.save(live.record)
-        return live.record.report()
+        return live.record.report(self.address)
 
     async def told(self, record: Record) -> None:
         """Tell how it is doing after something of it changed."""
@@ -160,7 +161,11 @@ class Sessions:
         for live in [*ended[:-_ENDED_MOST], *(live for live in ended if now() - live.record.ended > _ENDED_MS)]:
             self._live.pop(live.record.session, None)
             self._records.remove(live.record.session)
-        return [live.record.report() for live in self._live.values()]
+        return [live.record.report(self.address) for live in self._live.values()]
+
+    def find(self, session: str) -> Record | None:
+        """The record of a session that is known here."""
+        return self._live[session].record if session in self._live else None
 
     def running(self) -> list[Record]:
         """Records of those that run."""
@@ -232,7 +237,7 @@ class Sessions:
         await start.entered.wait()
         assert start.account is not None  # the first step sets it or fails
         async with tracker.step("app") as note:
-            await self._launching.launch(record, self.servers[record.app_server], start.account, note)
+            await self._launching.launch(record, self.servers[kind(record.app_server)], start.account, note)
 
     async def _watch(self, live: Live) -> None:
         """Until the app ends by itself (a stop cancels this)."""
@@ -286,7 +291,7 @@ class Sessions:
         """Publish how it is doing, unless a newer generation took its place."""
         if self._live.get(live.record.session) is not live:
             return
-        await self._bus.publish(SessionReported(node=self._node, report=live.record.report()))
+        await self._bus.publish(SessionReported(node=self._node, report=live.record.report(self.address)))
 
 
 def _first_of(failed: ExceptionGroup[Exception]) -> Exception:

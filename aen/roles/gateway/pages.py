@@ -7,6 +7,7 @@ import re
 import secrets
 import time
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from urllib.parse import quote, urlsplit
 
@@ -15,10 +16,13 @@ from aiohttp import web
 from aen import names
 from aen.bus import Bus
 from aen.errors import AenError, Denied, Invalid, NotFound, NotSignedIn, Unavailable
+from aen.links import SHARED
 from aen.messages import OpenSession, SessionView
 from aen.model.session import Phase
 from aen.proxy.routes import RouteTable
+from aen.roles.gateway.addresses import netloc, next_of, see
 from aen.roles.gateway.admission import Doorman
+from aen.roles.gateway.opening import Opening
 from aen.tickets import hash_nonce
 from aen.web.redirects import safe_next
 from aen.web.site import render, site
@@ -93,6 +97,7 @@ class Pages:
         self._server_url, self._token = server_url.rstrip("/"), token
         self._repair, self._refresh_keys = repair, refresh_keys
         self.cookies = Cookies(secure)
+        self._opening = Opening(bus, routes, repair)
         self._looks: dict[tuple[str, str, str, str], tuple[float, SessionView | AenError]] = {}
 
     def application(self) -> web.Application:
@@ -128,17 +133,17 @@ class Pages:
     def _to_sign_in(self, request: web.Request) -> web.StreamResponse:
         """Send the browser to the server, with the hash of a nonce that it keeps."""
         caller = request[CALLER]
-        if _ONCE not in request.query and _netloc(caller.origin, request.host) != urlsplit(caller.origin).netloc:
+        if _ONCE not in request.query and netloc(caller.origin, request.host) != urlsplit(caller.origin).netloc:
             # Another name of ours (127.0.0.1 for localhost): the cookie would not be there when the ticket comes back.
             mark = "&" if "?" in request.raw_path else "?"
-            return _see(f"{caller.origin}{request.raw_path}{mark}{_ONCE}=1")
+            return see(f"{caller.origin}{request.raw_path}{mark}{_ONCE}=1")
         nonce = request.cookies.get(self.cookies.nonce, "")
         if not _NONCE.fullmatch(nonce):
             nonce = secrets.token_urlsafe(24)
         target = re.sub(rf"[?&]{_ONCE}=1\Z", "", request.raw_path)
         target = target if len(target) <= _LONGEST else target.partition("?")[0][:_LONGEST]
         query = f"gateway={quote(caller.origin, safe='')}&nonce={hash_nonce(nonce)}&next={quote(target, safe='')}"
-        response = _see(f"{self._server_url}/gateway/enter?{query}")
+        response = see(f"{self._server_url}/gateway/enter?{query}")
         self.cookies.set(response, self.cookies.nonce, nonce, _NONCE_SECONDS)
         return response
 
@@ -152,7 +157,7 @@ class Pages:
             )
         caller = request[CALLER]
         grant = await self._doorman.redeem(request.query.get("ticket", ""), caller.origin, nonce)
-        response = _see(_next(request))
+        response = see(next_of(request))
         await self._put(response, grant, caller.origin)
         self.cookies.clear(response, self.cookies.nonce)
         return response
@@ -160,7 +165,7 @@ class Pages:
     async def _renew(self, request: web.Request) -> web.StreamResponse:
         """A new grant for one that is past half its life. When that can't be had now, the old one does."""
         caller = request[CALLER]
-        response = _see(_next(request))
+        response = see(next_of(request))
         if not caller.user:
             return response
         self._doorman.postpone(caller.login)
@@ -188,13 +193,13 @@ class Pages:
 
     async def _logout(self, request: web.Request) -> web.StreamResponse:
         """Forget the login at this gateway. (Signing out at the server ends it everywhere.)"""
-        response = _see(self._server_url + "/")
+        response = see(self._server_url + "/")
         self.cookies.clear(response, self.cookies.grant)
         return response
 
     async def _to_server(self, request: web.Request) -> web.StreamResponse:
         """The home page is the server's."""
-        return _see(self._server_url + "/")
+        return see(self._server_url + "/")
 
     # ── starting ────────────────────────────────────────────────────────────────────────────────────
 
@@ -230,14 +235,19 @@ class Pages:
         caller, key = request[CALLER], _KEY.match(request.raw_path)
         if key is None:
             return self._no_app(request)
-        if not caller.user:
-            if caller.navigation:
-                return self._to_sign_in(request)
-            raise NotSignedIn("Sign in first: with a browser at the gateway, or with an API token.")
         owner, project, server = key.groups()
+        if server.startswith(SHARED):
+            return await self._opening.lead(request, owner, project, server)
+        if not caller.user:
+            return await self._unknown(request, owner, project, server)
         if not caller.navigation:
             return await self._not_running(request, owner, project, server)
-        view = await self._view(request, owner, project, server)
+        try:
+            view = await self._view(request, owner, project, server)
+        except NotFound:
+            if server != "viewer":
+                raise
+            return await self._opening.lead(request, owner, project, server)  # signed in, and not in the team
         context = {
             "owner": owner,
             "project": project,
@@ -248,11 +258,20 @@ class Pages:
         }
         return render(request, "session/start.html", context)
 
+    async def _unknown(self, request: web.Request, owner: str, project: str, server: str) -> web.StreamResponse:
+        """Somebody without a login: shown what is public, else asked who they are. Whether there is more is told to nobody."""
+        if not request[CALLER].navigation:
+            raise NotSignedIn("Sign in first: with a browser at the gateway, or with an API token.")
+        if server == "viewer":
+            with suppress(NotFound):
+                return await self._opening.lead(request, owner, project, server)
+        return self._to_sign_in(request)
+
     def _no_app(self, request: web.Request) -> web.StreamResponse:
         """An address that can't be an app's: people's and projects' pages are the server's."""
         path = request.raw_path.partition("?")[0]
         if request[CALLER].navigation and _NEAR.fullmatch(path):
-            return _see(self._server_url + path)
+            return see(self._server_url + path)
         raise NotFound("There is no page at this address.")
 
     async def _not_running(self, request: web.Request, owner: str, project: str, server: str) -> web.StreamResponse:
@@ -279,20 +298,3 @@ class Pages:
             said = Unavailable("This app is not running. Start it from its project's page, or with the API.")
         headers = {"Retry-After": "2", "Cache-Control": "no-store"} if said.status >= 500 else {}
         return web.json_response({"error": said.to_wire()}, status=said.status, headers=headers)
-
-
-def _netloc(origin: str, host: str) -> str:
-    """`host` as it would stand in an origin: without the port that its scheme means anyway."""
-    usual = {"http": ":80", "https": ":443"}[urlsplit(origin).scheme]
-    return host.lower().removesuffix(usual)
-
-
-def _see(location: str) -> web.Response:
-    return web.Response(status=303, headers={"Location": location, "Cache-Control": "no-store"})
-
-
-def _next(request: web.Request) -> str:
-    """Where to go on to: below this origin, and none of our own addresses that do something."""
-    wanted = safe_next(request.query.get("next"))
-    own = urlsplit(wanted).path.startswith("/.aen")
-    return "/" if own else wanted

@@ -11,10 +11,10 @@ from aen import names
 from aen.errors import AenError, NotFound, TimedOut, Unavailable
 from aen.messages import SessionReport, StartSession, StopSession
 from aen.model.project import Project, ProjectState
+from aen.model.route import ANYONE
 from aen.model.session import LIVE, Phase, Session
 from aen.roles.server.changes import change
 from aen.roles.server.domain import Part
-from aen.roles.server.team import RUNNERS
 
 log = structlog.get_logger(__name__)
 
@@ -28,10 +28,11 @@ class Dispatch(Part):
     async def launch(self, session: Session) -> Session:
         """Ask the session's node to start it (or to say how it is doing). Returns the session as it is then."""
         project = await self.domain.projects.by_id(session.project)
-        refusal = _refusal(session, project)
+        refusal = await self._refusal(session, project)
         if project is None or refusal:
             return await self.ended(session, Phase.STOPPED, refusal)
-        person = project.owner if session.user == "*" else session.user
+        by = {"*": project.owner, ANYONE: session.started_by}
+        person = by.get(session.user, session.user)
         user = await self.domain.accounts.find(person)
         command = StartSession(
             session=session.id,
@@ -40,7 +41,8 @@ class Dispatch(Part):
             user=person,
             app=session.app,
             app_server=session.app_server,
-            shared=session.user == "*",
+            shared=session.user in by,
+            told=await self.domain.admitting.told(session),
             keys=[key.line for key in user.ssh_keys] if user is not None else [],
         )
         try:
@@ -155,14 +157,11 @@ class Dispatch(Part):
                     raise
                 await asyncio.sleep(0)
 
+    async def _refusal(self, session: Session, project: Project | None) -> str:
+        """Why the session must not start after all: the project may have been stopped, or the person removed, meanwhile."""
+        if project is None or project.state not in _STARTABLE:
+            return "the project was stopped"
+        return await self.domain.admitting.refusal(session, project)
+
     def _patience(self) -> float:
         return self.domain.config.compute.stop_seconds + 10
-
-
-def _refusal(session: Session, project: Project | None) -> str:
-    """Why the session must not start after all: the project may have been stopped, or the person removed, meanwhile."""
-    if project is None or project.state not in _STARTABLE:
-        return "the project was stopped"
-    if session.user != "*" and project.role_of(session.user) not in RUNNERS:
-        return f"{session.user} is not in the project's team any more"
-    return ""

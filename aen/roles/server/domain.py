@@ -14,18 +14,20 @@ from aen.store import Store
 if TYPE_CHECKING:
     from aen.roles.server.accounts import Accounts
     from aen.roles.server.activity import ActivityLog
+    from aen.roles.server.admitting import Admitting
     from aen.roles.server.environments import Environments
     from aen.roles.server.events import Events
     from aen.roles.server.gateways import Gateways
     from aen.roles.server.jobs import Jobs
-    from aen.roles.server.keys import Keys
     from aen.roles.server.joining import Joining
+    from aen.roles.server.keys import Keys
     from aen.roles.server.leaving import Leaving
-    from aen.roles.server.nodes import Nodes
     from aen.roles.server.members import Members
+    from aen.roles.server.nodes import Nodes
     from aen.roles.server.projects import Projects
     from aen.roles.server.revocations import Revocations
     from aen.roles.server.sessions import Sessions
+    from aen.roles.server.shares import Shares
     from aen.roles.server.team import Team
     from aen.tickets import Signer
 
@@ -63,12 +65,14 @@ class Domain:
         ("revocations", "revocations", "Revocations"),
         ("accounts", "accounts", "Accounts"),
         ("jobs", "jobs", "Jobs"),
-        ("nodes", "nodes", "Nodes"),
-        ("projects", "projects", "Projects"),
         ("members", "members", "Members"),
-        ("team", "team", "Team"),
+        ("nodes", "nodes", "Nodes"),
         ("joining", "joining", "Joining"),
+        ("projects", "projects", "Projects"),
+        ("team", "team", "Team"),
+        ("admitting", "admitting", "Admitting"),
         ("sessions", "sessions", "Sessions"),
+        ("shares", "shares", "Shares"),
         ("environments", "environments", "Environments"),
         ("gateways", "gateways", "Gateways"),
         ("keys", "keys", "Keys"),
@@ -80,13 +84,15 @@ class Domain:
     revocations: Revocations
     accounts: Accounts
     jobs: Jobs
+    members: Members
     nodes: Nodes
+    joining: Joining
     projects: Projects
     team: Team
+    admitting: Admitting
     sessions: Sessions
-    members: Members
+    shares: Shares
     environments: Environments
-    joining: Joining
     gateways: Gateways
     keys: Keys
     leaving: Leaving

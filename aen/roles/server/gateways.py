@@ -14,7 +14,9 @@ from aen.errors import Invalid, NotFound, NotSignedIn
 from aen.messages import (
     CheckToken,
     Keys,
+    OpenPublic,
     OpenSession,
+    PublicView,
     ReadKeys,
     ReadRevocations,
     ReadRoutes,
@@ -33,7 +35,7 @@ from aen.model.user import Login
 from aen.roles.server.background import held
 from aen.roles.server.changes import every
 from aen.roles.server.domain import Part
-from aen.roles.server.permissions import Actor, Permission, allows
+from aen.roles.server.permissions import Actor, allows
 from aen.service import Service
 from aen.store import Duplicate, Query
 from aen.tickets import GRANT_HOURS, Verifier, hash_nonce
@@ -62,6 +64,7 @@ class Gateways(Part):
             answer(address, ReadRoutes, self._routes),
             answer(address, ReadRevocations, self._revocations),
             answer(address, OpenSession, self._open),
+            answer(address, OpenPublic, self._open_public),
         )
         await service.enter(held(*subscriptions))
         service.spawn(self._prune_for_life(), "tickets")
@@ -131,6 +134,11 @@ class Gateways(Part):
         session = await self.domain.sessions.open(actor, command.owner, command.project, entry.name)
         return _shown(session, entry, may_start=True)
 
+    async def _open_public(self, command: OpenPublic) -> PublicView:
+        session = await self.domain.shares.open(command)
+        reason = session.reason if session.phase not in LIVE else ""  # what strangers are told of a start is nothing
+        return PublicView(phase=session.phase, reason=reason, path=f"/{session.owner}/{session.name}/")
+
     def _in_team(self, actor: Actor, project: Project) -> bool:
         """Apps of a project are its team's: seeing a public project, or administering, does not lead to them."""
         return actor.user is not None and project.role_of(actor.user.id) is not None
@@ -138,7 +146,7 @@ class Gateways(Part):
     async def _look(self, actor: Actor, project: Project, entry: App, user: str) -> SessionView:
         shared = self.domain.sessions.servers[entry.server].shared
         id = names.session_id(project.id, "*" if shared else user, entry.server)
-        may_start = allows(actor, Permission.RUN, project)
+        may_start = allows(actor, self.domain.admitting.permission(entry.server), project)
         doc = await self.store.get("sessions", id)
         if doc is None:
             return SessionView(session=id, phase=Phase.STOPPED, title=entry.title, may_start=may_start)

@@ -12,7 +12,7 @@ from aen.errors import AenError, Conflict, Invalid, NotFound, TimedOut
 from aen.messages import DeleteProject, RenameProject
 from aen.model import now
 from aen.model.job import Job, JobState
-from aen.model.project import Project, ProjectState
+from aen.model.project import Project, ProjectState, Role
 from aen.model.session import Session
 from aen.model.user import User
 from aen.roles.server.background import ask
@@ -38,6 +38,7 @@ _ATTEMPTS = {
 _SWEEP_SECONDS = 3.0
 _AGAIN_MS = 10_000  # a failed job about permissions is added again after so long
 _LONG_SECONDS = 600.0  # removing a big tree takes its time
+_MOVE_SECONDS = 180.0  # passing on the files of a big one, and rewriting its environments
 
 
 class Moves(Part):
@@ -60,50 +61,64 @@ class Moves(Part):
         if names.project(new_name) == project.name:
             return project
         await self._check_free(owner, new_name)
+        renamed = await self._move(project, new_name)
+        detail = f"from {name} to {new_name}"
+        await self.domain.activity.record(actor, "project.renamed", renamed.slug, project=project.id, detail=detail)
+        return renamed
+
+    async def transfer(self, project: Project, user: str) -> Project:
+        """Move the project to another owner, who is in its team. The old one stays as maintainer."""
+        await self._check_free(user, project.name)
+        return await self._move(project, project.name, user)
+
+    async def _move(self, project: Project, name: str, owner: str = "") -> Project:
+        verb = "give it to somebody else" if owner else "rename it"
         if await self.domain.sessions.live_of(project.id):
-            raise Conflict(f"{project.slug} has running sessions. Stop the project before you rename it.")
+            raise Conflict(f"{project.slug} has running sessions. Stop the project before you {verb}.")
 
         def reserve(project: Project) -> None:
             if project.renaming:
-                raise Conflict(f"{project.slug} is being renamed already. Try again in a moment.", retry_after=2)
+                raise Conflict(f"{project.slug} is being moved already. Try again in a moment.", retry_after=2)
             if project.state not in (S.STOPPED, S.PROBLEM):
-                raise Conflict(f"{project.slug} is {project.state.lower()}. Stop it before you rename it.")
-            project.renaming = new_name
+                raise Conflict(f"{project.slug} is {project.state.lower()}. Stop it before you {verb}.")
+            if owner and project.role_of(owner) is None:
+                raise Conflict(f"{owner} is not in the team. Add them first.")
+            project.renaming, project.passing = name, owner
             project.pending = [*project.pending, RENAME]
 
         self._renaming.add(project.id)
         try:
             project = await self.domain.projects.edit(project.id, reserve)
-            renamed = await self._finish_rename(project, resumed=False)
+            return await self._finish_rename(project, resumed=False)
         finally:
             self._renaming.discard(project.id)
-        detail = f"from {name} to {new_name}"
-        await self.domain.activity.record(actor, "project.renamed", renamed.slug, project=project.id, detail=detail)
-        return renamed
 
     async def _check_free(self, owner: str, name: str) -> None:
         if await self.store.count("projects", (("slug", names.slug(owner, name)),)):
             raise Conflict(f"{owner} already has a project named {name}. Choose another name.")
 
     async def _finish_rename(self, project: Project, *, resumed: bool) -> Project:
-        old, new = project.name, project.renaming
-        await self._move_directory(project, new, resumed=resumed)
+        old, new, owner = project.name, project.renaming, project.passing
+        await self._move_directory(project, new, owner, resumed=resumed)
         try:
-            renamed = await self.domain.projects.edit(project.id, lambda project: _settle(project, new))
+            renamed = await self.domain.projects.edit(project.id, lambda project: _settle(project, new, owner))
         except Duplicate as error:  # somebody made a project of that name meanwhile
-            back = project.model_copy(update={"name": new})
-            await self._move_directory(back, old, resumed=True)
+            back = project.model_copy(update={"name": new, "owner": owner or project.owner})
+            await self._move_directory(back, old, project.owner if owner else "", resumed=True)
             await self.domain.projects.edit(project.id, lambda project: _settle(project, project.name))
-            raise Conflict(f"{project.owner} already has a project named {new}. Choose another name.") from error
+            whose = owner or project.owner
+            raise Conflict(f"{whose} already has a project named {new}. Choose another name.") from error
         await self._tell_sessions(renamed)
+        if PERMISSIONS in renamed.pending:
+            await self.ensure_job(renamed, PERMISSIONS)
         return renamed
 
-    async def _move_directory(self, project: Project, new_name: str, *, resumed: bool) -> None:
+    async def _move_directory(self, project: Project, new_name: str, new_owner: str, *, resumed: bool) -> None:
         if not project.node:
             return
-        command = RenameProject(project=self.domain.projects.spec(project), new_name=new_name)
+        command = RenameProject(project=self.domain.projects.spec(project), new_name=new_name, new_owner=new_owner)
         try:
-            await ask(self.bus, names.address("compute", project.node), command, 30)
+            await ask(self.bus, names.address("compute", project.node), command, _MOVE_SECONDS)
         except NotFound:
             return  # it has no directory yet, or (resumed) has been moved already
         except TimedOut:
@@ -154,6 +169,7 @@ class Moves(Part):
             command = DeleteProject(project=self.domain.projects.spec(project))
             await ask(self.bus, names.address("compute", project.node), command, _LONG_SECONDS)
         await self._forget_stars(project)
+        await self.domain.shares.forget(project.id)
         async for doc in every(self.store, "sessions", Query(equal=(("project", project.id),), sort="created")):
             self.domain.sessions.routes.drop(doc["id"], int(doc["generation"]), doc["datacenter"])
             await self.store.delete("sessions", doc["id"])
@@ -246,8 +262,14 @@ class Moves(Part):
             await self.domain.projects.edit(project.id, edit)
 
 
-def _settle(project: Project, name: str) -> None:
-    """The end of a rename: the record has its (new or old) name, and nothing is due."""
-    project.name, project.slug, project.renaming = name, names.slug(project.owner, name), ""
+def _settle(project: Project, name: str, owner: str = "") -> None:
+    """The end of a move: the record has its (new or old) name, and nothing is due. A new `owner` gets all rights."""
+    if owner:
+        roles = {project.owner: Role.MAINTAINER, owner: Role.OWNER}
+        project.team = [one.model_copy(update={"role": roles.get(one.user, one.role)}) for one in project.team]
+        project.owner = owner
+    project.name, project.slug, project.renaming, project.passing = name, names.slug(project.owner, name), "", ""
     project.pending = [kind for kind in project.pending if kind != RENAME]
+    if owner and project.node and PERMISSIONS not in project.pending:
+        project.pending = [*project.pending, PERMISSIONS]
     project.search, project.updated = search_text(project), now()

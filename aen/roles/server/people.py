@@ -117,6 +117,8 @@ class People(Part):
             raise Invalid(
                 f"{name!r} is the account that AEN itself runs as; nobody can be called that. Choose another."
             )
+        if name == self.domain.config.sharing.public_account:
+            raise Invalid(f"{name!r} is the account that shows public projects to everybody. Choose another.")
         return name
 
     async def add_user(self, name: str, password_hash: str, profile: Profile, *, admin: bool = False) -> User:

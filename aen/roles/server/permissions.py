@@ -54,6 +54,7 @@ class Permission(StrEnum):
     ACCOUNT = "account"  # change one's own account
     CREATE = "create"  # make a project
     VIEW = "view"  # see a project
+    LOOK = "look"  # open apps that only look at files
     RUN = "run"  # open apps
     CONTROL = "control"  # start, stop, reset the project; end its sessions
     EDIT = "edit"  # summary, description, tags
@@ -76,6 +77,7 @@ RULES: dict[Permission, Rule] = {
     Permission.ACCOUNT: Rule("write"),
     Permission.CREATE: Rule("write"),
     Permission.VIEW: Rule("read", Role.VIEWER),
+    Permission.LOOK: Rule("run", Role.VIEWER, admin=False),
     # Apps run as the person's own account, which only the team's permissions let into the files.
     Permission.RUN: Rule("run", Role.MEMBER, admin=False),
     Permission.CONTROL: Rule("run", Role.MEMBER),
@@ -132,7 +134,7 @@ def _check_role(actor: Actor, rule: Rule, least: Role, project: Project) -> None
         raise NotFound("There is no such project, or you may not see it.")
     if rule.admin and actor.admin:
         return
-    if least is Role.VIEWER:
+    if least is Role.VIEWER and rule.admin:
         return  # whoever sees it may look
     role = project.role_of(actor.user.id) if actor.user else None
     if role is None or _ORDER[role] < _ORDER[least]:

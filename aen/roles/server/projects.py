@@ -17,7 +17,7 @@ from aen.roles.server.changes import change
 from aen.roles.server.domain import Part
 from aen.roles.server.life import Life
 from aen.roles.server.listing import Listing
-from aen.roles.server.moves import Moves
+from aen.roles.server.moves import PERMISSIONS, Moves
 from aen.roles.server.permissions import Actor, Permission, check
 from aen.roles.server.repairs import Repairs
 from aen.roles.server.wording import NewProject, ProjectPatch, description, search_text, summary, tags
@@ -134,12 +134,16 @@ class Projects(Part):
         def edit(project: Project) -> None:
             for key, value in changes.items():
                 setattr(project, key, value)
+            if "visibility" in changes:
+                self._seen_by_others(project)
             project.search, project.updated = search_text(project), now()
 
         changed = await self.edit(project.id, edit)
         await self.domain.activity.record(
             actor, "project.updated", changed.slug, project=changed.id, detail=", ".join(sorted(changes))
         )
+        if "visibility" in changes:
+            await self._open_or_close(changed, actor.name)
         return changed
 
     async def star(self, actor: Actor, owner: str, name: str, on: bool) -> Project:
@@ -217,10 +221,32 @@ class Projects(Part):
             id=project.id,
             owner=project.owner,
             name=project.name,
-            team=project.team,
+            team=[*project.team, *self._looker(project)],
             former=project.former,
             environment=project.environment,
         )
+
+    def _looker(self, project: Project) -> tuple[Member, ...]:
+        """The account that shows a public project to people without one: its files let it in as a viewer."""
+        if not self.domain.admitting.is_public(project):
+            return ()
+        return (Member(user=self.domain.config.sharing.public_account, role=Role.VIEWER, added=project.created),)
+
+    async def _open_or_close(self, project: Project, by: str) -> None:
+        """The door at once, the files by a job."""
+        self.domain.sessions.routes.refresh(project)
+        await self.domain.admitting.sweep()
+        if PERMISSIONS in project.pending:
+            await self.moves.ensure_job(project, PERMISSIONS, by)
+
+    def _seen_by_others(self, project: Project) -> None:
+        """The files must follow: the account that shows public projects gets its rights, or loses them."""
+        account = self.domain.config.sharing.public_account
+        if not account or not project.node:
+            return
+        left = project.visibility is not Visibility.PUBLIC
+        project.former = [name for name in project.former if name != account] + [account] * left
+        project.pending = [*(kind for kind in project.pending if kind != PERMISSIONS), PERMISSIONS]
 
     def _owner(self, actor: Actor) -> str:
         if actor.user is None:

@@ -15,7 +15,6 @@ from aen.model.session import LIVE, PHASE_MOVES, Phase, Session
 from aen.roles.server.background import held
 from aen.roles.server.changes import every
 from aen.roles.server.domain import Part
-from aen.roles.server.team import RUNNERS
 from aen.roles.server.uses import Uses
 from aen.service import Service
 from aen.store import Query
@@ -98,8 +97,8 @@ class Reports(Part):
         project = await self.domain.projects.by_id(session.project)
         if project is None:
             return
-        if session.user != "*" and project.role_of(session.user) not in RUNNERS:
-            self.domain.sessions.dispatch.end_soon(session, f"{session.user} is not in the project's team any more")
+        if why := await self.domain.admitting.refusal(session, project):
+            self.domain.sessions.dispatch.end_soon(session, why)
             return
         routes.put(session, report, project)
 

@@ -12,10 +12,9 @@ import structlog
 from aen.errors import Unavailable
 from aen.messages import ReadRoutes, RouteAdded, RouteRemoved, Routes, SessionReport
 from aen.model.project import Project
-from aen.model.route import Route
+from aen.model.route import ANYONE, Route
 from aen.model.session import Session
 from aen.roles.server.domain import Part
-from aen.roles.server.team import RUNNERS
 
 if TYPE_CHECKING:
     from aen.roles.server.domain import Domain
@@ -58,7 +57,7 @@ class RouteTable(Part):
         if report.generation <= self._ended.get(session.id, 0) or project.rev < self._revs.get(project.id, 0):
             return
         self._revs[project.id] = project.rev
-        users = _users(session.user, project)
+        users = self.domain.admitting.users(session.user, session.app_server, project)
         if not users:
             return
         route = Route(
@@ -94,11 +93,15 @@ class RouteTable(Part):
             return
         self._revs[project.id] = project.rev
         for datacenter, route in [entry for entry in self._routes.values() if entry[1].project_id == project.id]:
-            users = _users(route.user, project)
+            users = self.domain.admitting.users(route.user, route.app_server, project)
             if users:
                 self._set(datacenter, route.model_copy(update={"users": users}))
             else:
                 self.drop(route.session, route.generation, datacenter)
+
+    def open_to_anyone(self) -> list[str]:
+        """The sessions that people without a login are led to."""
+        return [session for session, (_, route) in self._routes.items() if ANYONE in route.users]
 
     async def read(self, command: ReadRoutes) -> Routes:
         """The answer to a gateway. Unavailable while this server does not yet know all of them: it keeps what it has."""
@@ -139,11 +142,6 @@ class RouteTable(Part):
         self._events.discard(task)
         if not task.cancelled() and task.exception() is not None:
             log.warning("a route event was not sent; gateways find out by asking", reason=str(task.exception()))
-
-
-def _users(user: str, project: Project) -> list[str]:
-    runners = [member.user for member in project.team if member.role in RUNNERS]
-    return runners if user == "*" else [name for name in runners if name == user]
 
 
 def _version(routes: list[Route]) -> str:

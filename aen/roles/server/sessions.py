@@ -3,21 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from dataclasses import replace
+from typing import TYPE_CHECKING
 
 from aen import names
-from aen.apps import App, AppServer, catalog, servers
+from aen.apps import App, AppServer, catalog, kind, servers
 from aen.errors import Conflict, Denied, NotFound
 from aen.messages import KeepSession, ReadSessionLog, SessionLog, SessionReport
 from aen.model import now
 from aen.model.project import Project
+from aen.model.route import ANYONE
 from aen.model.session import LIVE, Phase, Session
 from aen.roles.server.changes import every
 from aen.roles.server.dispatch import Dispatch
-from aen.roles.server.domain import Part
 from aen.roles.server.permissions import Actor, Permission, allows, check
-from aen.roles.server.reports import SILENT_SECONDS, Reports
+from aen.roles.server.reports import Reports
 from aen.roles.server.routes import RouteTable
+from aen.roles.server.session_views import Shown
 from aen.service import Service
 from aen.store import Duplicate, Query, Stale
 
@@ -26,11 +28,9 @@ if TYPE_CHECKING:
 
 _NONE = "There is no such session, or you may not see it."
 _TRIES = 50
-#: What whoever sees the project is told of its sessions: a public project is seen by everybody.
-_TOLD = ("id", "app", "app_server", "title", "project", "user", "phase", "since")
 
 
-class Sessions(Part):
+class Sessions(Shown):
     """The sessions. All verbs check permission; what the actor may not see is NotFound."""
 
     def __init__(self, domain: Domain) -> None:
@@ -49,24 +49,40 @@ class Sessions(Part):
 
     async def open(self, actor: Actor, owner: str, name: str, app: str) -> Session:
         """Open an app: the live session of its app server, or a new one, QUEUED. Starts the project as well."""
-        project = await self.domain.projects.allowed(actor, owner, name, Permission.RUN)
+        entry = self.apps.get(app)
+        needed = self.domain.admitting.permission(entry.server) if entry else Permission.RUN
+        project = await self.domain.projects.allowed(actor, owner, name, needed)
         if actor.user is None:
             raise Denied("Apps run as a person: sign in as one to open them.")
-        entry = self.apps.get(app)
         if entry is None:
             raise NotFound(f"There is no app {app[:40]!r}. There are: {', '.join(self.apps)}.")
         user = "*" if self.servers[entry.server].shared else actor.user.id
+        session, fresh = await self._opened(project, entry, user, actor.user.id)
+        if not fresh:
+            return session
+        await self.domain.activity.record(actor, "session.opened", project.slug, project=project.id, detail=entry.title)
+        return await self.dispatch.launch(session)
+
+    async def open_to_anyone(self, project: Project, app_server: str, account: str) -> Session:
+        """The live session that shows a project, or one thing of it, to people without a login; or a new one, as `account`.
+
+        Whether that may be has been decided before (`Admitting`), and is decided again at every turn.
+        """
+        entry = replace(self.apps[kind(app_server)], server=app_server)
+        session, fresh = await self._opened(project, entry, ANYONE, account)
+        return await self.dispatch.launch(session) if fresh else session
+
+    async def _opened(self, project: Project, entry: App, user: str, started_by: str) -> tuple[Session, bool]:
+        """The live session, or (True) a new one, QUEUED, which the caller launches."""
         id = names.session_id(project.id, user, entry.server)
         live = await self._live(id, entry)
         if live is not None:
-            return live
+            return live, False
         project = await self.domain.projects.life.claim(project.id)
-        session, fresh = await self._next(id, project, entry, user, actor.user.id)
-        if not fresh:
-            return session
-        self.tell(session)
-        await self.domain.activity.record(actor, "session.opened", project.slug, project=project.id, detail=entry.title)
-        return await self.dispatch.launch(session)
+        session, fresh = await self._next(id, project, entry, user, started_by)
+        if fresh:
+            self.tell(session)
+        return session, fresh
 
     async def _live(self, id: str, entry: App) -> Session | None:
         """The live session of this id, which now shows `entry`; None when there is none."""
@@ -131,6 +147,17 @@ class Sessions(Part):
             actor, "session.stopped", session.slug, project=session.project, who=who, detail=session.app
         )
         return session
+
+    async def restart(self, actor: Actor, id: str) -> Session:
+        """End one's own (or the team's) session and start it anew, with limits and environment as they are now."""
+        session = await self._controlled(actor, id)
+        if session.user not in (actor.name, "*"):
+            raise Denied("Only the person whose session it is starts it anew; you may stop it.")
+        if session.phase in LIVE:
+            ended = await self.dispatch.end(session, f"started anew by {actor.name}")
+            if ended.phase in LIVE:
+                raise Conflict("It is still stopping. Try again in a moment.", retry_after=2)
+        return await self.open(actor, session.owner, session.name, session.app)
 
     async def keep(self, actor: Actor, id: str, hours: float) -> Session:
         """Don't stop a session for want of use for so many hours from now (0: as others). For those who may stop it.
@@ -231,48 +258,6 @@ class Sessions(Part):
         query = Query(equal=(("project", project_id),), sort="created")
         found = every(self.store, "sessions", query)
         return [Session.model_validate(doc) async for doc in found if doc["phase"] in phases]
-
-    def view(self, session: Session) -> dict[str, Any]:
-        """The API's JSON: id, app, app_server, project, user, phase, reason, steps, url, open_url, activity, …"""
-        report = self.reports.latest(session)
-        seen = report if report is not None and report.activity > session.activity else session
-        url = self.url(session)
-        entry = self.apps.get(session.app)
-        silence = self.domain.nodes.silence(session.node)
-        running = session.phase is Phase.RUNNING
-        in_sight = session.phase not in LIVE or silence <= SILENT_SECONDS
-        shown = {"id", "app", "app_server", "user", "phase", "reason", "steps", "log_tail", "since", "created", "node"}
-        return {
-            **session.model_dump(mode="json", include=shown),
-            "title": entry.title if entry else session.app,
-            "project": session.slug,
-            "url": url,
-            "open_url": url + (entry.landing if entry else "") if url else "",
-            "activity": seen.activity,
-            "activity_source": seen.activity_source,
-            "use": report.use.model_dump() if running and report and report.use else None,
-            "idle": report.idle.model_dump() if running and report and report.idle else None,
-            "in_sight": in_sight,
-            "reason": session.reason if in_sight else f"{session.node} has not been heard of for a while",
-        }
-
-    def url(self, session: Session) -> str:
-        """The app server's base address at its gateway, ending in `/`; empty while the data center is unknown."""
-        center = self.domain.nodes.datacenter(session.datacenter)
-        if center is None:
-            return ""
-        origin = center.gateway_url.replace("{project}", names.host_label(session.owner, session.name))
-        return f"{origin}/{session.owner}/{session.name}/{session.app_server}/"
-
-    def tell(self, session: Session) -> None:
-        """Publish the session: all of it on its own topic, what the team may know on the project's."""
-        view = self.view(session)
-        self.domain.events.publish(f"session:{session.id}", "session", view)
-        steps = [{key: step[key] for key in ("name", "state", "seconds")} for step in view["steps"]]
-        known = {**{key: view[key] for key in _TOLD}, "steps": steps}
-        self.domain.events.publish(f"project:{session.project}", "session", known)
-        if session.user != "*":
-            self.domain.events.publish(f"user:{session.user}", "session", known)
 
     def _shown(self, actor: Actor, session: Session, project: Project | None) -> Session:
         """The session as the actor may see it: other people's logs are theirs, their maintainers' and administrators'."""

@@ -15,9 +15,8 @@ from aen.roles.server.domain import Part
 from aen.roles.server.leases import Progress
 from aen.roles.server.moves import PERMISSIONS
 from aen.roles.server.permissions import Actor, Permission
-from aen.roles.server.wording import search_text
 from aen.service import Service
-from aen.store import Duplicate, Query
+from aen.store import Query
 
 MOST = 200  # people in one team: all of them stand in the ACL of every file
 MOST_BY_GROUP = 2000  # where a group stands for them (acl.subject)
@@ -78,28 +77,16 @@ class Team(Part):
         return await self._spread(project, actor.name)
 
     async def transfer(self, actor: Actor, owner: str, name: str, user: str) -> Project:
-        """Make a team member the owner; the old one stays as maintainer. Conflict unless it was never started and the name is free."""
+        """Make a team member the owner: the directory moves, its files pass to them; the old one stays as maintainer.
+
+        Conflict unless the project is stopped and the new owner has none of that name.
+        """
         project = await self.domain.projects.allowed(actor, owner, name, Permission.OWN)
-
-        def edit(project: Project) -> None:
-            if project.node or project.state is not ProjectState.STOPPED or project.renaming:
-                raise Conflict(
-                    f"{project.slug} has been started: its files belong to {project.owner}. "
-                    "Only a project that was never started can be given to another owner."
-                )
-            if project.role_of(user) is None:
-                raise Conflict(f"{user} is not in the team. Add them first.")
-            _put(project, project.owner, Role.MAINTAINER)
-            _put(project, user, Role.OWNER)
-            project.owner, project.slug = user, names.slug(user, project.name)
-            project.search, project.updated = search_text(project), now()
-
         if await self.domain.accounts.find(user) is None:
             raise NotFound(f"There is no user {user[:40]!r}.")
-        try:
-            project = await self.domain.projects.edit(project.id, edit)
-        except Duplicate as error:
-            raise Conflict(f"{user} already has a project named {name}. Rename one of them first.") from error
+        if user == project.owner:
+            raise Conflict(f"{user} owns {project.slug} already.")
+        project = await self.domain.projects.moves.transfer(project, user)
         await self.domain.activity.record(
             actor, "project.transferred", project.slug, project=project.id, who=user, security=True
         )
@@ -135,6 +122,8 @@ class Team(Part):
                 raise NotFound(f"{user} is not in the team of {project.slug}.")
             if role is Role.OWNER:
                 raise Conflict(f"{user} owns {project.slug} and can't leave it. Make somebody else the owner first.")
+            if user == project.passing:
+                raise Conflict(f"{project.slug} is just being given to {user}. Try again in a moment.", retry_after=2)
             project.team = [member for member in project.team if member.user != user]
             project.members = [member.user for member in project.team]
             if project.node:
@@ -177,7 +166,7 @@ class Team(Part):
 
         def settle(project: Project) -> None:
             project.former = [user for user in project.former if user not in applied.former]
-            if project.team == applied.team and not project.former:
+            if project.team == applied.team and project.visibility is applied.visibility and not project.former:
                 project.pending = [kind for kind in project.pending if kind != PERMISSIONS]
 
         await self.domain.projects.edit(project.id, settle)

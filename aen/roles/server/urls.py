@@ -15,7 +15,18 @@ from aen.roles.server.permissions import ACTOR, Permission, check
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 #: Modules of `pages/`, each with a list `URLS`.
-PAGES = ("account", "project", "admin", "api_account", "api_projects", "api_environments", "api_sessions", "api_nodes", "api_system")
+PAGES = (
+    "account",
+    "project",
+    "admin",
+    "api_account",
+    "api_projects",
+    "api_environments",
+    "api_links",
+    "api_sessions",
+    "api_nodes",
+    "api_system",
+)
 
 
 @dataclass(frozen=True)

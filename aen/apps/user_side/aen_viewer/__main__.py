@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import os
 import socket
 import sys
+from urllib.parse import unquote_to_bytes
 
-from aen_workbench.doors import Door
+from aen_workbench.doors import Door, OpenDoor
 from aen_workbench.paths import Places
 from aiohttp import web
 
@@ -27,11 +29,16 @@ def main() -> None:
     environ = os.environ
     project = os.fsencode(environ["AEN_PROJECT_DIR"])
     places = Places(project, project)  # nothing outside of the project
-    door = Door(environ.pop("AEN_APP_TOKEN"), environ["AEN_USER"])
+    told = json.loads(environ.pop("AEN_TOLD", "") or "{}")
+    kind = OpenDoor if told.get("open") else Door  # the gateway lets in anyone, who are told apart by nothing
+    door = kind(environ.pop("AEN_APP_TOKEN"), environ["AEN_USER"])
     listener = socket.socket(socket.AF_UNIX)
     listener.bind(path)
     os.chmod(path, 0o660)  # its folder lets in the gateway's side and us only
-    app = application(Viewer(places, door, prefix, environ["AEN_PROJECT"]))
+    viewer = Viewer(places, door, prefix, environ["AEN_PROJECT"])
+    if told.get("open") == "share":
+        viewer.only, viewer.hash = unquote_to_bytes(told.get("path", "")) or b".", told.get("hash", "")
+    app = application(viewer)
     web.run_app(app, sock=listener, print=None, access_log=None, shutdown_timeout=3)
 
 

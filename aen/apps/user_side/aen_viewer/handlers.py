@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import hashlib
+import hmac
 import html
 import os
 import stat
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from urllib.parse import quote_from_bytes
 
 from aen_workbench import sending
@@ -44,6 +46,9 @@ class Viewer:
     door: Door
     prefix: str
     project: str  # owner/name
+    only: bytes = b""  # the one thing that is shown, below the project; its page's addresses begin with a secret
+    base: bytes = b""  # where the addresses begin, below the project
+    hash: str = ""  # sha256 of that secret, hex
     active: int = field(default_factory=lambda: int(time.time() * 1000))
 
 
@@ -74,10 +79,44 @@ async def _answered(request: web.Request, viewer: Viewer) -> web.StreamResponse:
     if inside == ".aen/ready":
         return web.json_response({"last_activity": viewer.active})
     viewer.active = int(time.time() * 1000)
+    if viewer.only:
+        return await _linked(request, viewer, inside)
+    return await _shown(request, viewer, inside)
+
+
+async def _linked(request: web.Request, viewer: Viewer, inside: str) -> web.StreamResponse:
+    """What a link is for: a folder below the link's address, or a file under its own name."""
+    secret, slash, inside = inside.partition("/")
+    if not hmac.compare_digest(hashlib.sha256(secret.encode()).hexdigest(), viewer.hash):
+        raise Trouble(404, "gone", "There is nothing at this address, or the link has ended.")
+    here = f"{viewer.prefix}{secret}/"
+    if not slash:
+        return web.Response(status=302, headers={"Location": here})
+    whole = viewer.places.project + b"/" + viewer.only
+    above, _, name = viewer.only.rpartition(b"/")
+    if await asyncio.to_thread(_is_folder, viewer.places, whole):
+        base, called = viewer.only, shown(name)
+    else:
+        address = quote_from_bytes(name, safe="")
+        if not inside:
+            return web.Response(status=302, headers={"Location": here + address})
+        if from_wire("/" + inside) != b"/" + name:
+            raise Trouble(404, "gone", "There is nothing of that name here.")
+        base, called = above, "Shared file"
+    seen = replace(viewer, prefix=here, project=called, base=b"/" + base if base else b"")
+    try:
+        return await _shown(request, seen, inside)
+    except Trouble as error:
+        return _failed(seen, error)
+    except OSError as error:
+        return _failed(seen, trouble(error))
+
+
+async def _shown(request: web.Request, viewer: Viewer, inside: str) -> web.StreamResponse:
     path = from_wire("/" + inside)
     if any(part.startswith(b".") for part in path.split(b"/")):
         raise Trouble(404, "gone", "There is nothing of that name here (hidden files are not shown).")
-    whole = viewer.places.project + (path if path != b"/" else b"")
+    whole = viewer.places.project + viewer.base + (path if path != b"/" else b"")
     if await asyncio.to_thread(_is_folder, viewer.places, whole):
         return await _folder(viewer, path, whole, inside)
     if inside.endswith("/"):

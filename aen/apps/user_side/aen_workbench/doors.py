@@ -55,6 +55,18 @@ class Door:
             raise Trouble(403, "xsrf", "This page is from an earlier start of the Workbench. Load it again.")
 
 
+class OpenDoor(Door):
+    """The door of what is open to anyone: the gateway says that it is, and lets nobody do anything but look."""
+
+    def check(self, request: web.Request) -> None:
+        """Raises Trouble unless it is the gateway, for somebody who only looks."""
+        given = request.headers.get("X-AEN-App-Token", "")
+        if not self.secret or not hmac.compare_digest(given.encode(), self.secret.encode()):
+            raise Trouble(401, "not-signed-in", "Requests come through AEN only.")
+        if request.method not in _SAFE:
+            raise Trouble(405, "request", "This can be looked at, and nothing else.")
+
+
 DOOR = web.AppKey("door", Door)
 
 

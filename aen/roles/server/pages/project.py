@@ -8,7 +8,7 @@ from aen import names
 from aen.errors import Invalid
 from aen.model.project import Project, Visibility
 from aen.roles.server.domain import DOMAIN
-from aen.roles.server.pages import environments, project_open, project_settings
+from aen.roles.server.pages import environments, project_compute, project_links, project_open, project_settings
 from aen.roles.server.pages.forms import Form, again, asked_text, page_links, person, read, see_other
 from aen.roles.server.pages.project_views import address, app_rows, context, session_rows, starting
 from aen.roles.server.permissions import ACTOR, Permission
@@ -92,7 +92,7 @@ async def page(request: web.Request) -> web.StreamResponse:
     shown = {
         **context(request, project),
         "sessions": session_rows(domain, actor, sessions, project),
-        "apps": app_rows(domain, actor, sessions),
+        "apps": app_rows(domain, actor, project, sessions),
         "starting": starting(domain, actor, project, sessions),
         "activity": activity,
     }
@@ -161,6 +161,8 @@ URLS = [
     Url("POST", "/new", new, P.CREATE),
     *project_settings.URLS,
     *project_open.URLS,
+    *project_links.URLS,
+    *project_compute.URLS,
     *environments.URLS,
     Url("GET", f"{_ONE}/activity", activity_page, P.VIEW),
     Url("POST", f"{_ONE}/start", start, P.CONTROL),

@@ -79,5 +79,5 @@ def _open_url(request: web.Request, session: Session) -> str:
 P = Permission
 URLS = [
     Url("GET", "/{owner}/{project}/open/{app}", open_page, P.VIEW),
-    Url("POST", "/{owner}/{project}/open/{app}", open_app, P.RUN),
+    Url("POST", "/{owner}/{project}/open/{app}", open_app, P.LOOK),
 ]

@@ -77,7 +77,8 @@ async def admin_page(
     domain = request.config_dict[DOMAIN]
     project = await domain.projects.allowed(request[ACTOR], *_where(request), Permission.OWN)
     typed = {"new_name": form.raw("new_name", 10_000)[:100] if form else ""}
-    shown = {**context(request, project), "form": typed, "problem": problem}
+    anyone = bool(domain.config.sharing.public_account)
+    shown = {**context(request, project), "form": typed, "problem": problem, "anyone": anyone}
     return render(request, "project/admin.html", shown, status=status)
 
 

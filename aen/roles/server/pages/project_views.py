@@ -46,7 +46,7 @@ def _run_reason(actor: Actor, project: Project) -> str:
     """Why somebody may not open apps here, and what to do."""
     role = project.role_of(actor.name)
     if role is Role.VIEWER:
-        return f"You are a viewer: you may look. Ask {project.owner} to make you a member to open apps."
+        return f"You are a viewer: you may look. Ask {project.owner} to make you a member to open other apps."
     if role is None:
         return f"Only the team opens apps here. Ask {project.owner} to add you."
     return ""
@@ -59,7 +59,7 @@ def apps(domain: Domain) -> dict[str, App]:
     return _apps[domain]
 
 
-def app_rows(domain: Domain, actor: Actor, sessions: Sequence[Session]) -> list[dict[str, Any]]:
+def app_rows(domain: Domain, actor: Actor, project: Project, sessions: Sequence[Session]) -> list[dict[str, Any]]:
     """The apps, each with the phase of the actor's own (or the shared) session of its app server."""
     mine = {session.app_server: session.phase for session in reversed(sessions) if session.user in (actor.name, "*")}
     return [
@@ -69,6 +69,7 @@ def app_rows(domain: Domain, actor: Actor, sessions: Sequence[Session]) -> list[
             "description": app.description,
             "icon": app.icon,
             "phase": mine.get(app.server, ""),
+            "may": allows(actor, domain.admitting.permission(app.server), project),
         }
         for app in apps(domain).values()
     ]
