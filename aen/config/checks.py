@@ -47,6 +47,8 @@ def _listens(config: Config) -> Iterator[Problem]:
         (("gateway", "redirect_listen"), config.gateway.redirect_listen),
         (("compute", "listen"), config.compute.listen),
         (("ops", "listen"), config.ops.listen),
+        (("bus", "listen"), config.bus.listen),
+        (("bus", "leaf_listen"), config.bus.leaf_listen),
     ]
     seen: dict[tuple[str, int], str] = {}
     for way, text in texts:
