@@ -23,7 +23,7 @@ def wanted(config: Config, roles: tuple[str, ...]) -> dict[str, tuple[str, str]]
     if "gateway" in roles:
         listens["gateway"] = ("gateway.listen", config.gateway.listen)
         listens["gateway.redirect"] = ("gateway.redirect_listen", config.gateway.redirect_listen)
-    if "compute" in roles:
+    if "compute" in roles and "gateway" not in roles:  # who is in one process needs no port between them
         listens["compute"] = ("compute.listen", config.compute.listen)
     return {name: place for name, place in listens.items() if place[1]}
 

@@ -66,6 +66,20 @@ def _listens(config: Config) -> Iterator[Problem]:
         if place[1] and place in seen:
             yield way, f"is the same address as {seen[place]}; give each its own port"
         seen[place] = ".".join(str(part) for part in way)
+    if config.compute.address and not _is_place(config.compute.address):
+        yield (
+            ("compute", "address"),
+            f"must be host:port as gateways reach this node, like n7.example.org:5002 (it is {config.compute.address!r})",
+        )
+
+
+def _is_place(text: str) -> bool:
+    """Whether one can connect there: host and port, neither left out."""
+    try:
+        host, port = split_listen(text)
+    except ValueError:
+        return False
+    return host != "*" and port > 0
 
 
 def _urls(config: Config) -> Iterator[Problem]:

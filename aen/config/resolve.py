@@ -31,7 +31,7 @@ def resolve(
         update={
             "accounts": _accounts(filled.accounts, machine),
             "server": _server(filled.server, machine, (ports or {}).get("server")),
-            "compute": _compute(filled.compute, filled.data_dir, machine, roles),
+            "compute": _compute(filled.compute, filled.data_dir, machine, roles, (ports or {}).get("compute")),
             "store": filled.store if filled.store.url else StoreOptions(url=f"sqlite:///{filled.data_dir}/aen.db"),
             "bus": _bus(filled.bus, roles),
         }
@@ -83,12 +83,13 @@ def _gateway(gateway: Gateway, server_url: str, machine: Machine, port: int | No
     return gateway.model_copy(update={"listen": listen, "url": url, "api_url": gateway.api_url.rstrip("/")})
 
 
-def _compute(compute: Compute, data: Path, machine: Machine, roles: tuple[str, ...]) -> Compute:
-    alone = "gateway" not in roles
+def _compute(compute: Compute, data: Path, machine: Machine, roles: tuple[str, ...], port: int | None) -> Compute:
+    listen = compute.listen or ("*:5002" if "gateway" not in roles else "")
     root = _given(compute.project_root) or (Path("/projects") if machine.root else data / "projects")
     return compute.model_copy(
         update={
-            "listen": compute.listen or ("*:5002" if alone else ""),
+            "listen": listen,
+            "address": compute.address or (_reached(listen, machine.host, port) if listen else ""),
             "name": compute.name or machine.name,
             "project_root": root,
             "skeleton": _given(compute.skeleton) or packaged("config") / "skeletons" / "default",
@@ -106,12 +107,15 @@ def _url(listen: str, secure: bool, host: str, port: int | None) -> str:
     """The address people use for a listener; `host` stands in where it listens on all interfaces."""
     if listen.startswith("unix:"):
         return f"http://{host}"
+    scheme, usual = ("https", ":443") if secure else ("http", ":80")
+    return f"{scheme}://{_reached(listen, host, port).removesuffix(usual)}"
+
+
+def _reached(listen: str, host: str, port: int | None) -> str:
+    """host:port of a listener as others reach it."""
     interface, asked = split_listen(listen)
-    scheme, usual = ("https", 443) if secure else ("http", 80)
     shown = host if interface in ("*", "0.0.0.0", "::") else interface  # noqa: S104 - compared, not bound
-    shown = f"[{shown}]" if ":" in shown else shown
-    number = port or asked
-    return f"{scheme}://{shown}" + ("" if number == usual else f":{number}")
+    return f"{f'[{shown}]' if ':' in shown else shown}:{port or asked}"
 
 
 def _interface(machine: Machine) -> str:

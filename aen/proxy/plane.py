@@ -22,8 +22,10 @@ from aen.proxy.downstream import Downstream
 from aen.proxy.exchange import Request
 from aen.proxy.head import Memory
 from aen.proxy.headers import RequestReader, ResponseReader
+from aen.proxy.nodes import Nodes, Unreached
 from aen.proxy.peers import Network, Stranger, client_address
 from aen.proxy.pool import Pool
+from aen.proxy.pools import Pools
 from aen.proxy.routes import RouteTable
 from aen.proxy.sites import Sites
 from aen.proxy.tally import Tally
@@ -38,6 +40,7 @@ class Plane(Service):
     """Everything between a client and an app. `pages` is the address and uid of the gateway's own pages.
 
     `write_access` gets the lines of the access log, some at a time, in `access_format` (combined or json).
+    `nodes` is how apps on other hosts are reached; None: all are on this one.
     """
 
     name = "proxy"
@@ -55,14 +58,14 @@ class Plane(Service):
         trusted_proxies: tuple[Network, ...] = (),
         write_access: Callable[[list[str]], None] | None = None,
         access_format: str = "combined",
+        nodes: Nodes | None = None,
     ) -> None:
         super().__init__()
         self.admission, self.routes, self.sites, self.cookie = admission, routes, sites, cookie
         self.limits, self.page_token = limits or Limits(), page_token.encode()
         self.requests = Memory(RequestReader(cookie, self.limits.headers))
-        self._answers = Memory(ResponseReader(trusted=False, shared=not sites.apart))
+        self.pools = Pools(Memory(ResponseReader(trusted=False, shared=not sites.apart)), nodes)
         self.pages = Pool(*pages, Memory(ResponseReader(trusted=True), most=64))
-        self._pools: dict[tuple[str, int], Pool] = {}
         self._trusted = trusted_proxies
         self.tally, self._lines = Tally(write_access), Lines(access_format)
         self.logins = 0  # grows when a login may count no more: see logins_changed
@@ -91,13 +94,6 @@ class Plane(Service):
 
     # ── for the connections ─────────────────────────────────────────────────────────────────────────
 
-    def pool(self, address: str, uid: int) -> Pool:
-        """The connections to an app."""
-        pool = self._pools.get((address, uid))
-        if pool is None:
-            pool = self._pools[(address, uid)] = Pool(address, uid, self._answers)
-        return pool
-
     def run(self, work: Coroutine[Any, Any, None]) -> None:
         """Run something that a connection waits for."""
         task = asyncio.get_running_loop().create_task(work)
@@ -115,18 +111,24 @@ class Plane(Service):
             self.tally.failures["unreachable", "stranger"] += 1
             log.error("somebody else listens where an app should be", why=str(stranger))
             client.unreachable(request, 502, "The app's address is taken by somebody else. Stop and start the project.")
+        except Unreached as unreached:
+            self._say_down(pool, unreached.label, str(unreached))
+            client.unreachable(request, unreached.status, unreached.why)
         except TimeoutError:
             self.tally.failures["unreachable", "timeout"] += 1
             client.unreachable(request, 504, "The app does not take connections. It may be overloaded.")
         except OSError as error:
-            self.tally.failures["unreachable", "refused"] += 1
-            say = log.debug if pool.down else log.info  # once, not for every tab that tries again
-            say("app can't be reached", upstream=pool.address, why=str(error))
-            pool.down = True
+            self._say_down(pool, "refused", str(error))
             client.unreachable(request, 503, "The app can't be reached. It may just be stopping or starting.")
         else:
             pool.down = False
             client.connected(request, app)
+
+    def _say_down(self, pool: Pool, label: str, why: str) -> None:
+        self.tally.failures["unreachable", label] += 1
+        say = log.debug if pool.down else log.info  # once, not for every tab that tries again
+        say("app can't be reached", upstream=pool.address, why=why)
+        pool.down = True
 
     def address_of(self, peer: str, claimed: bytes) -> str:
         """Who asks, when `peer` says that it asks for somebody else: believed of trusted proxies alone."""
@@ -207,9 +209,7 @@ class Plane(Service):
 
     def forget(self, route: Route) -> None:
         """A session has ended: drop its connections and say so to its open WebSockets."""
-        pool = self._pools.pop((route.upstream, route.uid), None)
-        if pool is not None:
-            pool.prune()
+        self.pools.forget(route)
         ended = (route.session, route.generation)
         self.close_sockets(lambda _, one: (one.session, one.generation) == ended, GOING_AWAY, "The session has ended.")
 
@@ -259,7 +259,7 @@ class Plane(Service):
             for client in list(self.connections):
                 if client.deadline and client.deadline < self.now:
                     client.expired()
-            for pool in (self.pages, *self._pools.values()):
+            for pool in (self.pages, *self.pools):
                 pool.prune_idle()
             self.tally.flush()
 
@@ -272,7 +272,7 @@ class Plane(Service):
             task.cancel()
         if self._tasks:
             await asyncio.wait(self._tasks)
-        for pool in (self.pages, *self._pools.values()):
+        for pool in (self.pages, *self.pools):
             pool.prune()
         await asyncio.sleep(0)  # let the transports see their end
         self.tally.flush()

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-import socket
 import time
-from collections.abc import Callable
-from typing import Any
 
+from aen.proxy.dialing import dial
 from aen.proxy.head import Memory
 from aen.proxy.headers import ResponseFields
-from aen.proxy.peers import Stranger, loopback, tcp_uids, unix_uid
+from aen.proxy.nodes import Far
 from aen.proxy.upstream import Upstream
 
 _MOST_IDLE = 1024  # kept connections to one app
@@ -19,12 +17,23 @@ _HEAD_BYTES = 65536
 
 
 class Pool:
-    """The connections to one app: `unix:/path` or `tcp:127.0.0.1:port`, whose listener must have the uid `uid`."""
+    """The connections to one app: `unix:/path` or `tcp:127.0.0.1:port`, whose listener must have the uid `uid`.
 
-    __slots__ = ("_idle", "address", "answers", "down", "head_bytes", "uid")
+    With `far`, the app is on another host, and `address` its node's: `node:host:port`. The node checks the uid then.
+    """
 
-    def __init__(self, address: str, uid: int, answers: Memory[ResponseFields], head_bytes: int = _HEAD_BYTES) -> None:
+    __slots__ = ("_idle", "address", "answers", "down", "far", "head_bytes", "uid")
+
+    def __init__(
+        self,
+        address: str,
+        uid: int,
+        answers: Memory[ResponseFields],
+        head_bytes: int = _HEAD_BYTES,
+        far: Far | None = None,
+    ) -> None:
         self.address, self.uid, self.answers, self.head_bytes = address, uid, answers, head_bytes
+        self.far = far
         self._idle: list[Upstream] = []
         self.down = False  # the last try to connect failed
 
@@ -58,70 +67,15 @@ class Pool:
             self.prune(time.monotonic() - _IDLE_SECONDS)
 
     async def connect(self, seconds: float) -> Upstream:
-        """A new connection. Raises OSError, TimeoutError, or Stranger when somebody else listens there."""
+        """A new connection. Raises OSError, TimeoutError, Stranger when somebody else listens there, or Unreached."""
         loop = asyncio.get_running_loop()
         async with asyncio.timeout(seconds):
-            plain = await self._socket(loop)
+            if self.far is not None:
+                return await self.far.reach(self)
+            plain = await dial(self.address, self.uid)
             try:
                 _, made = await loop.create_connection(lambda: Upstream(self), sock=plain)
             except BaseException:
                 plain.close()
                 raise
         return made
-
-    async def _socket(self, loop: asyncio.AbstractEventLoop) -> socket.socket:
-        kind, _, rest = self.address.partition(":")
-        if kind == "unix":
-            return await _open(loop, socket.AF_UNIX, rest, self._check_unix)
-        host, _, port = rest.rpartition(":")
-        host = host.strip("[]")
-        if kind != "tcp" or not port.isdigit() or not loopback(host):
-            raise Stranger(f"{self.address} is not an address on this host")
-        family = socket.AF_INET6 if ":" in host else socket.AF_INET
-        made = await _open(loop, family, (host, int(port)), None)
-        try:
-            uids = await asyncio.to_thread(tcp_uids, family, int(port))
-            self._check(uids)
-        except BaseException:
-            made.close()
-            raise
-        return made
-
-    def _check_unix(self, made: socket.socket) -> None:
-        self._check({unix_uid(made)})
-
-    def _check(self, uids: set[int]) -> None:
-        if uids != {self.uid}:
-            raise Stranger(f"uid {sorted(uids)} listens at {self.address}, not {self.uid}")
-
-
-async def _open(
-    loop: asyncio.AbstractEventLoop, family: int, address: Any, check: Callable[[socket.socket], None] | None
-) -> socket.socket:
-    """A connected socket that `check` has accepted."""
-    made = socket.socket(family, socket.SOCK_STREAM | socket.SOCK_CLOEXEC)
-    made.setblocking(False)
-    try:
-        if family == socket.AF_UNIX:
-            await _connect_unix(made, address)
-        else:
-            await loop.sock_connect(made, address)
-        if check is not None:
-            check(made)
-    except BaseException:
-        made.close()
-        raise
-    return made
-
-
-async def _connect_unix(made: socket.socket, path: str) -> None:
-    """Connect at once. When the app's queue is full the kernel says EAGAIN and tells nobody later: so ask again."""
-    pause = 0.002
-    while True:
-        try:
-            made.connect(path)
-        except BlockingIOError:
-            await asyncio.sleep(pause)
-            pause = min(pause * 2, 0.1)
-        else:
-            return

@@ -13,6 +13,7 @@ from typing import Any
 
 from aen.model.route import Route
 from aen.proxy import By, Limits, Visitor
+from aen.proxy.nodes import Nodes
 from aen.proxy.peers import networks
 from aen.proxy.plane import Plane
 from aen.proxy.routes import RouteTable
@@ -149,6 +150,7 @@ async def stand(
     limits: Limits | None = None,
     url: str = "http://gw.test",
     trusted: Sequence[str] = (),
+    nodes: Nodes | None = None,
     **changes: Any,
 ) -> AsyncIterator[Stand]:
     """A whole stand; `talk` is the app's side of a connection, `trusted` the proxies that are believed."""
@@ -168,6 +170,7 @@ async def stand(
             page_token="pt",
             limits=limits,
             trusted_proxies=networks(trusted),
+            nodes=nodes,
         )
         await stack.enter_async_context(plane)
         bound = socket.create_server(("127.0.0.1", 0))

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from aen.proxy import Limits
-from tests.hostile.stand import BASE, OK, Talk, one_answer, request, stand, until
+from tests.hostile.stand import BASE, OK, Talk, one_answer, request, route, stand, until
 
 POST = f"POST {BASE}/x HTTP/1.1"
 ORIGIN = b"Origin: http://gw.test\r\n"
@@ -187,7 +187,7 @@ async def test_bytes_on_an_idle_connection_end_it(tmp_path: Path) -> None:
     async with stand(tmp_path, talk) as here:
         assert (await here.one(request())).endswith(b"ok")
         writers[0].write(b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nEVIL")
-        pool = here.plane.pool(f"unix:{tmp_path}/app", os.getuid())
+        pool = here.plane.pools.of(route(tmp_path / "app"))
         await until(lambda: not pool._idle)
         assert (await here.one(request())).endswith(b"ok")
         assert len(writers) == 2

@@ -9,8 +9,9 @@ import structlog
 
 from aen import __version__, apps, names, plugins
 from aen.bus import Subscription
+from aen.credentials import Credentials
 from aen.environments import USER_SIDE as ENVIRONMENTS_SIDE
-from aen.errors import AenError, Unavailable
+from aen.errors import AenError, Invalid, Unavailable
 from aen.messages import (
     ApplyPermissions,
     ChangeEnvironment,
@@ -33,6 +34,7 @@ from aen.model import now
 from aen.roles import Context, Role
 from aen.roles.compute.accounts import Accounts
 from aen.roles.compute.activity import Activity
+from aen.roles.compute.endpoint import Endpoint
 from aen.roles.compute.environments import Environments
 from aen.roles.compute.launching import Launching
 from aen.roles.compute.load import read_load
@@ -41,6 +43,7 @@ from aen.roles.compute.records import Records
 from aen.roles.compute.roots import Roots
 from aen.roles.compute.sessions import Sessions
 from aen.roles.compute.usage import Usage
+from aen.roles.trust import Trust
 
 log = structlog.get_logger(__name__)
 
@@ -70,6 +73,7 @@ class Compute(Role):
         self.accounts = Accounts(self.node, self.launcher)
         self.usage = Usage(config, self.launcher, self.sessions)
         self.activity = Activity(config, self.launcher, self.sessions, launching, self.usage)
+        self.endpoint: Endpoint | None = None
         self._started = now()
         self._draining = False
         self._subscriptions: list[Subscription] = []
@@ -77,6 +81,9 @@ class Compute(Role):
     async def open(self) -> None:
         """Find the sessions again, answer, and begin to build what is missing."""
         self._stack.push_async_callback(self._leave)
+        credentials = Credentials.load(self.context.config.data_dir)
+        if credentials is not None and "gateway" not in self.context.roles:
+            self.endpoint = self._endpoint(credentials)
         await self.sessions.adopt()
         await self.environments.adopt()
         address, respond = names.address("compute", self.node), self.context.bus.respond
@@ -95,20 +102,35 @@ class Compute(Role):
             respond(address, ReadEnvironment, self.environments.read),
             respond(address, ChangeEnvironment, self.environments.change),
         ]
+        if self.endpoint is not None:
+            await self.enter(self.endpoint)
+            self.spawn(_failing(self.endpoint), "endpoint")
         self.spawn(self.roots.ensure_for_life(), "environments")
         self.spawn(self._beat_for_life(), "heartbeat")
         self.spawn(self.activity.ask_for_life(), "activity")
         self.spawn(self.usage.measure_for_life(), "usage")
 
+    def _endpoint(self, credentials: Credentials) -> Endpoint:
+        """For gateways on other hosts. What it listens on was bound as root."""
+        bound, options = self.context.listeners.get("compute"), self.context.config.compute
+        if bound is None:
+            raise Invalid("compute.listen: nothing is bound for the gateway of this data center.")
+        self.sessions.address = f"node:{options.address}"
+        return Endpoint(bound, Trust(credentials), self.sessions.find, options.connections)
+
     async def drain(self) -> None:
         """Start nothing new. Apps go on: the next AEN finds them."""
         self._draining = True
+        if self.endpoint is not None:
+            self.endpoint.draining = True
 
     def health(self) -> dict[str, Any]:
         """Whether apps can start, and how many run."""
         found = super().health()
         if not self.roots.ready:
             found["status"] = "degraded"
+        if self.endpoint is not None:
+            found["endpoint"] = self.endpoint.health()
         return found | {
             "node": self.node,
             "environments": "ready" if self.roots.ready else self.roots.message,
@@ -174,3 +196,8 @@ class Compute(Role):
             task.cancel()
         if tasks:
             await asyncio.wait(tasks)
+
+
+async def _failing(service: Endpoint) -> None:
+    """Fail as `service` fails: it is a part of us."""
+    raise await asyncio.shield(service.failed)

@@ -16,8 +16,10 @@ from typing import Any
 import structlog
 from aiohttp import web
 
+from aen import names
 from aen.certificates import Certificate
 from aen.config.model import GatewayLimits, Tls
+from aen.credentials import Credentials
 from aen.errors import Invalid
 from aen.proxy import Limits
 from aen.proxy.peers import Network, networks
@@ -30,8 +32,10 @@ from aen.roles.gateway import snapshot
 from aen.roles.gateway.accesslog import AccessLog
 from aen.roles.gateway.admission import Doorman, Revoked
 from aen.roles.gateway.following import Following
+from aen.roles.gateway.links import Links
 from aen.roles.gateway.metrics import registered
 from aen.roles.gateway.pages import Cookies, Pages
+from aen.roles.trust import Trust
 
 log = structlog.get_logger(__name__)
 
@@ -56,18 +60,8 @@ class Gateway(Role):
         options, sites = config.gateway, Sites(config.gateway.url, config.gateway.api_url)
         data, run = _private(config.data_dir / "gateway"), _private(config.run_dir / "gateway")
         pages_path, token = run / "pages", secrets.token_urlsafe(24)
-        plane = Plane(
-            self.doorman,
-            self.routes,
-            sites,
-            cookie=Cookies(sites.secure).grant.encode(),
-            pages=(f"unix:{pages_path}", os.geteuid()),
-            page_token=token,
-            limits=_limits(options.limits),
-            trusted_proxies=_networks(options.trusted_proxies),
-            write_access=AccessLog(data / "access.log").write if options.access_log != "off" else None,
-            access_format=options.access_log,
-        )
+        links = self._links()
+        plane = self._data_plane(sites, f"unix:{pages_path}", token, data, links)
         following = Following(self.context.bus, options.datacenter, plane, self.doorman, data / "state.json")
         following.start_from(snapshot.load(data / "state.json"))
         pages = Pages(
@@ -85,9 +79,35 @@ class Gateway(Role):
         await self.enter(_served(pages.application(), pages_path))
         await self.enter(plane)
         self.spawn(_failing(plane), "data plane")
+        if links is not None:
+            self.spawn(links.trust.keep(plane.pools.leave_nodes), "trust")
         await self.enter(following)
         self.spawn(_failing(following), "following")
         await self._listen(plane, sites, options.tls)
+
+    def _data_plane(self, sites: Sites, pages: str, token: str, data: Path, links: Links | None) -> Plane:
+        options = self.context.config.gateway
+        return Plane(
+            self.doorman,
+            self.routes,
+            sites,
+            cookie=Cookies(sites.secure).grant.encode(),
+            pages=(pages, os.geteuid()),
+            page_token=token,
+            limits=_limits(options.limits),
+            trusted_proxies=_networks(options.trusted_proxies),
+            write_access=AccessLog(data / "access.log").write if options.access_log != "off" else None,
+            access_format=options.access_log,
+            nodes=links,
+        )
+
+    def _links(self) -> Links | None:
+        """The way to compute nodes on other hosts; None in an installation that is one process."""
+        credentials = Credentials.load(self.context.config.data_dir)
+        if credentials is None or set(self.context.roles) >= {"server", "compute", "gateway"}:
+            return None
+        here = names.node(self.context.config.compute.name) if "compute" in self.context.roles else ""
+        return Links(Trust(credentials), here)
 
     async def _listen(self, plane: Plane, sites: Sites, tls: Tls) -> None:
         bound = self.context.listeners.get("gateway")

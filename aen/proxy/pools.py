@@ -1,0 +1,46 @@
+"""Pools: the connections to all apps, by session."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from aen.model.route import ANYONE, Route
+from aen.proxy.head import Memory
+from aen.proxy.headers import ResponseFields, ResponseReader
+from aen.proxy.nodes import Far, Nodes
+from aen.proxy.pool import Pool
+
+
+class Pools:
+    """One pool for each session. `nodes` is how those on other hosts are reached; None: all are on this one."""
+
+    def __init__(self, answers: Memory[ResponseFields], nodes: Nodes | None) -> None:
+        self._answers, self._nodes = answers, nodes
+        self._shown = Memory(ResponseReader(trusted=False, shown=True))
+        self._by_session: dict[tuple[str, int, str], Pool] = {}
+
+    def __iter__(self) -> Iterator[Pool]:
+        return iter(self._by_session.values())
+
+    def of(self, route: Route) -> Pool:
+        """The connections to an app."""
+        key, far = (route.upstream, route.uid, route.session), Far.of(self._nodes, route)
+        pool = self._by_session.get(key)
+        if pool is None or pool.far != far:
+            if pool is not None:  # of a start before this one
+                pool.prune()
+            answers = self._shown if route.user == ANYONE else self._answers
+            pool = self._by_session[key] = Pool(route.upstream, route.uid, answers, far=far)
+        return pool
+
+    def forget(self, route: Route) -> None:
+        """A session has ended: its kept connections too."""
+        pool = self._by_session.pop((route.upstream, route.uid, route.session), None)
+        if pool is not None:
+            pool.prune()
+
+    def leave_nodes(self) -> None:
+        """A node may have been removed: no kept connection to any is used again."""
+        for pool in self:
+            if pool.far is not None:
+                pool.prune()
