@@ -34,6 +34,7 @@ MAY: dict[P, frozenset[str]] = {
     P.ACCOUNT: SIGNED_IN,
     P.CREATE: SIGNED_IN,
     P.VIEW: SEE,
+    P.LOOK: frozenset({"viewer", "member", "owner"}),
     P.RUN: frozenset({"member", "owner"}),
     P.CONTROL: frozenset({"member", "owner", "admin"}),
     P.EDIT: frozenset({"owner", "admin"}),
@@ -111,6 +112,9 @@ ROWS: dict[str, Row] = {
     f"POST {_PROJECT}/start": Row(),
     f"POST {_PROJECT}/stop": Row(),
     f"POST {_PROJECT}/reset": Row(),
+    f"GET {_PROJECT}/links": Row(),
+    f"POST {_PROJECT}/links": Row({"path": "a"}),
+    f"DELETE {_PROJECT}/links/{{id}}": Row(may=OWN_OR_ADMIN),
     f"GET {_PROJECT}/permissions": Row(),
     f"POST {_PROJECT}/permissions/repair": Row(),
     f"GET {_PROJECT}/activity": Row(),
@@ -198,6 +202,13 @@ ROWS: dict[str, Row] = {
     f"POST {_PAGE}/settings/rename": form(new_name="{fresh}"),
     f"POST {_PAGE}/settings/transfer": form(user="member"),
     f"POST {_PAGE}/settings/delete": form(typed="{project}"),
+    f"GET {_PAGE}/settings/links": Row(),
+    f"POST {_PAGE}/settings/links": form(path="a", days="7"),
+    f"POST {_PAGE}/settings/links/end": Row(form={"id": "{id}"}, may=OWN_OR_ADMIN),
+    f"GET {_PAGE}/compute": Row(),
+    f"POST {_PAGE}/compute/environment": form(name="default"),
+    f"POST {_PAGE}/compute/{{id}}/restart": Row(form={}, may=frozenset({"owner"})),
+    f"POST {_PAGE}/compute/{{id}}/stop": Row(form={}, may=OWN_OR_ADMIN),
     f"GET {_PAGE}/settings/permissions": Row(),
     f"POST {_PAGE}/settings/permissions/repair": form(),
     f"GET {_PAGE}/settings/info": Row(),
@@ -303,7 +314,10 @@ class Ground:
 
     async def _id(self, url: Url, project_id: str, project: str) -> str:
         domain = self.server.domain
-        if "/sessions/" in url.path:
+        if "/links" in url.path:
+            owner = await self.server.actor("owner")
+            return (await domain.shares.create(owner, "owner", project, "a", 1))[0].id
+        if "/sessions/" in url.path or "/compute/" in url.path:
             return await self._session(project_id, project)
         if "/jobs/" in url.path:
             job = Job(id=new_id(), kind="none", subject=f"owner/{project}", created_by="owner")
