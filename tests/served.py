@@ -1,4 +1,4 @@
-"""A real server role inside the test's process: LocalBus, SQLite, a real socket, and clients that behave like browsers and scripts."""
+"""A real server role inside the test's process: LocalBus, a real store, a real socket, and clients that behave like browsers and scripts."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from typing import Any
 
 import aiohttp
 
+from aen.bus import Bus
 from aen.bus.local import LocalBus
 from aen.config import Config
 from aen.config.machine import Machine
@@ -145,14 +146,15 @@ class Served:
         await self.role.context.bus.publish(report)
 
 
-def configured(folder: Path, run_dir: Path, port: int, **server: Any) -> Config:
-    """A configuration of a server on this port, with everything below `folder`."""
+def configured(folder: Path, run_dir: Path, port: int, store: str = "", **server: Any) -> Config:
+    """A configuration of a server on this port, with everything below `folder`. `store`: its store.url."""
     config = Config.model_validate(
         {
             "data_dir": str(folder / "data"),
             "run_dir": str(run_dir),
             "envs_dir": str(folder / "envs"),
             "accounts": {"mode": "managed"},
+            "store": {"url": store},
             "server": {"listen": f"127.0.0.1:{port}", "url": f"http://127.0.0.1:{port}", **server},
             "gateway": {"listen": "127.0.0.1:1", "url": "http://127.0.0.2:1"},
             "compute": {"project_root": str(folder / "projects")},
@@ -163,17 +165,26 @@ def configured(folder: Path, run_dir: Path, port: int, **server: Any) -> Config:
 
 @contextlib.asynccontextmanager
 async def served(
-    folder: Path, *, set_up: bool = True, listeners: dict[str, socket.socket] | None = None, **server: Any
+    folder: Path,
+    *,
+    set_up: bool = True,
+    listeners: dict[str, socket.socket] | None = None,
+    bus: Bus | None = None,
+    store: str = "",
+    **server: Any,
 ) -> AsyncIterator[Served]:
-    """A running server; with `set_up`, its administrator is `root1`. `listeners`: bound already, else one is."""
+    """A running server; with `set_up`, its administrator is `root1`. `listeners`: bound already, else one is.
+
+    `bus`: one that several servers share. `store`: a store.url; SQLite below `folder` without one.
+    """
     async with contextlib.AsyncExitStack() as stack:
         listeners = listeners or {"server": socket.create_server(("127.0.0.1", 0))}
         for each in listeners.values():
             stack.enter_context(each)
         listener = listeners["server"]
         run_dir = stack.enter_context(tempfile.TemporaryDirectory(prefix="aen-", dir="/tmp"))  # sockets: a short path
-        config = configured(folder, Path(run_dir), listener.getsockname()[1], **server)
-        bus = await stack.enter_async_context(LocalBus())
+        config = configured(folder, Path(run_dir), listener.getsockname()[1], store, **server)
+        bus = bus or await stack.enter_async_context(LocalBus())
         context = Context(config, ("server", "gateway"), bus, None, listeners)
         role = Server(context)
         await stack.enter_async_context(role)

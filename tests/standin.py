@@ -102,6 +102,17 @@ def database(folder: Path) -> str:
     return "aen_test_" + hashlib.sha256(str(folder).encode()).hexdigest()[:16]
 
 
+#: Where a server of the tests keeps its documents, for `pytest.mark.parametrize`.
+SERVER_STORES = ("sqlite", STANDIN, *(("MongoDB",) if REAL else ()))
+
+
+def store_url(name: str, folder: Path) -> str:
+    """The store.url of one of SERVER_STORES that belongs to a folder; empty is SQLite in the data directory."""
+    if name == "sqlite":
+        return ""
+    return url_for(folder) if name == STANDIN else real_url(folder)
+
+
 def url_for(folder: Path) -> str:
     """A store.url on the shared stand-in that belongs to a folder."""
     return f"{shared().url}/{database(folder)}"

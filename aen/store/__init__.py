@@ -156,6 +156,7 @@ SCHEMA: tuple[Collection, ...] = (
             Index("by_visibility", ("visibility", "updated")),
             Index("by_tag", ("tags", "updated"), array=True),
             Index("by_state", ("state", "updated")),
+            Index("by_datacenter", ("datacenter", "id")),
             Index("by_updated", ("updated",)),
             Index("by_stars", ("stars",)),
             Index("by_pending", ("pending", "id"), array=True),

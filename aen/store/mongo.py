@@ -75,13 +75,13 @@ class MongoStore(Store):
         try:
             await self._open()
         except errors.PyMongoError as error:
-            self._client.close()
+            await asyncio.to_thread(self._client.close)  # it waits for threads that ask the server
             raise Unavailable(
                 f"store.url: the database at {self.where} can't be opened ({type(error).__name__}: error {getattr(error, 'code', None)}). "
                 "AEN's user needs the role readWrite on it."
             ) from error
         except BaseException:
-            self._client.close()
+            await asyncio.to_thread(self._client.close)
             raise
         return self
 
@@ -97,7 +97,7 @@ class MongoStore(Store):
             if self._presence is not None and not trouble:
                 await self._presence.leave()
         if self._client is not None:
-            self._client.close()
+            await asyncio.to_thread(self._client.close)
 
     async def get(self, collection: str, id: str) -> Doc | None:
         """The document, or None."""

@@ -12,25 +12,26 @@ from aen.model.job import Job
 from aen.roles.server.events import Events
 from aen.roles.server.jobs import Jobs
 from aen.roles.server.leases import Progress
-from aen.store.sqlite import SqliteStore
+from aen.store import Store
+from aen.store.open import open_store
 
 LEASE = 1.0  # seconds
 
 
-def jobs_on(store: SqliteStore) -> Jobs:
+def jobs_on(store: Store) -> Jobs:
     """Jobs with what they need of the domain."""
     domain = cast(Any, SimpleNamespace(store=store))
     domain.events = Events(domain)
     return Jobs(domain, lease=LEASE)
 
 
-async def main(path: str) -> None:
+async def main(url: str) -> None:
     async def work(job: Job, progress: Progress) -> None:
         await progress(0.5, "half of it")
         os.write(1, f"{job.id} {job.attempts}\n".encode())
         await asyncio.Event().wait()
 
-    async with SqliteStore(path) as store:
+    async with open_store(url) as store:
         jobs = jobs_on(store)
         jobs.handle("k", work)
         await jobs.run()

@@ -7,11 +7,14 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 from aen.model import now
 from aen.model.job import Job, JobState
 from aen.roles.server.leases import Progress
 from aen.roles.server.permissions import Actor
-from aen.store.sqlite import SqliteStore
+from aen.store.open import open_store
+from tests import standin
 from tests.faults.jobs_worker import jobs_on
 from tests.waiting import until
 
@@ -19,11 +22,12 @@ ROOT = Path(__file__).parents[2]
 ADMIN = Actor(local=True)
 
 
-async def test_jobs_of_a_killed_server_are_done_by_the_next(tmp_path: Path) -> None:
-    path = tmp_path / "aen.db"
-    async with SqliteStore(path) as store:
+@pytest.mark.parametrize("name", standin.SERVER_STORES)
+async def test_jobs_of_a_killed_server_are_done_by_the_next(tmp_path: Path, name: str) -> None:
+    url = standin.store_url(name, tmp_path) or f"sqlite://{tmp_path}/aen.db"
+    async with open_store(url) as store:
         added = {(await jobs_on(store).add("k")).id for _ in range(5)}
-    killed_at = _killed(path, added)
+    killed_at = _killed(url, added)
 
     started: dict[str, int] = {}
 
@@ -32,7 +36,7 @@ async def test_jobs_of_a_killed_server_are_done_by_the_next(tmp_path: Path) -> N
         assert job.id not in started
         started[job.id] = now()
 
-    async with SqliteStore(path) as store:
+    async with open_store(url) as store:
         held = [Job.model_validate(doc) for doc in await store.get_many("jobs", sorted(added))]
         assert {job.state for job in held} == {JobState.RUNNING}
         jobs = jobs_on(store)
@@ -49,9 +53,9 @@ async def test_jobs_of_a_killed_server_are_done_by_the_next(tmp_path: Path) -> N
     assert all(started[job.id] >= job.leased_until for job in held), f"taken before the lease ran out ({killed_at})"
 
 
-def _killed(path: Path, jobs: set[str]) -> int:
+def _killed(url: str, jobs: set[str]) -> int:
     """Let a server begin all jobs, kill it, and return when (ms)."""
-    command = [sys.executable, "-m", "tests.faults.jobs_worker", str(path)]
+    command = [sys.executable, "-m", "tests.faults.jobs_worker", url]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=ROOT) as child:
         assert child.stdout is not None
         begun = {child.stdout.readline().split()[0] for _ in jobs}

@@ -13,12 +13,17 @@ from aen.model.route import RevocationKind
 from aen.roles.server.accounts import NewUser, Profile, UserPatch
 from aen.roles.server.tokens import token_hash
 from aen.store import Query
+from tests import standin
 from tests.served import PASSWORD, ROOT, Served, served
+
+#: Tests that lean on the store's guarantees (who is first, what is gone, what is found) run on every store.
+on_every_store = pytest.mark.parametrize("server", standin.SERVER_STORES, indirect=True)
 
 
 @pytest.fixture
-async def server(tmp_path: Path) -> AsyncIterator[Served]:
-    async with served(tmp_path) as running:
+async def server(tmp_path: Path, request: pytest.FixtureRequest) -> AsyncIterator[Served]:
+    store = standin.store_url(getattr(request, "param", "sqlite"), tmp_path)
+    async with served(tmp_path, store=store) as running:
         yield running
 
 
@@ -27,6 +32,7 @@ async def revoked(server: Served) -> list[tuple[RevocationKind, str]]:
     return [(entry.kind, entry.subject) for entry in entries]
 
 
+@on_every_store
 async def test_sign_in_takes_the_name_in_any_case_and_ends_with_sign_out(server: Served) -> None:
     await server.person("alice")
     accounts = server.domain.accounts
@@ -106,6 +112,7 @@ async def test_failed_sign_ins_stand_in_the_security_log_in_short(server: Served
     assert "\n" not in failed.who
 
 
+@on_every_store
 async def test_a_new_password_ends_logins_and_tokens(server: Served) -> None:
     await server.person("alice")
     accounts = server.domain.accounts
@@ -134,6 +141,7 @@ async def test_sign_out_everywhere_leaves_tokens(server: Served) -> None:
     assert await accounts.actor_of_token(token) is not None
 
 
+@on_every_store
 async def test_tokens(server: Served) -> None:
     await server.person("alice")
     accounts = server.domain.accounts
@@ -188,6 +196,7 @@ async def test_others_logins_are_not_found(server: Served) -> None:
             await attempt
 
 
+@on_every_store
 async def test_locking_ends_everything_at_once(server: Served) -> None:
     await server.person("alice")
     accounts = server.domain.accounts
@@ -217,6 +226,7 @@ async def test_the_last_administrator_stays(server: Served) -> None:
         await accounts.lock(ROOT, "ada")
 
 
+@on_every_store
 async def test_two_administrators_at_once_do_not_both_go(server: Served) -> None:
     await server.person("ada", admin=True)
     accounts = server.domain.accounts
@@ -285,6 +295,7 @@ async def test_the_service_account_is_refused(tmp_path: Path) -> None:
             await server.domain.accounts.create(ROOT, NewUser(name="svc", password=PASSWORD))
 
 
+@on_every_store
 async def test_an_email_address_belongs_to_one(server: Served) -> None:
     accounts = server.domain.accounts
     await accounts.create(ROOT, NewUser(name="alice", email="Alice@Example.org"))
@@ -304,6 +315,7 @@ async def test_an_email_address_belongs_to_one(server: Served) -> None:
     await accounts.create(ROOT, NewUser(name="carol", email="third@example.org"))
 
 
+@on_every_store
 async def test_an_invitation_works_once(server: Served) -> None:
     await server.node()
     accounts = server.domain.accounts
@@ -335,6 +347,7 @@ async def test_an_invitation_leads_into_a_project(server: Served) -> None:
     assert (await alice.get("/api/v1/projects/olga/genome")).json["role"] == "viewer"
 
 
+@on_every_store
 async def test_registration_opens_and_closes(server: Served) -> None:
     accounts = server.domain.accounts
     assert not await accounts.registration_open()
@@ -364,6 +377,7 @@ async def test_the_set_up_code_makes_one_administrator(tmp_path: Path) -> None:
         assert not again.domain.accounts.needs_setup()
 
 
+@on_every_store
 async def test_removing_a_person(server: Served) -> None:
     await server.node()
     accounts = server.domain.accounts

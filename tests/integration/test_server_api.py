@@ -15,13 +15,14 @@ from aen.errors import Conflict
 from aen.roles.server.admin_socket import bound, path_of
 from aen.roles.server.permissions import Permission
 from aen.roles.server.urls import table
+from tests import standin
 from tests.served import PASSWORD, ROOT, Client, Served, served
 from tests.waiting import until
 
 
-@pytest.fixture
-async def server(tmp_path: Path) -> AsyncIterator[Served]:
-    async with served(tmp_path) as running:
+@pytest.fixture(params=standin.SERVER_STORES)
+async def server(tmp_path: Path, request: pytest.FixtureRequest) -> AsyncIterator[Served]:
+    async with served(tmp_path, store=standin.store_url(request.param, tmp_path)) as running:
         await running.node()
         yield running
 
