@@ -5,17 +5,18 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import random
-from collections.abc import Awaitable, Callable
 
 import structlog
 
 from aen import names
 from aen.bus import Bus
+from aen.bus.broker import Broker
+from aen.bus.broker_config import Known
 from aen.ca import read_certificate, request_pem
 from aen.config import Config
 from aen.credentials import Credentials
 from aen.errors import AenError, Denied, Invalid
-from aen.messages import CertificateRenewed, KnownNode, NodeRemoved, NodesChanged, RenewCertificate
+from aen.messages import CertificateRenewed, NodeRemoved, NodesChanged, RenewCertificate
 from aen.model import now
 from aen.service import Service
 
@@ -58,15 +59,10 @@ class Belonging(Service):
 
     name = "belonging"
 
-    def __init__(
-        self,
-        bus: Bus,
-        credentials: Credentials,
-        tell_broker: Callable[[list[KnownNode]], Awaitable[None]] | None = None,
-    ) -> None:
-        """`tell_broker`: of a gateway, whose broker lets in the nodes of its data center."""
+    def __init__(self, bus: Bus, credentials: Credentials, broker: Broker | None = None) -> None:
+        """`broker`: of a gateway; it lets in the nodes of its data center."""
         super().__init__()
-        self._bus, self._credentials, self._tell_broker = bus, credentials, tell_broker
+        self._bus, self._credentials, self._broker = bus, credentials, broker
         self._changed = asyncio.Event()
 
     async def open(self) -> None:
@@ -103,8 +99,9 @@ class Belonging(Service):
         trusted = answer.authority != mine.authority.read_text()
         mine.renew(certificate=answer.certificate.encode(), authority=answer.authority.encode())
         mine.keep_revoked(int(serial, 16) for serial in answer.revoked)
-        if self._tell_broker is not None:
-            await self._tell_broker(answer.nodes)
+        if self._broker is not None:
+            known = (Known(one.node, tuple(one.roles), one.datacenter, one.nkey) for one in answer.nodes)
+            await self._broker.set_nodes(known)
         if csr or trusted:
             log.info("certificate and authority are up to date", renewed=bool(csr), authority_changed=trusted)
 

@@ -14,8 +14,9 @@ from typing import Any
 
 import structlog
 
-from aen import listeners, plugins
+from aen import founding, listeners, plugins
 from aen import log as logs
+from aen.belonging import Belonging
 from aen.bus import Bus
 from aen.bus.broker import Broker
 from aen.config import Config
@@ -114,7 +115,10 @@ class Node:
         if "ops" in ground.bound:
             page = Operations(ground.bound["ops"], self._not_ready, self.health)
             await self._stack.enter_async_context(page)
+        if self.config.bus.mode == "managed" and "server" in ground.roles:
+            await asyncio.to_thread(founding.found, self.config, ground.roles, ground.machine)
         self.bus = await self._stack.enter_async_context(await self._carrier())
+        await self._belong(self.bus)
         if ground.handle is not None:
             self._launcher = await self._stack.enter_async_context(ProcessLauncher(ground.handle))
         roles = {name: sock for name, sock in ground.bound.items() if name != "ops"}
@@ -140,6 +144,12 @@ class Node:
             own = self._own_broker
         between: Bus = plugins.load("aen.buses", "nats")(config, roles, credentials, own)
         return between
+
+    async def _belong(self, bus: Bus) -> None:
+        """A node that has joined looks after what it was given; the server does that for itself."""
+        credentials = Credentials.load(self.config.data_dir) if self.config.bus.mode != "local" else None
+        if credentials is not None and "server" not in self.ground.roles:
+            await self._stack.enter_async_context(Belonging(bus, credentials, self._broker))
 
     def _own_broker(self) -> str:
         """Where it is now: its port may be another after it was started again."""

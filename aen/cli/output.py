@@ -9,7 +9,18 @@ from datetime import datetime
 from typing import Any
 
 #: Columns that hold a time in milliseconds since 1970.
-TIMES = ("created", "updated", "last_login", "last_seen", "seen", "since", "started")
+TIMES = (
+    "created",
+    "updated",
+    "last_login",
+    "last_seen",
+    "seen",
+    "since",
+    "started",
+    "expires",
+    "joined",
+    "certificate_until",
+)
 
 
 def show(rows: Iterable[dict[str, Any]], columns: Sequence[str], *, as_json: bool, nothing: str) -> None:
@@ -21,6 +32,22 @@ def show(rows: Iterable[dict[str, Any]], columns: Sequence[str], *, as_json: boo
         print(nothing)
     else:
         print_table([[cell_of(row, column) for column in columns] for row in found], columns)
+
+
+def details(row: dict[str, Any], *, as_json: bool) -> None:
+    """Print one thing: whole as JSON, or a line for each of its values."""
+    if as_json:
+        print(json.dumps(row, indent=2, ensure_ascii=False))
+        return
+    plain = {key: value for key, value in row.items() if not isinstance(value, dict)}
+    inner = {
+        f"{key} {name}": value for key, part in row.items() if isinstance(part, dict) for name, value in part.items()
+    }
+    width = max(len(key) for key in (*plain, *inner))
+    for key in plain:
+        print(f"{key.replace('_', ' ').ljust(width)}  {cell_of(row, key)}")
+    for key, value in inner.items():
+        print(f"{key.replace('_', ' ').ljust(width)}  {cell(value)}")
 
 
 def print_table(rows: Sequence[Sequence[str]], columns: Sequence[str]) -> None:

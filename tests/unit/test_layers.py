@@ -28,6 +28,7 @@ TOOLS = {
     "ca",
     "credentials",
     "placements",
+    "reaching",
 }
 WORDS = {
     "config",

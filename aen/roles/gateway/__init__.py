@@ -31,10 +31,11 @@ from aen.roles import Context, Role
 from aen.roles.gateway import snapshot
 from aen.roles.gateway.accesslog import AccessLog
 from aen.roles.gateway.admission import Doorman, Revoked
+from aen.roles.gateway.datacenter import Presence, Relay
 from aen.roles.gateway.following import Following
 from aen.roles.gateway.links import Links
 from aen.roles.gateway.metrics import registered
-from aen.roles.gateway.pages import Cookies, Pages
+from aen.roles.gateway.pages import Cookies, Handler, Pages
 from aen.roles.trust import Trust
 
 log = structlog.get_logger(__name__)
@@ -76,7 +77,7 @@ class Gateway(Role):
         )
         self.plane, self._following = plane, following
         self._stack.enter_context(registered(plane))
-        await self.enter(_served(pages.application(), pages_path))
+        await self.enter(_served(pages.application(self._relay()), pages_path))
         await self.enter(plane)
         self.spawn(_failing(plane), "data plane")
         if links is not None:
@@ -84,6 +85,7 @@ class Gateway(Role):
         await self.enter(following)
         self.spawn(_failing(following), "following")
         await self._listen(plane, sites, options.tls)
+        await self._be_known()
 
     def _data_plane(self, sites: Sites, pages: str, token: str, data: Path, links: Links | None) -> Plane:
         options = self.context.config.gateway
@@ -100,6 +102,17 @@ class Gateway(Role):
             access_format=options.access_log,
             nodes=links,
         )
+
+    def _relay(self) -> Handler | None:
+        """Where compute nodes join; None in an installation that is one process."""
+        config = self.context.config
+        return Relay(self.context.bus, config.gateway.datacenter).join if config.bus.mode != "local" else None
+
+    async def _be_known(self) -> None:
+        """On a machine of its own: say that this data center is there. A compute role in this process does that too."""
+        credentials = Credentials.load(self.context.config.data_dir)
+        if credentials is not None and not {"server", "compute"} & set(self.context.roles):
+            await self.enter(Presence(self.context, credentials.joined.node))
 
     def _links(self) -> Links | None:
         """The way to compute nodes on other hosts; None in an installation that is one process."""

@@ -100,8 +100,8 @@ class Pages:
         self._opening = Opening(bus, routes, repair)
         self._looks: dict[tuple[str, str, str, str], tuple[float, SessionView | AenError]] = {}
 
-    def application(self) -> web.Application:
-        """The application."""
+    def application(self, join: Handler | None = None) -> web.Application:
+        """The application. `join` passes on compute nodes that join, where nodes are machines of their own."""
         app = site(static_prefix="/.aen/static/", secure=self.cookies.secure)
         app.middlewares.append(self._who)
         app.router.add_get("/.aen/enter", self._enter)
@@ -111,6 +111,8 @@ class Pages:
         app.router.add_get("/.aen/api/session", self._session)
         app.router.add_post("/.aen/api/session", self._session)
         app.router.add_get("/", self._to_server)
+        if join is not None:
+            app.router.add_post("/.aen/join", join)
         app.router.add_route("*", "/{rest:.*}", self._elsewhere)
         return app
 

@@ -52,6 +52,7 @@ class Server(Role):
         store = await self.enter(open_store(config.store.url))
         await refuse_unfinished(store)
         self.domain = Domain(config, store, self.context.bus, signer, self.context.roles)
+        self.domain.members.broker = self.context.broker
         admin = await self.enter(_sync(admin_socket.bound(admin_socket.path_of(config))))
         await self.domain.open(self)
         app = make_site(self.domain, secret)

@@ -91,7 +91,7 @@ class Joining(Part):
         await self.store.insert("node_invitations", invitation.model_dump(mode="json"))
         await self._record(actor, "node.invited", wish.node or datacenter, detail=f"{'+'.join(roles)} in {datacenter}")
         name = f" --name {wish.node}" if wish.node else ""
-        return invitation, token, f"aen node join {where} --token {token}{name}"
+        return invitation, token, f"aen node join {where} --role {','.join(roles)} --token {token}{name}"
 
     async def invitations(self, actor: Actor) -> list[NodeInvitation]:
         """The invitations that are open, the one that ends first in front."""

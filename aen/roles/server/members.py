@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 import structlog
 
 from aen import names
+from aen.bus.broker import Broker
+from aen.bus.broker_config import Known
 from aen.ca import Authority, Identity, Request, read_certificate, request_pem
 from aen.credentials import Credentials
 from aen.errors import AenError, Conflict, Denied, NotFound
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
 
 log = structlog.get_logger(__name__)
 
+_LEAF = "bus.leaf_listen"  # the option by which a gateway tells where its broker is
 SERVER = "server"  # the name of the server's own node
 _TEND_SECONDS = 3600.0
 _ANNOUNCED_DAYS, _CHANGE_DAYS = 7, 365  # the authority changes a year before its end; a week later the new one signs
@@ -41,7 +43,7 @@ class Members(Part):
     def __init__(self, domain: Domain) -> None:
         super().__init__(domain)
         self.authority: Authority | None = None
-        self.tell_broker: Callable[[list[KnownNode]], Awaitable[None]] | None = None
+        self.broker: Broker | None = None  # the one that AEN runs beside this server
         self._members: dict[str, Membership] = {}
 
     async def begin(self, service: Service) -> None:
@@ -92,8 +94,8 @@ class Members(Part):
             return bus.url
         if "gateway" not in member.roles:
             for other in self.every():
-                if "gateway" in other.roles and other.datacenter == member.datacenter and "bus" in other.addresses:
-                    return f"tls://{other.addresses['bus']}"
+                if "gateway" in other.roles and other.datacenter == member.datacenter and _LEAF in other.addresses:
+                    return f"tls://{other.addresses[_LEAF]}"
             raise Conflict(f"Data center {member.datacenter} has no gateway that has joined. Let that join first.")
         host = urlsplit(self.domain.config.server.url).hostname or "localhost"
         shown = f"[{host}]" if ":" in host else host
@@ -105,8 +107,9 @@ class Members(Part):
 
     async def changed(self, datacenter: str = "") -> None:
         """Whoever guards the bus is told who belongs."""
-        if self.tell_broker is not None:
-            await self.tell_broker([_known(member) for member in self.every()])
+        if self.broker is not None:
+            known = (Known(one.id, tuple(one.roles), one.datacenter, one.nkey) for one in self.every())
+            await self.broker.set_nodes(known)
         if datacenter:
             try:
                 await self.bus.publish(NodesChanged(datacenter=datacenter))
