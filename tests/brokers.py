@@ -6,20 +6,24 @@ import asyncio
 import json
 import sys
 import tempfile
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit
 
 from aen import nkeys
-from aen.bus import Bus
+from aen.bus import Bus, C, E, Subscription
 from aen.bus.broker import Broker, stop
 from aen.bus.broker_config import Known
 from aen.bus.nats import NatsBus
 from aen.ca import Authority, Identity
 from aen.config.model import BusOptions, Compute, Config, Gateway
 from aen.credentials import Credentials, Joined
+from aen.errors import TimedOut, Unavailable
+from aen.messages import CertificateRenewed, Command, Event, RenewCertificate
+from aen.model import Word
 from tests.waiting import until
 from tests.world import free_ports
 
@@ -129,6 +133,16 @@ class Site:
         """The broker beside that node."""
         return Broker(self.config(name), self.credentials[name].joined.roles, self.credentials[name])
 
+    @asynccontextmanager
+    async def brokers(self) -> AsyncIterator[dict[str, Broker]]:
+        """All of them, knowing all nodes."""
+        async with AsyncExitStack() as stack:
+            made = {}
+            for name in ("s1", *(f"g-{place}" for place in self.leaves)):
+                made[name] = await stack.enter_async_context(self.broker(name))
+                await made[name].set_nodes(self.known)
+            yield made
+
     def bus(self, name: str, broker: Broker | None = None) -> NatsBus:
         """The bus of that node; `broker`: its own."""
         own = None if broker is None else lambda: broker.url
@@ -136,8 +150,11 @@ class Site:
 
 
 @asynccontextmanager
-async def site(*datacenters: str) -> AsyncIterator[Site]:
-    """A server `s1`, and for each data center `D` a gateway `g-D` and a compute node `n-D`. Ends every broker at last."""
+async def site(*datacenters: str, node: str = "") -> AsyncIterator[Site]:
+    """A server `s1`, and for each data center `D` a gateway `g-D` and a compute node `n-D` (or `node`).
+
+    Ends every broker at last.
+    """
     with tempfile.TemporaryDirectory(prefix="aen-site-") as place:
         folder = Path(place)
         hub, *leaves = free_ports(1 + len(datacenters))
@@ -145,9 +162,78 @@ async def site(*datacenters: str) -> AsyncIterator[Site]:
         made.node("s1", "server")
         for name in datacenters:
             made.node(f"g-{name}", "gateway", datacenter=name)
-            made.node(f"n-{name}", "compute", datacenter=name)
+            made.node(node or f"n-{name}", "compute", datacenter=name)
         try:
             yield made
         finally:
             for name in made.credentials:
                 await stop(folder / name)
+
+
+class Apart(Bus):
+    """One bus for the contract's tests that is three: the server asks and tells from the hub, the compute node hears behind a leaf."""
+
+    def __init__(self, server: NatsBus, compute: NatsBus) -> None:
+        self.server, self.compute = server, compute
+        self.stirred = True
+
+    async def __aexit__(self, *exc: object) -> None:
+        await self.compute.__aexit__()
+        await self.server.__aexit__()
+
+    async def publish(self, event: Event) -> None:
+        if self.stirred:
+            await self._settled()
+        await self.server.publish(event)
+
+    def subscribe(self, kind: type[E], handler: Callable[[E], Awaitable[None]]) -> Subscription:
+        self.stirred = True
+        return self.compute.subscribe(kind, handler)
+
+    async def request(self, address: str, command: Command, timeout: float = 10.0) -> Any:
+        await self._settled()
+        return await self.server.request(address, command, timeout)
+
+    def respond(self, address: str, kind: type[C], handler: Callable[[C], Awaitable[Word]]) -> Subscription:
+        return (self.server if address == "server" else self.compute).respond(address, kind, handler)
+
+    def health(self) -> dict[str, Any]:
+        return self.server.health()
+
+    async def _settled(self) -> None:
+        """Both brokers know what is listened to: a question that takes the same way has been answered."""
+        self.stirred = False
+        await self.compute.settled()
+        await self.compute.request("server", RenewCertificate(node=self.compute.me.node))
+
+
+async def reachable(asker: NatsBus, responder: NatsBus) -> None:
+    """Wait until `asker`, a server, can be asked by `responder` over all brokers between them."""
+    subscription = asker.respond("server", RenewCertificate, _renewed)
+    try:
+        await until(lambda: _answers(responder), 20, f"{responder.me.node} can ask the server")
+    finally:
+        subscription.cancel()
+
+
+async def _answers(bus: NatsBus) -> bool:
+    with suppress(Unavailable, TimedOut):
+        await bus.request("server", RenewCertificate(node=bus.me.node), 2)
+        return True
+    return False
+
+
+async def _renewed(command: RenewCertificate) -> CertificateRenewed:
+    return CertificateRenewed(authority="", revoked=[])
+
+
+@asynccontextmanager
+async def managed_bus() -> AsyncIterator[Bus]:
+    """Server at the hub, gateway with its leaf, compute node behind it; TLS, keys and rights as AEN makes them."""
+    async with site("paris", node="n1.example.org") as made, made.brokers() as brokers:
+        hub = brokers["s1"]
+        server, compute = made.bus("s1", hub), made.bus("n1.example.org")
+        async with Apart(await server.__aenter__(), await compute.__aenter__()) as apart:
+            await reachable(server, compute)
+            server.respond("server", RenewCertificate, _renewed)
+            yield apart

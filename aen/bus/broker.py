@@ -171,7 +171,7 @@ class Broker:
         found = find(self._folder)
         if found is None:
             return
-        self._port = self._kept_port() or ports.free(self._listen)
+        self._port = self._kept_port() or ports.free(self._listen, self._leaves)
         if found.layout != self._fixed() or replaced(found):
             log.info("the broker is started again: its configuration or program has changed", pid=found.pid)
             await end(found, START_SECONDS)
@@ -214,7 +214,9 @@ class Broker:
         """Our own bus looks for it at one place for as long as it can: a private port is kept over restarts."""
         asked = split_listen(self._listen)[1]
         kept = self._kept_port()
-        self._port = asked or (kept if kept and not ports.taken(f"127.0.0.1:{kept}") else ports.free(self._listen))
+        self._port = asked or (
+            kept if kept and not ports.taken(f"127.0.0.1:{kept}") else ports.free(self._listen, self._leaves)
+        )
         _write(self._folder / "port", f"{self._port}\n")
 
     def _kept_port(self) -> int:

@@ -28,7 +28,9 @@ def taken(place: str) -> bool:
     return False
 
 
-def free(place: str) -> int:
-    """A port that nobody has."""
+def free(place: str, besides: str = "") -> int:
+    """A port that nobody has, and that `besides` does not name."""
+    reserved = split_listen(besides)[1] if besides else 0
     with socket.create_server((split_listen(place)[0].replace("*", ""), 0)) as probe:
-        return int(probe.getsockname()[1])
+        found = int(probe.getsockname()[1])
+        return found if found != reserved else free(place, besides)

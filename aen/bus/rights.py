@@ -49,9 +49,10 @@ def leaf_permissions(datacenter: str, nodes: Iterable[str]) -> Rights:
     heard += [f"aen.ask.{names.address('compute', node)}.>" for node in sorted(nodes)]
     heard += _events(Speaker(("gateway", "compute"), datacenter, ""))
     for roles in (("gateway",), ("compute",), ("gateway", "compute")):
-        for kind, row in said_by(roles):
-            who = f"{place}.{'+'.join(roles)}.*"
-            said.append(f"aen.ask.{row.to}.{kind}.{who}" if row.asks else f"aen.event.{who}.{kind}.{row.to}")
+        # Each ends in `>`: a broker passes on to a leaf only what lies wholly within its rights, or overlaps one of this form.
+        who = f"{place}.{'+'.join(roles)}.>"
+        said.append(f"aen.event.{who}")
+        said += [f"aen.ask.{row.to}.{kind}.{who}" for kind, row in said_by(roles) if row.asks]
     return Rights(tuple(said), tuple(heard))
 
 

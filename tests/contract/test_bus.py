@@ -18,10 +18,14 @@ from aen.bus.receiving import REMEMBERED
 from aen.errors import KINDS, AenError, Conflict, Internal, Invalid, TimedOut, TooMany, Unavailable
 from aen.messages import Command, Done, Event
 from aen.model import Word
-from tests.brokers import nats_bus
+from tests.brokers import managed_bus, nats_bus
 
 #: Each makes a bus that is not yet open.
-CARRIERS: dict[str, Callable[[], AbstractAsyncContextManager[Bus]]] = {"local": LocalBus, "nats": nats_bus}
+CARRIERS: dict[str, Callable[[], AbstractAsyncContextManager[Bus]]] = {
+    "local": LocalBus,
+    "nats": nats_bus,
+    "managed": managed_bus,
+}
 
 AT = names.address("compute", "n1.example.org")
 bound: ContextVar[str] = ContextVar("bound", default="")
