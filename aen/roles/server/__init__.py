@@ -22,6 +22,7 @@ from aen.roles.server.domain import DOMAIN, Domain
 from aen.roles.server.middleware import behind_proxies, who_asks
 from aen.roles.server.pages.frame import frame
 from aen.roles.server.secret import secret_of
+from aen.roles.server.several import same_keys
 from aen.roles.server.subpath import under_path
 from aen.roles.server.urls import add_routes
 from aen.store.moving import refuse_unfinished
@@ -51,6 +52,7 @@ class Server(Role):
         secret, signer = _keys(config)
         store = await self.enter(open_store(config.store.url))
         await refuse_unfinished(store)
+        await same_keys(store, secret, signer.kid)
         self.domain = Domain(config, store, self.context.bus, signer, self.context.roles)
         self.domain.members.broker = self.context.broker
         admin = await self.enter(_sync(admin_socket.bound(admin_socket.path_of(config))))

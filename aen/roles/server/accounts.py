@@ -158,7 +158,7 @@ class Accounts(SignUp):
             for key, value in rights.items():
                 setattr(user, key, value)
 
-        async with self._administrators:
+        async with self._administrators():
             before = await self.get(actor, name)
             lost = before.admin and (rights.get("admin") is False or rights.get("locked") is True)
             if lost and not await self.has_other_administrator(name):
@@ -196,7 +196,7 @@ class Accounts(SignUp):
             raise Denied("Nobody removes their own account. Ask another administrator.")
         user = await self.get(actor, name)
         await self._check_owns_nothing(name)
-        async with self._administrators:
+        async with self._administrators():
             if user.admin and not await self.has_other_administrator(name):
                 raise Conflict(f"{name} is the last administrator. Make somebody else administrator first.")
 

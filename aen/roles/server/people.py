@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import asyncio
 import time
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable
+from contextlib import AbstractAsyncContextManager
 from typing import TYPE_CHECKING, Generic, Literal, TypeVar
 
 import structlog
@@ -17,6 +17,7 @@ from aen.model import Word, new_id
 from aen.model.user import User
 from aen.roles.server.changes import change
 from aen.roles.server.domain import Part
+from aen.roles.server.several import alone
 from aen.store import Duplicate, Query, Stale
 
 if TYPE_CHECKING:
@@ -77,7 +78,10 @@ class People(Part):
     def __init__(self, domain: Domain) -> None:
         super().__init__(domain)
         self._users = Kept(self._read_user)
-        self._administrators = asyncio.Lock()  # the last one is never lost between a count and a change
+
+    def _administrators(self) -> AbstractAsyncContextManager[None]:
+        """Held so that the last administrator is never lost between a count and a change, on whichever server."""
+        return alone(self.store, "administrators")
 
     async def find(self, name: str) -> User | None:
         """The user of that name, unasked for permission: for the other parts of the domain."""

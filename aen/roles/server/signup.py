@@ -63,7 +63,7 @@ class SignUp(Tokens):
             raise Denied(
                 "That is not the set-up code. It was printed when AEN started and stands in the data directory."
             )
-        async with self._administrators:
+        async with self._administrators():
             if not self.setup_code or await self.has_other_administrator(""):
                 self._setup_done()
                 raise Conflict("AEN is set up already. Sign in, or ask an administrator for an invitation.")

@@ -1,0 +1,70 @@
+"""Several servers over one store: what they must have in common, and what only one of them may do at a time."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import hashlib
+import secrets
+from collections.abc import AsyncIterator
+
+from aen.errors import Conflict, Invalid, TooMany
+from aen.model import now
+from aen.store import Duplicate, Stale, Store
+
+_KEYS = "server:keys"
+_HELD_MS = 15_000  # after this a server that died in the midst of it holds it no more
+_WAIT_MS = 20_000
+_LOOK_SECONDS = 0.03
+
+
+async def same_keys(store: Store, *keys: str) -> None:
+    """See that every server that has the store open signs and encrypts with the same keys. Raises Invalid."""
+    print_ = hashlib.sha256("\0".join(keys).encode()).hexdigest()
+    stored = await store.get("settings", _KEYS)
+    if stored is not None and stored["print"] == print_:
+        return
+    if stored is not None and await store.others():
+        raise Invalid(
+            "Another server uses this store with other keys, so logins and tickets of one would be refused by the other. "
+            "Copy secret-key and signing-key.pem from that server's data_dir to this one's (mode 0600), or set the same "
+            "server.secret_key, then start again."
+        )
+    try:
+        doc = {"id": _KEYS, "print": print_}
+        await (store.insert("settings", doc) if stored is None else store.replace("settings", {**stored, **doc}))
+    except Conflict:  # another server starts at this moment
+        await same_keys(store, *keys)
+
+
+@contextlib.asynccontextmanager
+async def alone(store: Store, what: str) -> AsyncIterator[None]:
+    """Hold `what` against every other server (and every other task here), for a few seconds at most. Raises TooMany."""
+    id, mine = f"alone:{what}", secrets.token_hex(8)
+    deadline = now() + _WAIT_MS
+    while not await _taken(store, id, mine):
+        if now() > deadline:
+            raise TooMany("Many do this at the same time. Try again in a moment.", retry_after=2.0)
+        await asyncio.sleep(_LOOK_SECONDS)
+    try:
+        yield
+    finally:
+        held = await store.get("claims", id)
+        if held is not None and held["by"] == mine:
+            with contextlib.suppress(Stale):
+                await store.delete("claims", id, held["rev"])
+
+
+async def _taken(store: Store, id: str, mine: str) -> bool:
+    claim = {"id": id, "by": mine, "until": now() + _HELD_MS}
+    try:
+        await store.insert("claims", claim)
+    except Duplicate:
+        held = await store.get("claims", id)
+        if held is None or held["until"] > now():
+            return False
+        try:
+            await store.replace("claims", {**claim, "rev": held["rev"]})
+        except Stale:
+            return False
+    return True
