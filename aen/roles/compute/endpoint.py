@@ -46,6 +46,7 @@ class Endpoint(Service):
         self._bound = bound
         self._tasks: set[asyncio.Task[None]] = set()
         self._said: dict[str, float] = {}
+        self._shaking = 0  # handshakes under way
 
     async def open(self) -> None:
         """Take connections."""
@@ -108,7 +109,7 @@ class Endpoint(Service):
                 loop.remove_reader(self._bound)
                 loop.call_later(_BREATH_SECONDS, self._again)
                 return
-            if len(self.connections) + len(self._tasks) >= self.most:
+            if len(self.connections) + self._shaking >= self.most:
                 made.close()
                 self.count("busy", address[0], f"{self.most} connections are open")
             else:
@@ -120,6 +121,7 @@ class Endpoint(Service):
 
     async def _shake_hands(self, made: socket.socket, peer: str) -> None:
         loop = asyncio.get_running_loop()
+        self._shaking += 1
         try:
             await loop.connect_accepted_socket(
                 lambda: Outer(self, peer),
@@ -130,9 +132,12 @@ class Endpoint(Service):
             )
         except OSError as error:  # of TLS, of time, of the connection
             self.count("handshake", peer, str(error) or type(error).__name__)
+        finally:
+            self._shaking -= 1
 
     async def _close(self) -> None:
         asyncio.get_running_loop().remove_reader(self._bound)
+        self._bound.close()  # who waits in its queue is told so at once
         for task in list(self._tasks):
             task.cancel()
         if self._tasks:
