@@ -7,16 +7,19 @@ import contextlib
 import socket
 import threading
 from collections.abc import Iterator, Mapping
+from typing import TypeVar
 from urllib.parse import urlsplit
 
 from aen.errors import Conflict
+
+K = TypeVar("K", bound=str)
 
 SECONDS = 5.0  # for one look
 _MOST = 4  # places
 _WORD = b"AEN joining "
 
 
-async def look(places: Mapping[str, str], nkey: str) -> dict[str, str]:
+async def look(places: Mapping[K, str], nkey: str) -> dict[str, str]:
     """Why those of `places` (option → host:port) can't be reached where the host with that nkey answers; empty: all can."""
     chosen = list(places.items())[:_MOST]
     found = await asyncio.gather(*(_look(place, nkey) for _, place in chosen))

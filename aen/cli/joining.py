@@ -13,7 +13,7 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -35,9 +35,10 @@ _JOIN_PATHS = {"server": "/api/v1/join", "gateway": "/.aen/join"}
 class Place:
     """Where this host will listen, and how others reach that."""
 
+    what: str  # broker, or compute: how the others call it
     option: str
     listen: tuple[str, int]
-    address: str
+    address: str = ""  # as others reach it
 
 
 @dataclass(frozen=True)
@@ -51,17 +52,20 @@ class Host:
     @classmethod
     def of(cls, config: Config, machine: Machine, roles: Sequence[str], name: str, hosts: Sequence[str]) -> Host:
         """From the configuration; `name` and `hosts` are what the administrator said instead."""
-        reached = tuple(hosts) or _names(config, machine)
-        first = reached[0]
-        shown = f"[{first}]" if ":" in first else first
-        places: list[Place] = []
-        if "gateway" in roles:
-            leaf = split_listen(config.bus.leaf_listen)
-            places.append(Place("bus.leaf_listen", leaf, f"{shown}:{leaf[1]}"))
-        elif config.compute.listen:  # with a gateway in the same process nobody connects there
-            listen = split_listen(config.compute.listen)
-            places.append(Place("compute.listen", listen, config.compute.address or f"{shown}:{listen[1]}"))
-        return cls(name or config.compute.name, tuple(host_name(each) for each in reached), tuple(places))
+        places = _places(config, roles)
+        reached = tuple(host_name(each) for each in hosts) or _names(config, machine, places)
+        first = f"[{reached[0]}]" if ":" in reached[0] else reached[0]
+        told = tuple(
+            place if place.address else replace(place, address=f"{first}:{place.listen[1]}") for place in places
+        )
+        return cls(name or config.compute.name, reached, told)
+
+
+def _places(config: Config, roles: Sequence[str]) -> list[Place]:
+    """Where the roles will listen for nodes. Beside a gateway in the same process, nobody connects to the compute role."""
+    if "gateway" in roles:
+        return [Place("broker", "bus.leaf_listen", split_listen(config.bus.leaf_listen))]
+    return [Place("compute", "compute.listen", split_listen(config.compute.listen), config.compute.address)]
 
 
 class Keys:
@@ -106,7 +110,7 @@ def join(config: Config, host: Host, url: str, token: str, say: Callable[[str], 
         "node": host.node,
         "csr": request_pem(keys.key, host.node, host.names).decode(),
         "nkey": public,
-        "addresses": {place.option: place.address for place in host.places},
+        "addresses": {place.what: place.address for place in host.places},
         "version": __version__,
     }
     with reaching.answering({place.option: place.listen for place in host.places}, public):
@@ -126,8 +130,9 @@ def join(config: Config, host: Host, url: str, token: str, say: Callable[[str], 
     )
     kept.keep_revoked(int(serial, 16) for serial in given["revoked"])
     keys.forget()
-    for option, why in given["unreached"].items():
-        say(f"! {option}: {why}. Open that port to it, or this node can't be used.")
+    options = {place.what: place.option for place in host.places}
+    for what, why in given["unreached"].items():
+        say(f"! {options.get(what, what)}: {why}. Open that port to it, or this node can't be used.")
     for line in _reachable(joined):
         say(line)
     return kept
@@ -240,11 +245,11 @@ def _reachable(joined: Joined) -> Iterator[str]:
             yield f"  {what} at {parts.hostname}:{port} can be reached"
 
 
-def _names(config: Config, machine: Machine) -> tuple[str, ...]:
-    """What others may call this host: its full name or outward address first."""
-    listened = [split_listen(text)[0] for text in (config.bus.leaf_listen, config.compute.listen) if text]
+def _names(config: Config, machine: Machine, places: Sequence[Place]) -> tuple[str, ...]:
+    """What others may call this host: what the configuration says, else its full name or outward address first."""
+    listened = [place.listen[0] for place in places]
     specific = [host for host in listened if host not in ("*", "", "0.0.0.0", "::")]  # noqa: S104 - compared
-    found = [urlsplit(f"//{config.compute.address}").hostname or "", *specific]
+    found = [urlsplit(f"//{place.address}").hostname or "" for place in places] + specific
     if len(specific) < len(listened):
         found += [machine.host, socket.gethostname()]
     names: list[str] = []

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import Field
 
@@ -22,7 +22,7 @@ class JoinNode(Command):
     node: str = Field(max_length=63)  # the name it would like to have
     csr: str = Field(max_length=8192)  # PEM; its names are those that the node is reached by
     nkey: str = Field(max_length=64)  # public
-    addresses: dict[str, Name] = Field(default_factory=dict)  # option → host:port where it will listen
+    addresses: dict[Literal["broker", "compute"], Name] = Field(default_factory=dict, max_length=4)  # broker, compute → host:port to reach it
     version: str = Field("", max_length=40)
     datacenter: str = ""  # of the gateway that passes it on; empty: it came by itself
     address: str = ""  # where it came from, as seen by whoever took it
@@ -40,7 +40,7 @@ class NodeJoined(Word):
     authority: str  # PEM, one certificate or two
     revoked: list[str] = Field(default_factory=list)  # serial numbers, hex
     now: int  # the server's clock, ms since 1970
-    unreached: dict[str, str] = Field(default_factory=dict)  # option → why it can't be reached there from outside
+    unreached: dict[str, str] = Field(default_factory=dict)  # of its addresses → why they can't be reached from outside
 
 
 class RenewCertificate(Command):

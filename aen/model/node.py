@@ -72,7 +72,7 @@ class Membership(Document):
     datacenter: str
     nkey: str  # public: what the broker knows it by
     names: list[str] = Field(default_factory=list)  # that its certificate may hold
-    addresses: dict[str, str] = Field(default_factory=dict)  # option → host:port where it listens
+    addresses: dict[str, str] = Field(default_factory=dict)  # broker, compute → host:port to reach it
     certificates: list[GivenCertificate] = Field(default_factory=list)
     invited_by: str = ""
     joined: int = Field(default_factory=now)

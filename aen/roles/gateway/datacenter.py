@@ -76,8 +76,7 @@ class Relay:
         """POST: the host's wish, as JSON."""
         wish = await self._wish(request)
         answer: NodeJoined = await self._bus.request(names.address("server"), wish, _SECONDS)
-        reached = {option: place for option, place in wish.addresses.items() if option == "compute.listen"}
-        unreached = await reaching.look(reached, wish.nkey)
+        unreached = await reaching.look(wish.addresses, wish.nkey)
         told = answer.model_copy(update={"unreached": unreached})
         return web.Response(
             text=told.model_dump_json(), content_type="application/json", headers={"Cache-Control": "no-store"}

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import structlog
 from pydantic import Field
 
-from aen import names, nkeys
+from aen import names, nkeys, reaching
 from aen.ca import Identity, Issued, Request
 from aen.errors import Conflict, Denied, Invalid, NotFound
 from aen.messages import JoinNode, NodeJoined
@@ -130,7 +130,10 @@ class Joining(Part):
             await self.domain.members.changed(member.datacenter)
         log.info("a node joined", node=wish.node, datacenter=member.datacenter, roles="+".join(member.roles))
         await self._record(None, "node.joined", wish.node, detail=_told(invitation), address=wish.address)
-        return self._answer(member, issued.certificate)
+        answer = self._answer(member, issued.certificate)
+        if not wish.datacenter:  # else its gateway looks: nobody else need reach it
+            answer.unreached = await reaching.look(wish.addresses, wish.nkey)
+        return answer
 
     async def _relayed(self, wish: JoinNode) -> NodeJoined:
         """From a gateway, for a compute node of its data center."""
@@ -213,7 +216,7 @@ class Joining(Part):
             datacenter=invitation.datacenter,
             nkey=wish.nkey,
             names=allowed,
-            addresses=wish.addresses,
+            addresses=dict(wish.addresses),
             certificates=given,
             invited_by=invitation.created_by,
         )

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 log = structlog.get_logger(__name__)
 
-_LEAF = "bus.leaf_listen"  # the option by which a gateway tells where its broker is
+_BROKER = "broker"  # the word by which a gateway tells where its broker is
 SERVER = "server"  # the name of the server's own node
 _TEND_SECONDS = 3600.0
 _ANNOUNCED_DAYS, _CHANGE_DAYS = 7, 365  # the authority changes a year before its end; a week later the new one signs
@@ -94,8 +94,8 @@ class Members(Part):
             return bus.url
         if "gateway" not in member.roles:
             for other in self.every():
-                if "gateway" in other.roles and other.datacenter == member.datacenter and _LEAF in other.addresses:
-                    return f"tls://{other.addresses[_LEAF]}"
+                if "gateway" in other.roles and other.datacenter == member.datacenter and _BROKER in other.addresses:
+                    return f"tls://{other.addresses[_BROKER]}"
             raise Conflict(f"Data center {member.datacenter} has no gateway that has joined. Let that join first.")
         host = urlsplit(self.domain.config.server.url).hostname or "localhost"
         shown = f"[{host}]" if ":" in host else host

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 from aiohttp import web
 from pydantic import Field
 
@@ -47,7 +49,7 @@ class JoinBody(Word):
     node: str = Field(max_length=63)
     csr: str = Field(max_length=8192)
     nkey: str = Field(max_length=64)
-    addresses: dict[str, str] = Field(default_factory=dict, max_length=4)
+    addresses: dict[Literal["broker", "compute"], str] = Field(default_factory=dict, max_length=4)
     version: str = Field("", max_length=40)
 
 
