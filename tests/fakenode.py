@@ -19,6 +19,7 @@ from aen.messages import (
     Event,
     KeepAccount,
     KeepSession,
+    MeasureProject,
     NodeReported,
     PermissionsReport,
     PrepareProject,
@@ -37,6 +38,7 @@ from aen.model.drift import Drift, DriftItem
 from aen.model.node import Load
 from aen.model.project import ProjectState
 from aen.model.session import STEP_NAMES, Idle, Phase, Step, StepState
+from aen.model.space import Space
 
 MOST_KEEP_HOURS = 72.0
 BEAT = 0.1  # seconds between heartbeats; a real node takes 2
@@ -53,6 +55,7 @@ class FakeNode:
         self.accounts: set[str] = set()  # Linux accounts that it made
         self.keys: dict[str, list[str]] = {}
         self.locked: set[str] = set()
+        self.space = Space(bytes=5 << 20, files=10)  # what every project takes
         self.mute = False  # no events: what happens is seen in heartbeats only
         self.beating = True
         self.hold = False  # starts stay STARTING
@@ -83,6 +86,7 @@ class FakeNode:
             PrepareProject: self._prepare,
             ApplyPermissions: self._apply,
             CheckPermissions: self._check,
+            MeasureProject: self._measure,
             RenameProject: self._rename,
             DeleteProject: self._delete,
             KeepAccount: self._account,
@@ -220,6 +224,9 @@ class FakeNode:
 
     async def _apply(self, _: ApplyPermissions) -> PermissionsReport:
         return PermissionsReport(looked_at=1)
+
+    async def _measure(self, command: MeasureProject) -> Space:
+        return self.space.model_copy()
 
     async def _check(self, _: CheckPermissions) -> Drift:
         reason = "A person or program set its mode (600)."

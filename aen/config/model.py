@@ -8,7 +8,7 @@ from typing import Any, Literal
 from pydantic import Field, SecretStr, field_validator, model_validator
 
 from aen.config.section import Section
-from aen.config.sessions import Idle, Limits, NodeLimits
+from aen.config.sessions import Idle, Limits, NodeLimits, Space
 from aen.config.sharing import Sharing
 from aen.config.sizes import size_in_bytes
 
@@ -285,6 +285,7 @@ class Config(Section):
     server: Server = Field(default_factory=Server)
     gateway: Gateway = Field(default_factory=Gateway)
     compute: Compute = Field(default_factory=Compute)
+    space: Space = Field(default_factory=Space)
     acl: Acl = Field(default_factory=Acl)
     sharing: Sharing = Field(default_factory=Sharing)
     environments: Environments = Field(default_factory=Environments)

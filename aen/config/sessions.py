@@ -30,6 +30,31 @@ class Limits(Section):
         return size_in_bytes(self.memory) if self.memory else 0
 
 
+class Space(Section):
+    """What projects may take on the disk. Warned of at `soft`; over `hard` no app starts but the Workbench, to clean up."""
+
+    project_soft: str = Field("", description="One project, as 20G: beyond it its page warns. Empty: no bound.")
+    project_hard: str = Field(
+        "", description="One project: beyond it nothing is started or installed. Empty: no bound."
+    )
+    user_soft: str = Field("", description="All projects of one owner together: beyond it their pages warn.")
+    user_hard: str = Field("", description="All projects of one owner together: beyond it nothing is started.")
+    minutes: float = Field(10, description="What runs is measured so often, with the lowest priority.", gt=0)
+
+    @field_validator("project_soft", "project_hard", "user_soft", "user_hard", mode="before")
+    @classmethod
+    def _size(cls, value: object) -> str:
+        text = str(value).strip()
+        if text and not 1 << 20 <= size_in_bytes(text) <= 1 << 60:
+            raise ValueError("must be at least 1M, as 500M or 20G")
+        return text
+
+    def bytes(self, name: str) -> int:
+        """One of the bounds in bytes; 0: none."""
+        text = getattr(self, name)
+        return size_in_bytes(text) if text else 0
+
+
 class NodeLimits(Limits):
     """What one session may take, whatever the app (`apps.<name>.limits` says otherwise for one app)."""
 

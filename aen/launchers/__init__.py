@@ -133,6 +133,17 @@ class DriftReport:
     seconds: float = 0.0
 
 
+@dataclass(frozen=True)
+class Space:
+    """What a project's files take on the disk: bytes, and how many files. What has several names counts once."""
+
+    bytes: int
+    files: int
+    environments: int  # bytes of `bytes`, as are the next two
+    trash: int
+    caches: int
+
+
 class Launcher(Protocol):
     """The verbs. All raise AenErrors: Invalid (hostile or wrong input), NotFound, Conflict, Unavailable (launcher gone)."""
 
@@ -173,6 +184,9 @@ class Launcher(Protocol):
 
     async def check_permissions(self, project: ProjectRef) -> DriftReport:
         """What is not in line with the team, who is shut out by it, and why. Changes nothing."""
+
+    async def measure_project(self, project: ProjectRef) -> Space:
+        """What its files take, looked at with the lowest priority. Changes nothing."""
 
     async def clear_project(self, project: ProjectRef) -> Sequence[str]:
         """Move aside what lies where directories of ours belong (`envs`, `public`), and make these; sentences on what was done."""

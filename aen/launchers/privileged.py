@@ -62,6 +62,7 @@ class Verbs:
             "publish_environment": self._publish_environment,
             "apply_permissions": self._apply_permissions,
             "check_permissions": self._check_permissions,
+            "measure_project": self._measure_project,
             "clear_project": self._clear_project,
             "rename_project": self._rename_project,
             "delete_project": self._delete_project,
@@ -168,6 +169,11 @@ class Verbs:
         # Under a key of its own: a look holds up no start.
         key = f"check/{project.owner}/{project.name}"
         self.loop.job(Job(key, asked, lambda report: told(lambda: self._projects.check(project))))
+
+    def _measure_project(self, message: Message, asked: Asked) -> None:
+        project = checks.project(message.get("project"))
+        # One at a time, and under a key of its own: it may take long, and must hold up nothing.
+        self.loop.job(Job("measure", asked, lambda report: told(lambda: self._projects.measure(project))))
 
     def _clear_project(self, message: Message, asked: Asked) -> None:
         project = checks.project(message.get("project"))

@@ -14,7 +14,18 @@ from typing import Any
 import structlog
 
 from aen.errors import Unavailable
-from aen.launchers import Account, AppSpec, DriftReport, Policy, Process, ProjectRef, Usage, WalkProgress, WalkReport
+from aen.launchers import (
+    Account,
+    AppSpec,
+    DriftReport,
+    Policy,
+    Process,
+    ProjectRef,
+    Space,
+    Usage,
+    WalkProgress,
+    WalkReport,
+)
 from aen.launchers.wire import LARGEST, LENGTH, error_from_wire, pack, unpack
 
 log = structlog.get_logger(__name__)
@@ -111,6 +122,9 @@ class ProcessLauncher:
 
     async def check_permissions(self, project: ProjectRef) -> DriftReport:
         return DriftReport(**await self._ask("check_permissions", project=_ref(project)))
+
+    async def measure_project(self, project: ProjectRef) -> Space:
+        return Space(**await self._ask("measure_project", project=_ref(project)))
 
     async def clear_project(self, project: ProjectRef) -> list[str]:
         return list(await self._ask("clear_project", project=_ref(project)))

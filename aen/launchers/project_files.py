@@ -18,6 +18,7 @@ from aen.launchers import Account, Policy, ProjectRef, preparation, reserved, tr
 from aen.launchers.accounts import Accounts
 from aen.launchers.groups import Groups
 from aen.launchers.loop import Report
+from aen.launchers.space import Measure
 
 Message = dict[str, Any]
 
@@ -81,6 +82,12 @@ class ProjectFiles:
             except NoAcl:
                 raise Invalid(preparation.no_acl(self._policy.project_root)) from None
         return {**asdict(drift), "notes": drift.notes + missing, "unreadable": dict(drift.unreadable)}
+
+    def measure(self, project: ProjectRef) -> Message:
+        """What it takes on the disk. Changes nothing."""
+        owner = self._accounts.find(project.owner)
+        with trees.opened(self._policy.project_root) as root, self._project(root, project, owner) as fd:
+            return Measure(frozenset() if self._single else frozenset({0, self._policy.service_uid})).of(fd)
 
     def clear(self, project: ProjectRef) -> list[str]:
         """Move aside what lies where directories of ours belong; what was done, as sentences. Changes nothing else."""

@@ -12,6 +12,7 @@ from aen.model.environment import DEFAULT, ChangeReport, EnvironmentChange, Envi
 from aen.model.node import Load
 from aen.model.project import Member, ProjectState
 from aen.model.session import Idle, Phase, Step, Use
+from aen.model.space import Space
 
 # ── server → compute ────────────────────────────────────────────────────────────────────────────────
 
@@ -76,6 +77,12 @@ class PermissionsReport(Word):
 
 class CheckPermissions(Command):
     """What of the project's files is not in line with its team. Changes nothing."""
+
+    project: ProjectSpec
+
+
+class MeasureProject(Command):
+    """What a project takes on the node's disk. Changes nothing; takes its time."""
 
     project: ProjectSpec
 
@@ -170,6 +177,7 @@ StopSession.answer = Done
 PrepareProject.answer = Done
 ApplyPermissions.answer = PermissionsReport
 CheckPermissions.answer = Drift
+MeasureProject.answer = Space
 RenameProject.answer = Done
 DeleteProject.answer = Done
 KeepAccount.answer = AccountReport

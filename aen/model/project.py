@@ -9,6 +9,7 @@ from pydantic import Field
 from aen.errors import Conflict
 from aen.model import Document, Word, now
 from aen.model.environment import DEFAULT
+from aen.model.space import Space
 
 
 class Role(StrEnum):
@@ -77,6 +78,8 @@ class Project(Document):
     storage: str = ""  # where its directory lies, when several nodes share that: any of them may run it
     lease: int = 0  # raised each time the project goes to another node: what an earlier one says counts no more
     environment: str = DEFAULT  # the active one
+    space: Space | None = None  # what it takes on the node's disk, as measured last
+    space_limit: int = 0  # bytes that an administrator gave it; 0: what the configuration says
     placed: bool = False  # its directory is known to exist at `node`: it starts nowhere else
     pending: list[str] = Field(
         default_factory=list

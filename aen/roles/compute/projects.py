@@ -17,6 +17,7 @@ from aen.messages import (
     CheckPermissions,
     DeleteProject,
     Done,
+    MeasureProject,
     PermissionsReport,
     PermissionsWalked,
     PrepareProject,
@@ -26,6 +27,7 @@ from aen.messages import (
 )
 from aen.model.drift import Drift, DriftItem
 from aen.model.project import ProjectState, Role
+from aen.model.space import Space
 from aen.roles.compute.roots import Roots
 from aen.roles.compute.steps import STEPS, Start, ensure_team, project_ref, walk
 from aen.roles.compute.tracker import Tracker
@@ -110,6 +112,13 @@ class Projects:
             return Drift(notes=[error.message])
         items = [DriftItem.model_validate(item) for item in found.items]
         return Drift(**{**vars(found), "items": items, "notes": list(found.notes)[:50]})
+
+    async def measure(self, command: MeasureProject) -> Space:
+        """What it takes on this node's disk; nothing where it was never started."""
+        try:
+            return Space.model_validate(vars(await self._launcher.measure_project(project_ref(command.project))))
+        except NotFound:
+            return Space()
 
     def _told(self, project: str) -> Callable[[int, int], None]:
         """Publish how far a walk is, now and then."""

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from aen.roles.server.projects import Projects
     from aen.roles.server.revocations import Revocations
     from aen.roles.server.sessions import Sessions
+    from aen.roles.server.spaces import Spaces
     from aen.roles.server.shares import Shares
     from aen.roles.server.team import Team
     from aen.tickets import Signer
@@ -73,6 +74,7 @@ class Domain:
         ("admitting", "admitting", "Admitting"),
         ("sessions", "sessions", "Sessions"),
         ("shares", "shares", "Shares"),
+        ("spaces", "spaces", "Spaces"),
         ("environments", "environments", "Environments"),
         ("gateways", "gateways", "Gateways"),
         ("keys", "keys", "Keys"),
@@ -92,6 +94,7 @@ class Domain:
     admitting: Admitting
     sessions: Sessions
     shares: Shares
+    spaces: Spaces
     environments: Environments
     gateways: Gateways
     keys: Keys

@@ -76,6 +76,8 @@ class Environments(Part):
             raise Conflict(_NOT_YET.format(slug=project.slug))
         if change.act is Act.REMOVE and change.name == project.environment:
             raise Conflict(f"{change.name} is the active environment: choose another one first.")
+        if change.act not in (Act.REMOVE, Act.UNINSTALL):
+            await self.domain.spaces.check(project)
         command = ChangeEnvironment(project=self.domain.projects.spec(project), user=actor.user.id, change=change)
         report: ChangeReport = await self._ask(project, command, ChangeReport)
         said = f"{change.name}: {report.detail}" if report.detail else change.name

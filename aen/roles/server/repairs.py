@@ -6,7 +6,7 @@ import asyncio
 from typing import TYPE_CHECKING
 
 from aen import names
-from aen.errors import Conflict, Unavailable
+from aen.errors import AenError, Conflict, Unavailable
 from aen.messages import ApplyPermissions, CheckPermissions, PermissionsReport, PermissionsWalked
 from aen.model.drift import Drift
 from aen.model.job import Job
@@ -85,15 +85,25 @@ class Repairs(Part):
             text += f", {report.passed_on:,} passed on to {project.owner}"
         await progress(1.0, ". ".join([text, *(note.rstrip(".") for note in report.notes[:5])]) + ".")
 
+    async def _files(self, project: Project) -> int:
+        """How many files there are to look at; 0: the node can't say."""
+        try:
+            measured = await self.domain.spaces.fresh(project)
+        except AenError:
+            return 0
+        return measured.space.files if measured.space else 0
+
     async def _asked(self, project: Project, command: ApplyPermissions, progress: Progress) -> PermissionsReport:
         """Ask the node, and tell meanwhile what it tells."""
+        whole = await self._files(project)
         self._walking[project.id] = PermissionsWalked(project=project.id, looked_at=0, changed=0)
         asking = asyncio.ensure_future(ask(self.bus, names.address("compute", project.node), command, _WALK_SECONDS))
         try:
             while not asking.done():
                 await asyncio.wait([asking], timeout=1.0)
                 seen = self._walking[project.id]
-                await progress(0.5, f"{seen.looked_at:,} files looked at, {seen.changed:,} changed")
+                fraction = min(seen.looked_at / whole, 0.99) if whole else 0.0
+                await progress(fraction, f"{seen.looked_at:,} files looked at, {seen.changed:,} changed")
             answer: PermissionsReport = asking.result()
             return answer
         finally:

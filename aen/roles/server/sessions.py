@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from aen.roles.server.domain import Domain
 
 _NONE = "There is no such session, or you may not see it."
+_CLEANING = ("workbench",)  # may start where there is no space left: how else should people make some
 _TRIES = 50
 
 
@@ -78,6 +79,8 @@ class Sessions(Shown):
         live = await self._live(id, entry)
         if live is not None:
             return live, False
+        if entry.server not in _CLEANING:
+            await self.domain.spaces.check(project)
         project = await self.domain.projects.life.claim(project.id)
         session, fresh = await self._next(id, project, entry, user, started_by)
         if fresh:

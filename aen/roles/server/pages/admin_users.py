@@ -83,6 +83,8 @@ async def user_page(
         "problem": problem,
         "made": made,
         "logins": await domain.accounts.logins(actor, user.id),
+        "space": await domain.spaces.used_by(user.id),
+        "space_bounds": domain.spaces.of_user(),
         "projects": await directory.projects_of(domain, actor, user.id, 10),
         "entries": entries,
     }

@@ -24,6 +24,7 @@ from aen.roles.server.pages.api_views import (
 )
 from aen.roles.server.permissions import ACTOR, Permission
 from aen.roles.server.projects import NewProject, ProjectPatch
+from aen.roles.server.spaces import limit_in_bytes
 from aen.roles.server.urls import Url
 
 
@@ -57,6 +58,12 @@ class Deletion(Word):
     """`name`: the project's name once more. Scripts may leave it out: they have it in the address already."""
 
     name: str | None = None
+
+
+class SpaceLimit(Word):
+    """A bound for this project alone, as 20G; empty: what the configuration says."""
+
+    limit: str = Field("", max_length=20)
 
 
 class Place(Word):
@@ -172,6 +179,18 @@ async def permissions(request: web.Request) -> web.StreamResponse:
     return answer(await domain.projects.repairs.check(actor, *_where(request)))
 
 
+async def measure(request: web.Request) -> web.StreamResponse:
+    domain, actor = asked(request)
+    await body(request, Nothing)
+    return _shown(request, await domain.spaces.measure(actor, *_where(request)))
+
+
+async def bound_space(request: web.Request) -> web.StreamResponse:
+    domain, actor = asked(request)
+    limit = limit_in_bytes((await body(request, SpaceLimit)).limit)
+    return _shown(request, await domain.spaces.limit(actor, *_where(request), limit))
+
+
 async def repair(request: web.Request) -> web.StreamResponse:
     domain, actor = asked(request)
     await body(request, Nothing)
@@ -205,6 +224,8 @@ URLS = [
     Url("POST", f"{_ONE}/stop", stop, P.CONTROL, None, ProjectView, 202, summary="Stop, with all sessions"),
     Url("POST", f"{_ONE}/reset", reset, P.CONTROL, None, ProjectView, 202, summary="End whatever is left"),
     Url("GET", f"{_ONE}/permissions", permissions, P.CONTROL, gives=Drift, summary="Files not in line"),
+    Url("POST", f"{_ONE}/space/measure", measure, P.CONTROL, Nothing, ProjectView, summary="Measure its space on the disk"),
+    Url("PUT", f"{_ONE}/space", bound_space, P.ADMIN, SpaceLimit, ProjectView, summary="Bound its space on the disk"),
     Url("POST", f"{_ONE}/permissions/repair", repair, P.CONTROL, None, JobView, 202, summary="Bring files in line"),
     Url("GET", f"{_ONE}/activity", activity, P.VIEW, None, PageOf[ActivityView], 200, Paging, "What happened"),
 ]

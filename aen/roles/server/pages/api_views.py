@@ -11,6 +11,7 @@ from aen.model.activity import Activity
 from aen.model.job import Job
 from aen.model.project import Member, Project
 from aen.model.session import Idle, Step, Use
+from aen.model.space import Space
 from aen.model.user import Invitation, Login, User
 from aen.roles.server.permissions import Actor, Permission, allows
 
@@ -124,6 +125,8 @@ class ProjectView(Word):
     datacenter: str
     node: str
     environment: str
+    space: Space | None  # what it takes on its node's disk, measured now and then
+    space_limit: int  # bytes that an administrator gave it; 0: what the configuration says
     state: str
     reason: str
     log_tail: str

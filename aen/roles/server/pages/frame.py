@@ -20,6 +20,7 @@ NOTICES = {
     "signed-out-everywhere": "You are signed out everywhere.",
     "link-ended": "The link has ended: within seconds it shows nothing any more.",
     "session-again": "The session starts anew.",
+    "measured": "Measured.",
     "member-set": "The team is changed; files and open pages follow within seconds.",
     "member-removed": "Removed from the team. Their sessions here have ended.",
     "environment-active": "The active environment is chosen. Apps that run already follow at their next start.",

@@ -95,6 +95,7 @@ async def page(request: web.Request) -> web.StreamResponse:
         "apps": app_rows(domain, actor, project, sessions),
         "starting": starting(domain, actor, project, sessions),
         "activity": activity,
+        "space_warning": await domain.spaces.warning(project),
     }
     return render(request, "project/page.html", shown)
 

@@ -13,6 +13,7 @@ from aen.roles.server.domain import DOMAIN, Domain
 from aen.roles.server.pages.forms import Form, again, asked_text, see_other
 from aen.roles.server.pages.project_views import address, apps, context, session_rows
 from aen.roles.server.permissions import ACTOR, Permission
+from aen.roles.server.spaces import limit_in_bytes
 from aen.roles.server.urls import Url
 from aen.web.site import render
 
@@ -32,6 +33,9 @@ async def compute_page(
         "sessions": session_rows(domain, actor, sessions, project),
         "node": domain.nodes.up(project.node) if project.node else False,
         "limits": _limits(domain),
+        "space": project.space,
+        "bounds": domain.spaces.of_project(project),
+        "space_warning": await domain.spaces.warning(project),
         "shown_log": asked_text(request, "log", 20),
         **await _environments(request, domain, project),
     }
@@ -93,6 +97,21 @@ async def stop(request: web.Request, form: Form) -> web.StreamResponse:
     return see_other(f"/{session.owner}/{session.name}/compute", "session-stopped")
 
 
+@again(compute_page)
+async def measure(request: web.Request, form: Form) -> web.StreamResponse:
+    """Measure now what the project takes on the disk."""
+    project = await request.config_dict[DOMAIN].spaces.measure(request[ACTOR], *_where(request))
+    return see_other(f"{address(project)}/compute#space", "measured")
+
+
+@again(compute_page)
+async def space_limit(request: web.Request, form: Form) -> web.StreamResponse:
+    """An administrator bounds this project otherwise than the configuration."""
+    limit = limit_in_bytes(form.text("limit", 20))
+    project = await request.config_dict[DOMAIN].spaces.limit(request[ACTOR], *_where(request), limit)
+    return see_other(f"{address(project)}/compute#space", "saved")
+
+
 def _where(request: web.Request) -> tuple[str, str]:
     return request.match_info["owner"], request.match_info["project"]
 
@@ -102,6 +121,8 @@ _BASE = "/{owner}/{project}/compute"
 URLS = [
     Url("GET", _BASE, compute_page, P.CONTROL),
     Url("POST", f"{_BASE}/environment", environment, P.RUN),
+    Url("POST", f"{_BASE}/measure", measure, P.CONTROL),
+    Url("POST", f"{_BASE}/space", space_limit, P.ADMIN),
     Url("POST", f"{_BASE}/{{id}}/restart", restart, P.CONTROL),
     Url("POST", f"{_BASE}/{{id}}/stop", stop, P.CONTROL),
 ]
