@@ -140,6 +140,7 @@ class House:
         self.url = "http://127.0.0.1:PORT"
         self.options: dict[str, Any] = {}
         self.listeners: dict[str, socket.socket] = {}
+        self.doors: dict[str, socket.socket] = {}  # of several workers
 
     @property
     def origin(self) -> str:
@@ -155,15 +156,15 @@ class House:
 
     async def start(self) -> None:
         """Start the gateway (again, at the same port)."""
-        bound = socket.create_server(("127.0.0.1", self.port))
-        self.port = bound.getsockname()[1]
+        doors = self.doors or {"gateway": socket.create_server(("127.0.0.1", self.port))}
+        self.port = doors["gateway"].getsockname()[1]
         config = Config.model_validate(
             {
                 "data_dir": self.tmp / "data", "run_dir": self.tmp / "run",
                 "server": {"url": "http://server.test"}, "gateway": {"url": self.origin, "drain_seconds": 3, **self.options},
             }
         )  # fmt: skip
-        self.gateway = Gateway(Context(config, ("gateway",), self.bus, None, {"gateway": bound, **self.listeners}))
+        self.gateway = Gateway(Context(config, ("gateway",), self.bus, None, {**doors, **self.listeners}))
         await self.gateway.start()
 
     def client(self, user: str = "", login: str = "L1", **headers: str) -> aiohttp.ClientSession:
@@ -181,7 +182,9 @@ async def house(tmp_path: Path) -> AsyncIterator[House]:
 
 
 @asynccontextmanager
-async def housed(tmp_path: Path, url: str = "http://127.0.0.1:PORT", **options: Any) -> AsyncIterator[House]:
+async def housed(
+    tmp_path: Path, url: str = "http://127.0.0.1:PORT", doors: dict[str, socket.socket] | None = None, **options: Any
+) -> AsyncIterator[House]:
     """A gateway at `url` with these options, its server, and an app."""
     async with AsyncExitStack() as stack:
         bus = LocalBus()
@@ -193,7 +196,7 @@ async def housed(tmp_path: Path, url: str = "http://127.0.0.1:PORT", **options: 
         stack.push_async_callback(runner.cleanup)
         await web.UnixSite(runner, str(tmp_path / "app")).start()
         made = House(tmp_path, bus, server, stack)
-        made.url, made.options, server.routes = url, options, [made.route()]
+        made.url, made.options, made.doors, server.routes = url, options, doors or {}, [made.route()]
         await made.start()
         try:
             yield made

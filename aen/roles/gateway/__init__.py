@@ -16,27 +16,24 @@ from typing import Any
 import structlog
 from aiohttp import web
 
-from aen import names
 from aen.certificates import Certificate
-from aen.config.model import GatewayLimits, Tls
+from aen.config.model import Tls
 from aen.credentials import Credentials
 from aen.errors import Invalid
-from aen.proxy import Limits
-from aen.proxy.peers import Network, networks
 from aen.proxy.plane import Plane
 from aen.proxy.redirector import Redirector
 from aen.proxy.routes import RouteTable
 from aen.proxy.sites import Sites
 from aen.roles import Context, Role
-from aen.roles.gateway import snapshot
-from aen.roles.gateway.accesslog import AccessLog
+from aen.roles.gateway import planes, snapshot
 from aen.roles.gateway.admission import Doorman, Revoked
+from aen.roles.gateway.crew import Crew, setup
 from aen.roles.gateway.datacenter import Presence, Relay
-from aen.roles.gateway.following import Following
-from aen.roles.gateway.links import Links
+from aen.roles.gateway.figures import Figures, read
+from aen.roles.gateway.following import Following, Led
 from aen.roles.gateway.metrics import registered
-from aen.roles.gateway.pages import Cookies, Handler, Pages
-from aen.roles.trust import Trust
+from aen.roles.gateway.pages import Handler, Pages
+from aen.service import Service
 
 log = structlog.get_logger(__name__)
 
@@ -53,6 +50,7 @@ class Gateway(Role):
         self.routes = RouteTable()
         self.doorman = Doorman(context.bus, Revoked())
         self.plane: Plane | None = None
+        self.crew: Crew | None = None  # where there are several workers, each with a plane of its own
         self._following: Following | None = None
 
     async def open(self) -> None:
@@ -61,9 +59,8 @@ class Gateway(Role):
         options, sites = config.gateway, Sites(config.gateway.url, config.gateway.api_url)
         data, run = _private(config.data_dir / "gateway"), _private(config.run_dir / "gateway")
         pages_path, token = run / "pages", secrets.token_urlsafe(24)
-        links = self._links()
-        plane = self._data_plane(sites, f"unix:{pages_path}", token, data, links)
-        following = Following(self.context.bus, options.datacenter, plane, self.doorman, data / "state.json")
+        led = self._led(f"unix:{pages_path}", token)
+        following = Following(self.context.bus, options.datacenter, led, self.doorman, data / "state.json")
         following.start_from(snapshot.load(data / "state.json"))
         pages = Pages(
             self.context.bus,
@@ -75,33 +72,45 @@ class Gateway(Role):
             repair=following.read_routes,
             refresh_keys=following.read_keys,
         )
-        self.plane, self._following = plane, following
-        self._stack.enter_context(registered(plane))
+        self._following = following
+        self._stack.enter_context(registered(self.figures, lambda: len(self.routes)))
         await self.enter(_served(pages.application(self._relay()), pages_path))
-        await self.enter(plane)
-        self.spawn(_failing(plane), "data plane")
-        if links is not None:
-            self.spawn(links.trust.keep(plane.pools.leave_nodes), "trust")
-        await self.enter(following)
-        self.spawn(_failing(following), "following")
-        await self._listen(plane, sites, options.tls)
+        if self.plane is not None:
+            await self._join(self.plane)
+        await self._join(following)
+        await self._open_doors(sites, options.tls)
         await self._be_known()
 
-    def _data_plane(self, sites: Sites, pages: str, token: str, data: Path, links: Links | None) -> Plane:
-        options = self.context.config.gateway
-        return Plane(
-            self.doorman,
-            self.routes,
-            sites,
-            cookie=Cookies(sites.secure).grant.encode(),
-            pages=(pages, os.geteuid()),
-            page_token=token,
-            limits=_limits(options.limits),
-            trusted_proxies=_networks(options.trusted_proxies),
-            write_access=AccessLog(data / "access.log").write if options.access_log != "off" else None,
-            access_format=options.access_log,
-            nodes=links,
-        )
+    def _led(self, pages: str, token: str) -> Led:
+        """What leads people to their apps: the data plane in this process, or those of the workers."""
+        config, roles = self.context.config, self.context.roles
+        if config.gateway.workers == 1:
+            self.plane, keep = planes.build(config, roles, self.doorman, self.routes, pages, token)
+            if keep is not None:
+                self.spawn(keep, "trust")
+            return planes.Alone(self.plane, self.doorman)
+        crew = Crew(setup(config, roles, pages, token), self._doors(), self.context.bus, self.doorman)
+        self.crew, self.routes, self.doorman.on_postponed = crew, crew.routes, crew.postpone
+        return crew
+
+    def _doors(self) -> list[socket.socket]:
+        """The listeners: one, or one for each worker."""
+        names = ["gateway", *(f"gateway.{number}" for number in range(1, self.context.config.gateway.workers))]
+        try:
+            return [self.context.listeners[name] for name in names]
+        except KeyError as error:
+            raise Invalid("gateway.listen: nothing is bound for the gateway.") from error
+
+    async def _join(self, part: Service) -> None:
+        """Make `part` a part of this role, which fails when it does."""
+        await self.enter(part)
+        self.spawn(_failing(part), part.name)
+
+    def figures(self) -> Figures:
+        """What was counted here."""
+        if self.crew is not None:
+            return self.crew.figures()
+        return read(self.plane) if self.plane is not None else Figures()
 
     def _relay(self) -> Handler | None:
         """Where compute nodes join; None in an installation that is one process."""
@@ -114,24 +123,16 @@ class Gateway(Role):
         if credentials is not None and not {"server", "compute"} & set(self.context.roles):
             await self.enter(Presence(self.context, credentials.joined.node))
 
-    def _links(self) -> Links | None:
-        """The way to compute nodes on other hosts; None in an installation that is one process."""
-        credentials = Credentials.load(self.context.config.data_dir)
-        if credentials is None or set(self.context.roles) >= {"server", "compute", "gateway"}:
-            return None
-        here = names.node(self.context.config.compute.name) if "compute" in self.context.roles else ""
-        return Links(Trust(credentials), here)
-
-    async def _listen(self, plane: Plane, sites: Sites, tls: Tls) -> None:
-        bound = self.context.listeners.get("gateway")
-        if bound is None:
-            raise Invalid("gateway.listen: nothing is bound for the gateway.")
-        context = None
-        if tls.cert is not None and tls.key is not None:
-            certificate = Certificate("gateway.tls", tls.cert, tls.key)
-            self.spawn(certificate.keep(), "certificate")
-            context = certificate.context
-        await plane.listen(bound, context)
+    async def _open_doors(self, sites: Sites, tls: Tls) -> None:
+        if self.crew is not None:
+            await self._join(self.crew)
+        elif self.plane is not None:
+            context = None
+            if tls.cert is not None and tls.key is not None:
+                certificate = Certificate("gateway.tls", tls.cert, tls.key)
+                self.spawn(certificate.keep(), "certificate")
+                context = certificate.context
+            await self.plane.listen(self._doors()[0], context)
         redirecting = self.context.listeners.get("gateway.redirect")
         if redirecting is not None:
             await self.enter(Redirector(redirecting, sites))
@@ -139,24 +140,29 @@ class Gateway(Role):
 
     async def drain(self) -> None:
         """Take no new connections, finish requests, close WebSockets over the grace period."""
-        if self.plane is not None:
-            await self.plane.drain(self.context.config.gateway.drain_seconds)
+        part = self.crew or self.plane
+        if part is not None:
+            await part.drain(self.context.config.gateway.drain_seconds)
 
     def health(self) -> dict[str, Any]:
         """How old the revocation log is, and how much is going on."""
         base = super().health()
-        if self.plane is None or self._following is None:
+        if self._following is None:
             return base
         heard = self._following.heard
         age = None if heard is None else round(time.monotonic() - heard, 1)
         if age is None or age > _OLD_SECONDS:
             base["status"] = "degraded"
+        if self.crew is not None:
+            base["workers"] = self.crew.health()
+            base["status"] = "degraded" if base["workers"]["status"] != "ok" else base["status"]
+        found = self.figures()
         return {
             **base,
             "revocations": {"latest": self.doorman.revoked.latest, "seconds_old": age},
             "routes": len(self.routes),
-            "connections": len(self.plane.connections),
-            "websockets": self.plane.open_sockets(),
+            "connections": found.connections,
+            "websockets": found.websockets,
         }
 
 
@@ -188,7 +194,7 @@ def _unlink(path: Path) -> None:
     path.unlink(missing_ok=True)
 
 
-async def _failing(service: Plane | Following) -> None:
+async def _failing(service: Service) -> None:
     """Fail as `service` fails: what it is made of is ours too."""
     raise await asyncio.shield(service.failed)
 
@@ -202,23 +208,3 @@ def _private(path: Path) -> Path:
     except OSError as error:
         raise Invalid(f"{path} can't be used ({error.strerror}): see data_dir and run_dir.") from error
     return path
-
-
-def _limits(options: GatewayLimits) -> Limits:
-    return Limits(
-        head_bytes=options.head_bytes,
-        headers=options.headers,
-        head_seconds=options.head_seconds,
-        connect_seconds=options.connect_seconds,
-        first_byte_seconds=options.first_byte_seconds,
-        idle_seconds=options.idle_seconds,
-        body_bytes=options.body_bytes,
-        connections=options.connections,
-    )
-
-
-def _networks(texts: list[str]) -> tuple[Network, ...]:
-    try:
-        return networks(texts)
-    except ValueError as error:
-        raise Invalid(f"gateway.trusted_proxies: {error}. Give addresses or networks, as 10.0.0.0/8.") from error

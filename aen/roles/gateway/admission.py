@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import hashlib
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from typing import Any, Protocol
 
 from aen import names
-from aen.bus import Bus
 from aen.errors import Denied, NotSignedIn
-from aen.messages import CheckToken, RedeemTicket, RenewGrant, SignedGrant
+from aen.messages import CheckToken, Command, RedeemTicket, RenewGrant, SignedGrant
 from aen.model import now
 from aen.model.route import Revocation, RevocationKind, TokenLogin
 from aen.proxy import By, Visitor
@@ -62,11 +62,19 @@ class Revoked:
         return visitor.issued > (since.at if visitor.by is By.COOKIE else since.number - 1)
 
 
+class Asked(Protocol):
+    """What a doorman needs of a bus."""
+
+    async def request(self, address: str, command: Command, timeout: float = 10.0) -> Any:
+        """See aen.bus.Bus."""
+
+
 class Doorman:
     """Fulfils `aen.proxy.Admission`."""
 
-    def __init__(self, bus: Bus, revoked: Revoked) -> None:
+    def __init__(self, bus: Asked, revoked: Revoked) -> None:
         self._bus = bus
+        self.on_postponed: Callable[[str], None] | None = None  # told each login that `postpone` is
         self.revoked = revoked
         self.keys: dict[str, str] = {}
         self._verifier = Verifier({})
@@ -148,6 +156,15 @@ class Doorman:
         for visitor in self._all():
             if visitor.login == login and visitor.renew_at:
                 visitor.renew_at = later
+        if self.on_postponed is not None:
+            self.on_postponed(login)
+
+    def begin_anew(self) -> None:
+        """The log is another one: tokens are known by numbers of the old one, so each is asked about again."""
+        self.revoked.latest = 0
+        for visitor in self._tokens.values():
+            visitor.ended, visitor.issued = True, 0
+        self._tokens.clear()
 
     def end_revoked(self) -> None:
         """End every login that the log no longer allows."""

@@ -7,6 +7,7 @@ import contextlib
 import time
 from collections.abc import Awaitable, Callable
 from pathlib import Path
+from typing import Protocol
 
 import structlog
 
@@ -25,8 +26,7 @@ from aen.messages import (
     Routes,
 )
 from aen.model.route import Revocation, RevocationKind, Route
-from aen.proxy.plane import Plane
-from aen.proxy.tunnel import POLICY
+from aen.proxy.routes import RouteTable
 from aen.roles.gateway.admission import Doorman
 from aen.roles.gateway.snapshot import Snapshot, encode, save
 from aen.service import Service
@@ -42,14 +42,34 @@ _ASK_SECONDS = 5.0
 _MOST_PAGES = 10_000
 
 
+class Led(Protocol):
+    """What Following keeps true: the data plane of this process, or those of all workers."""
+
+    @property
+    def routes(self) -> RouteTable:
+        """All of them."""
+
+    def keys_changed(self) -> None:
+        """The doorman checks grants with other keys than before."""
+
+    def forget(self, route: Route) -> None:
+        """A session has ended, and stands in `routes` no more."""
+
+    def begin_anew(self) -> None:
+        """The server's log is another one, and is read from its beginning."""
+
+    def revoke(self, entry: Revocation) -> int:
+        """Take in an entry of the log, also for what is open; how many WebSockets were closed in this process."""
+
+
 class Following(Service):
     """Keeps a data plane and its doorman true. `heard` is when the server last told the log's number (monotonic)."""
 
     name = "gateway following"
 
-    def __init__(self, bus: Bus, datacenter: str, plane: Plane, doorman: Doorman, path: Path) -> None:
+    def __init__(self, bus: Bus, datacenter: str, led: Led, doorman: Doorman, path: Path) -> None:
         super().__init__()
-        self._bus, self._datacenter, self._plane, self._doorman = bus, datacenter, plane, doorman
+        self._bus, self._datacenter, self._led, self._doorman = bus, datacenter, led, doorman
         self._path = path
         self._version = ""  # of the routes, as the server counts them
         self._changed, self._missed = asyncio.Event(), asyncio.Event()
@@ -79,7 +99,7 @@ class Following(Service):
         revoked.latest, revoked.logins, revoked.users = snapshot.latest, snapshot.logins, snapshot.users
         self._doorman.use_keys(snapshot.keys)
         for route in snapshot.routes:
-            self._plane.routes.add(route)
+            self._led.routes.add(route)
 
     # ── asking ──────────────────────────────────────────────────────────────────────────────────────
 
@@ -87,7 +107,7 @@ class Following(Service):
         """Ask for the verification keys."""
         answer: Keys = await self._bus.request(names.address("server"), ReadKeys(), _ASK_SECONDS)
         if self._doorman.use_keys(answer.keys):
-            self._plane.logins_changed()
+            self._led.keys_changed()
             self._changed.set()
 
     async def read_revocations(self) -> None:
@@ -100,7 +120,7 @@ class Following(Service):
             )
             if answer.latest < have:  # another log than the one we followed
                 log.warning("the server's revocation log is shorter than ours: it is read anew")
-                revoked.latest = 0
+                self._led.begin_anew()
                 continue
             for entry in answer.entries:
                 self._take(entry)
@@ -113,7 +133,7 @@ class Following(Service):
     async def read_routes(self) -> None:
         """Ask for all routes, unless nothing has changed."""
         async with self._asking_routes:
-            since, found, cursor, version = self._plane.routes.changes, list[Route](), "", ""
+            since, found, cursor, version = self._led.routes.changes, list[Route](), "", ""
             for _ in range(_MOST_PAGES):
                 command = ReadRoutes(datacenter=self._datacenter, have="" if cursor else self._version, after=cursor)
                 answer: Routes = await self._bus.request(names.address("server"), command, _ASK_SECONDS)
@@ -126,10 +146,10 @@ class Following(Service):
                 if not answer.more or not answer.routes:
                     break
                 cursor = answer.routes[-1].session
-            for entry in self._plane.routes.replace(found, since):
-                self._plane.forget(entry.route)
+            for entry in self._led.routes.replace(found, since):
+                self._led.forget(entry.route)
             # What changed meanwhile was left alone: then the next answer must not be "unchanged".
-            self._version = version if self._plane.routes.changes == since else ""
+            self._version = version if self._led.routes.changes == since else ""
             self._changed.set()
 
     async def _repeat(self, ask: Ask, seconds: float, sooner: asyncio.Event | None = None) -> None:
@@ -152,17 +172,17 @@ class Following(Service):
     # ── hearing ─────────────────────────────────────────────────────────────────────────────────────
 
     async def _route_added(self, event: RouteAdded) -> None:
-        if event.datacenter == self._datacenter and self._plane.routes.add(event.route):
+        if event.datacenter == self._datacenter and self._led.routes.add(event.route):
             self._version = ""
             self._changed.set()
 
     async def _route_removed(self, event: RouteRemoved) -> None:
         if event.datacenter != self._datacenter:
             return
-        entry = self._plane.routes.remove(event.session, event.generation)
+        entry = self._led.routes.remove(event.session, event.generation)
         self._version = ""
         if entry is not None:
-            self._plane.forget(entry.route)
+            self._led.forget(entry.route)
         self._changed.set()
 
     async def _revoked(self, event: Revoked) -> None:
@@ -174,23 +194,9 @@ class Following(Service):
 
     def _take(self, entry: Revocation) -> None:
         """Take in an entry of the log: from now on it counts, also for what is open."""
-        doorman = self._doorman
-        doorman.revoked.take(entry)
-        self._plane.logins_changed()
+        gone = self._led.revoke(entry)
         if entry.kind is RevocationKind.MEMBER:
-            project, _, user = entry.subject.partition(" ")
-            self._plane.routes.expel(project, user)
             self._version = ""
-            gone = self._plane.close_sockets(
-                lambda visitor, route: visitor.user == user and route.project_id == project,
-                POLICY,
-                "You are no longer in this project's team.",
-            )
-        else:
-            doorman.end_revoked()
-            gone = self._plane.close_sockets(
-                lambda visitor, _: not doorman.revoked.allows(visitor), POLICY, "Your login has ended."
-            )
         log.info("revoked", kind=entry.kind, number=entry.number, closed=gone)
         self._changed.set()
 
@@ -206,7 +212,7 @@ class Following(Service):
     async def _save(self) -> None:
         self._changed.clear()
         revoked = self._doorman.revoked
-        routes, keys = self._plane.routes.routes(), self._doorman.keys
+        routes, keys = self._led.routes.routes(), self._doorman.keys
         snapshot = Snapshot(
             routes=routes, latest=revoked.latest, logins=dict(revoked.logins), users=dict(revoked.users), keys=keys
         )

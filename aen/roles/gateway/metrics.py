@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from itertools import accumulate
 
@@ -10,15 +10,15 @@ from prometheus_client import REGISTRY, Metric
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily
 from prometheus_client.registry import Collector
 
-from aen.proxy.plane import Plane
 from aen.proxy.tally import BOUNDS, Answered
+from aen.roles.gateway.figures import Figures
 
 
 class PlaneCollector(Collector):
-    """Reads one data plane. Labels are bounded: where a request went, and the class of its status."""
+    """Offers the figures of one data plane or of several. Labels are bounded: where a request went, and the class of its status."""
 
-    def __init__(self, plane: Plane) -> None:
-        self._plane = plane
+    def __init__(self, figures: Callable[[], Figures], routes: Callable[[], int]) -> None:
+        self._figures, self._routes = figures, routes
 
     def collect(self) -> Iterable[Metric]:
         """See Collector."""
@@ -29,21 +29,21 @@ class PlaneCollector(Collector):
         seconds = HistogramMetricFamily(
             "aen_gateway_request_seconds", "From a request's head to the end of its answer.", labels=("to",)
         )
-        tally = self._plane.tally
-        for where, answered in (("app", tally.apps), ("pages", tally.pages), ("own", tally.own)):
+        found = self._figures()
+        for where, answered in found.answered.items():
             for index, count in enumerate(answered.statuses):
                 if count:
                     requests.add_metric((where, f"{index}xx"), count)
             seconds.add_metric((where,), _buckets(answered), answered.seconds)
-        for (what, which), count in list(tally.failures.items()):
+        for (what, which), count in list(found.failures.items()):
             failures.add_metric((what, which), count)
         yield requests
         yield seconds
         yield failures
-        yield GaugeMetricFamily("aen_gateway_lag_seconds", "How late the event loop was at its last tick.", tally.lag)
-        yield GaugeMetricFamily("aen_gateway_connections", "Open client connections.", len(self._plane.connections))
-        yield GaugeMetricFamily("aen_gateway_websockets", "Open WebSockets.", self._plane.open_sockets())
-        yield GaugeMetricFamily("aen_gateway_routes", "Sessions that can be reached.", len(self._plane.routes))
+        yield GaugeMetricFamily("aen_gateway_lag_seconds", "How late the event loop was at its last tick.", found.lag)
+        yield GaugeMetricFamily("aen_gateway_connections", "Open client connections.", found.connections)
+        yield GaugeMetricFamily("aen_gateway_websockets", "Open WebSockets.", found.websockets)
+        yield GaugeMetricFamily("aen_gateway_routes", "Sessions that can be reached.", self._routes())
 
 
 def _buckets(answered: Answered) -> list[tuple[str, float]]:
@@ -53,9 +53,9 @@ def _buckets(answered: Answered) -> list[tuple[str, float]]:
 
 
 @contextmanager
-def registered(plane: Plane) -> Iterator[None]:
-    """Offer a data plane's counts while it runs."""
-    collector = PlaneCollector(plane)
+def registered(figures: Callable[[], Figures], routes: Callable[[], int]) -> Iterator[None]:
+    """Offer these counts while a gateway runs."""
+    collector = PlaneCollector(figures, routes)
     REGISTRY.register(collector)
     try:
         yield
