@@ -29,7 +29,7 @@ def joined(
 ) -> Credentials:
     """A node as it is after it has joined."""
     identity = Identity(node, roles or (role,), datacenter)
-    key, issued = authority.own(identity, ("127.0.0.1",))
+    key, issued = authority.own(identity, ("127.0.0.1", node))
     facts = Joined(node, identity.roles, datacenter, "http://server.test", "tls://127.0.0.1:4223")
     return Credentials.save(
         folder / node, facts, key=key, certificate=issued.certificate, authority=authority.bundle(), nkey=b"-"
@@ -57,12 +57,13 @@ class Pair:
     endpoint: Endpoint
     port: int
     links: Links
+    host: str = "127.0.0.1"
     sessions: dict[str, Record] = field(default_factory=dict)
 
     @property
     def upstream(self) -> str:
         """What the node reports."""
-        return f"node:127.0.0.1:{self.port}"
+        return f"node:{self.host}:{self.port}"
 
     def client(self, credentials: Credentials | None = None) -> ssl.SSLContext:
         """Somebody's TLS, as whoever `credentials` says; the gateway's own when None."""
@@ -70,14 +71,14 @@ class Pair:
 
 
 @asynccontextmanager
-async def pair(folder: Path, most: int = 8192) -> AsyncIterator[Pair]:
-    """An endpoint on a free port, and what a gateway needs to reach it."""
+async def pair(folder: Path, most: int = 8192, bound: socket.socket | None = None) -> AsyncIterator[Pair]:
+    """An endpoint on `bound` or a free port, and what a gateway needs to reach it."""
     authority = Authority.make(folder / "authority")
     gateway = joined(folder, authority, "gateway", "g1")
     node = joined(folder, authority, "compute", "n1")
     sessions: dict[str, Record] = {}
-    with socket.create_server(("127.0.0.1", 0)) as bound:
+    with bound or socket.create_server(("127.0.0.1", 0)) as bound:
         async with Endpoint(bound, Trust(node), sessions.get, most) as endpoint:
             assert isinstance(endpoint, Endpoint)
-            port = bound.getsockname()[1]
-            yield Pair(folder, authority, gateway, node, endpoint, port, Links(Trust(gateway)), sessions)
+            host, port = bound.getsockname()[:2]
+            yield Pair(folder, authority, gateway, node, endpoint, port, Links(Trust(gateway)), host, sessions)
