@@ -1,4 +1,4 @@
-"""SQLite store against aiosqlite: the same documents, durability (WAL, synchronous=FULL) and index, side by side in one run."""
+"""SQLite store against aiosqlite (same documents, durability and index), and the MongoDB store against it, side by side."""
 
 from __future__ import annotations
 
@@ -15,8 +15,10 @@ from typing import Any, Protocol
 import aiosqlite
 
 from aen.model.user import User
-from aen.store import SCHEMA, Collection, Doc, Index, Query, Stale
+from aen.store import SCHEMA, Collection, Doc, Index, Query, Stale, Store
+from aen.store.mongo import MongoStore
 from aen.store.sqlite import SqliteStore
+from tests import standin
 from tests.bench.row import Row, percentile
 
 DOCUMENTS = 10_000  # of about 450 bytes, in groups of 20
@@ -40,7 +42,7 @@ class Side(Protocol):
 class Ours:
     """AEN's store."""
 
-    def __init__(self, store: SqliteStore) -> None:
+    def __init__(self, store: Store) -> None:
         self.store = store
 
     async def load(self, docs: list[Doc]) -> None:
@@ -141,10 +143,27 @@ async def measure() -> AsyncIterator[Row]:
                 yield row
         async for row in _many_users(Path(folder) / "users.db"):
             yield row
+    async for row in _beside_mongo():
+        yield row
 
 
-async def _compared(ours: Side, plain: Side) -> AsyncIterator[Row]:
-    for name, act in ACTS.items():
+async def _beside_mongo() -> AsyncIterator[Row]:
+    """The store on MongoDB beside the store on SQLite. The server is a stand-in unless a real one is named (standin.REAL)."""
+    with tempfile.TemporaryDirectory() as folder:
+        here, server = Path(folder), "MongoDB" if standin.REAL else standin.STANDIN
+        url = standin.real_url(here) if standin.REAL else standin.url_for(here)
+        async with SqliteStore(here / "ours.db", (THINGS,)) as store, MongoStore(url, (THINGS,)) as mongo:
+            docs = [{**document(f"d{number}"), "group": f"g{number % GROUPS}"} for number in range(DOCUMENTS)]
+            sides = (Ours(mongo), Ours(store))
+            for side in sides:
+                for start in range(0, DOCUMENTS, 500):
+                    await side.load(docs[start : start + 500])
+            async for row in _compared(*sides, name=f"store on {server} (against SQLite)", aim=""):
+                yield row
+
+
+async def _compared(ours: Side, plain: Side, name: str = "store", aim: str = ">= 1") -> AsyncIterator[Row]:
+    for what, act in ACTS.items():
         for concurrency in (1, 20):
             rates: dict[int, list[float]] = {0: [], 1: []}
             tails: dict[int, list[float]] = {0: [], 1: []}
@@ -155,10 +174,10 @@ async def _compared(ours: Side, plain: Side) -> AsyncIterator[Row]:
                     rates[which].append(rate)
                     tails[which].append(tail)
             middle = [statistics.median(rates[which]) for which in (0, 1)]
-            yield Row(f"store: {name}, {concurrency} at once", middle[0], "/s", middle[1], ">= 1")
+            yield Row(f"{name}: {what}, {concurrency} at once", middle[0], "/s", middle[1], aim)
             if concurrency > 1:
                 late = [statistics.median(tails[which]) for which in (0, 1)]
-                yield Row(f"store: {name}, {concurrency} at once, p99", late[0], "ms", late[1])
+                yield Row(f"{name}: {what}, {concurrency} at once, p99", late[0], "ms", late[1])
 
 
 async def _rate(side: Side, act: Callable[[Side], Awaitable[None]], concurrency: int) -> tuple[float, float]:
