@@ -108,9 +108,15 @@ class Broker:
         """
         new = sorted(set(nodes))
         text(self._layout(), self._me, new)
+        more = {node for node in set(new) - set(self._nodes) if "compute" in node.roles}
         self._nodes = new
         _write(self._folder / "nodes.json", json.dumps(new, indent=1) + "\n")
         self._reload_if_changed()
+        if more and self._layout().remotes and self._running is not None:
+            # What a data center's broker may hear of the server's is fixed when the two connect: with a node more,
+            # they must connect anew, and a nats-server does that on no signal. `_keep` starts it again at once.
+            log.info("the broker connects anew", nodes=",".join(sorted(node.node for node in more)))
+            await end(self._running, START_SECONDS)
 
     def health(self) -> dict[str, Any]:
         """Which process it is, where it listens, how many nodes it knows."""
