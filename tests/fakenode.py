@@ -238,7 +238,7 @@ class FakeNode:
         if old not in self.directories:
             raise NotFound(f"{old} has no directory here.")
         self.directories.discard(old)
-        self.directories.add(names.slug(command.project.owner, command.new_name))
+        self.directories.add(names.slug(command.new_owner or command.project.owner, command.new_name))
         return Done()
 
     async def _delete(self, command: DeleteProject) -> Done:

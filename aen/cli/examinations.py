@@ -7,12 +7,14 @@ import os
 import shutil
 import socket
 import sys
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from aen import listeners, places
 from aen.cli.addresses import addresses
 from aen.cli.findings import Finding, Patient, ok, problem, warning
+from aen.environments import old
 from aen.errors import AenError
 
 _FREE_BYTES = 5 * 1024**3  # environments take about 1 GB each where they can't share
@@ -77,6 +79,10 @@ def directories(patient: Patient) -> Iterator[Finding]:
     roots = (_nearest(config.envs_dir), _nearest(config.compute.project_root))
     if roots[0].stat().st_dev != roots[1].stat().st_dev:
         yield warning("envs_dir", "is on another file system than the projects: new projects copy their environment")
+    for environment, size in old.sizes(config.envs_dir):
+        days = int((time.time() - environment.stat().st_mtime) / 86400)
+        age = f"; not the newest for {days} days, removed when it is over {old.KEPT_DAYS} and unused" if days else ""
+        yield ok("envs_dir", f"{environment.name} takes {size / 1024**2:,.0f} MiB more{age}")
 
 
 def _room(option: str, path: Path, there: Path) -> Finding:

@@ -46,7 +46,8 @@ class VenvBackend:
 
     async def tool(self) -> dict[str, Any]:
         """By uv, from the interpreter that the root environments are made from."""
-        return {"kind": "venv", "python": str((await self._find_interpreter()).path)}
+        found = await self._find_interpreter()
+        return {"kind": "venv", "python": str(found.path), "version": found.version}
 
     def python(self, environment: Path) -> Path:
         """The interpreter of an environment."""

@@ -51,11 +51,11 @@ class Groups:
         known = self._read().get(_key(owner, project))
         return {int(known["write"]), int(known["look"])} if known else set()
 
-    def rename(self, owner: str, project: str, new_name: str) -> None:
-        """The project has another name now, and the same numbers."""
+    def rename(self, owner: str, project: str, new_owner: str, new_name: str) -> None:
+        """The project has another name or owner now, and the same numbers."""
         with self._changing() as data:
             if known := data.pop(_key(owner, project), None):
-                data[_key(owner, new_name)] = known
+                data[_key(new_owner, new_name)] = known
 
     def forget(self, owner: str, project: str) -> None:
         """The project is gone: the next of its name gets other numbers."""

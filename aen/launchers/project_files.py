@@ -98,18 +98,34 @@ class ProjectFiles:
                 self._make(fd, name, owner)
         return [said for _, said in done]
 
-    def rename(self, project: ProjectRef, new_name: str) -> None:
-        """Move the directory, which only root can in the owner's folder."""
-        owner = self._accounts.find(project.owner)
-        with (
-            trees.opened(self._policy.project_root) as root,
-            self._project(root, project, owner),
-            self._folder(root, project) as folder,
-        ):
-            if trees.exists(new_name, folder):
-                raise Conflict(f"There is a directory {project.owner}/{new_name} already.")
-            os.rename(project.name, new_name, src_dir_fd=folder, dst_dir_fd=folder)
-            self._groups.rename(project.owner, project.name, new_name)
+    def move(self, project: ProjectRef, new_name: str, new_owner: str) -> None:
+        """Move the directory, which only root can in owners' folders. What was cut off is finished by doing it again.
+
+        To another owner: their files pass on where they lie, then one rename. A directory in one owner's folder that
+        belongs to another is such a move that was cut off, and nothing else: the folders are ours.
+        """
+        owner, new = self._accounts.find(project.owner), self._accounts.find(new_owner)
+        target = ProjectRef(new_owner, new_name, {**project.team, project.owner: "viewer", new_owner: "owner"})
+        with trees.opened(self._policy.project_root) as root:
+            trees.make_directory(new_owner, root, 0o711)
+            with self._folder(root, project) as source, self._folder(root, target) as folder:
+                if not trees.exists(project.name, source):
+                    self._groups.rename(project.owner, project.name, new_owner, new_name)
+                    raise NotFound(f"{project.owner}/{project.name} has no directory on this node.")
+                if trees.exists(new_name, folder):
+                    raise Conflict(f"There is a directory {new_owner}/{new_name} already.")
+                with trees.opened(source, project.name) as fd:
+                    if new_owner == project.owner or os.fstat(fd).st_uid != new.uid:
+                        self._belongs(fd, project, owner)
+                    try:
+                        if new_owner != project.owner:
+                            # As one who only looks, the old owner keeps no file; the next walk gives them their role.
+                            self._walk(fd, target, new)
+                        os.rename(project.name, new_name, src_dir_fd=source, dst_dir_fd=folder)
+                    except BaseException:
+                        self._give(fd, owner)  # else nobody could work in it until the move is tried again
+                        raise
+                self._groups.rename(project.owner, project.name, new_owner, new_name)
 
     def delete(self, project: ProjectRef) -> None:
         """Out of everybody's reach at once, then removed. Fine when it is gone."""

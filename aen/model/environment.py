@@ -10,6 +10,7 @@ from pydantic import Field
 from aen.model import Word, now
 
 DEFAULT = "default"  # the environment that every project has
+LARGEST_FILE = 160 * 1024  # bytes of a requirements file or lock: a hundred packages with their hashes
 
 
 class Act(StrEnum):
@@ -31,7 +32,7 @@ class EnvironmentChange(Word):
     name: str
     source: str = ""  # clone: the environment that is copied
     packages: list[str] = Field(default_factory=list)
-    requirements: str = ""  # the text of a requirements file, a lock or a list
+    requirements: str = ""  # the text of a requirements file, a lock or an environment.yml
     number: int = 0  # roll back: to this entry of the history
 
 

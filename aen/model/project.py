@@ -85,6 +85,7 @@ class Project(Document):
         default_factory=list
     )  # outbox: what is yet to be done elsewhere (permissions, rename, delete)
     renaming: str = ""  # the new name, while the node moves the directory
+    passing: str = ""  # the new owner meanwhile, if it goes to another one
     state: ProjectState = ProjectState.STOPPED
     reason: str = ""  # why it is in this state, for people
     log_tail: str = ""

@@ -1,17 +1,19 @@
-"""Environments in a real browser: make one, watch the installer, install, compare and go back, with and without a kernel."""
+"""Environments in a real browser: make one, watch the installer, install, run it in its kernel, compare and go back."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import AsyncIterator
 
+import aiohttp
 import pytest
 from playwright.async_api import Browser, expect
 
 from tests.browser.chromium import chromium, executable
 from tests.browser.test_story import START_MS, picture, sign_in
 from tests.integration.test_environments import started
-from tests.integration.test_main_job import project_of
+from tests.integration.test_main_job import bearer, opened, project_of
+from tests.kernels import Kernel
 from tests.world import World
 
 pytestmark = [
@@ -45,10 +47,11 @@ async def test_an_environment_from_a_lock_to_its_kernel_and_back(world: World, b
     await expect(rows).to_have_count(1, timeout=START_MS)
     await expect(rows.first.get_by_text("Active")).to_be_visible()
 
-    # From a lock without ipykernel: seen live, not ready, and made ready by one click.
-    await page.get_by_label("Name", exact=True).fill("locked")
-    await page.get_by_text("A requirements file or lock", exact=True).click()
-    await page.locator("#f-requirements").fill("iniconfig==2.0.0\ntomli-w==1.1.0\n")
+    # From an environment.yml without ipykernel, by the name in it: seen live, not ready, and made ready by one click.
+    await page.get_by_text("A file", exact=True).click()
+    yml = b"name: locked\ndependencies:\n  - python\n  - pip:\n      - iniconfig==2.0.0\n      - tomli-w==1.1.0\n"
+    await page.locator("#f-file").set_input_files({"name": "environment.yml", "mimeType": "text/plain", "buffer": yml})
+    await picture(page, "environments-0-file")
     await page.get_by_role("button", name="Make it").click()
     row = page.locator("#environments .item", has_text="locked")
     await expect(row.get_by_text("Not ready: ipykernel missing")).to_be_visible(timeout=CHANGE_MS)
@@ -65,6 +68,10 @@ async def test_an_environment_from_a_lock_to_its_kernel_and_back(world: World, b
     await page.get_by_role("button", name="Install").click()
     await expect(page.locator("#change")).to_contain_text("Installing in locked")
     await expect(page.locator("#change")).to_contain_text("done", timeout=CHANGE_MS)
+    async with world.client(alice) as client, aiohttp.ClientSession() as http:
+        session = await opened(client, slug)
+        kernel = await Kernel.start(http, session["url"], bearer(world, alice), "locked")
+        assert await kernel.run("import tomli_w, sys; print(sys.prefix.split('/')[-1])") == "locked\n"
     await page.locator("#environments").get_by_role("link", name="locked").click()
     await page.locator('a[href$="?number=1"]').click()
     await expect(page.locator("#difference")).to_contain_text("Going back to number 1")

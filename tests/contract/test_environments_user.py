@@ -15,7 +15,7 @@ import pytest
 import rattler
 
 from aen.config import Config
-from aen.environments import USER_SIDE
+from aen.environments import USER_SIDE, specification
 from aen.environments.conda import CondaBackend
 from aen.roles.compute.user_program import MARK
 from tests.channel import SITE, channel
@@ -37,7 +37,7 @@ class Project:
             "PATH": os.environ["PATH"],
             "HOME": str(self.top / "home"),
             "PYTHONPATH": str(USER_SIDE.parent),
-            "AEN_ENVIRONMENTS": json.dumps(wish),
+            "AEN_ENVIRONMENTS": base64.b64encode(zlib.compress(json.dumps(wish).encode())).decode(),
         }
         command = [sys.executable, "-P", "-m", "aen_environments"]
         done = subprocess.run(command, env=environ, capture_output=True, text=True, check=False, cwd=self.top)
@@ -108,6 +108,47 @@ def test_made_changed_cloned_and_taken_back(project: Project) -> None:
     lock = "".join(f"{line}\n" for line in detail["lock"])
     assert project.change(act="create", name="locked", requirements=lock)["ok"], project.said
     assert project.run("read", name="locked")["lock"] == detail["lock"]
+
+
+def test_an_environment_yml_with_what_pip_brings(project: Project, tmp_path: Path) -> None:
+    """As the node says it: conda's packages, then the index's, which uv installs (a fake here: the test has no index)."""
+    uv = tmp_path / "uv"
+    script = f'#!/bin/sh\ncat > {tmp_path}/wanted\necho "$@" > {tmp_path}/asked\n'
+    uv.write_text(script + 'printf "#!$4\\n" > "${4%/python}/by-pip"\n')
+    uv.chmod(0o755)
+    project.tool["uv"] = str(uv)
+    lines = specification.for_conda(
+        specification.read("dependencies: [python, 'other::tool=1.0', pip, {pip: ['tomli-w==1.2.0']}]")
+    )
+    made = project.change(act="create", name="one", requirements="\n".join(lines))
+    assert made["ok"], made
+    one = project.envs / "one"
+    assert ran(one) == ["1.0", str(one)]
+    assert (tmp_path / "wanted").read_text() == "tomli-w==1.2.0\n"
+    assert (one / "bin/by-pip").read_text() == f"#!{one}/bin/python\n"  # not the place where it was built
+
+
+def test_moved_with_its_project(project: Project) -> None:
+    """Texts, binaries and links of conda packages name the new place; what is not the old place itself stays."""
+    assert project.change(act="create", name="one", packages=["tool <2"])["ok"], project.said
+    old = project.envs.parent
+    (project.envs / "one/etc").mkdir(exist_ok=True)
+    (project.envs / "one/etc/mine").write_text(f"{old}/data {old}-2/data /x{old}/data\n")
+    new = old.with_name("renamed")
+    old.rename(new)
+    project.envs = new / "envs"
+    assert project.run("moved", froms=[str(old)])["changed"] > 2
+    one = project.envs / "one"
+    assert ran(one) == ["1.0", str(one)]
+    assert f"{one}/share/tool:{one}/etc\0".encode() in (one / "lib/libtool.so").read_bytes()
+    assert (one / "etc/mine").read_text() == f"{new}/data {old}-2/data /x{old}/data\n"
+    assert project.run("moved", froms=[str(old)])["changed"] == 0
+    assert project.change(act="install", name="one", packages=["tool >=2"])["ok"], project.said
+    far = new.with_name("x" * 250)
+    new.rename(far)
+    project.envs = far / "envs"
+    refused = project.run("moved", froms=[str(new)])
+    assert (refused["ok"], "lib/libtool.so" in refused["reason"]) == (False, True)
 
 
 def test_failures_are_told_and_leave_nothing(project: Project) -> None:

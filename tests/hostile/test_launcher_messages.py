@@ -161,6 +161,8 @@ def test_project_names(handle: LauncherHandle, name: Any) -> None:
     for verb in ("delete_project", "apply_permissions"):
         refused(ask(handle, verb, project={**PROJECT, "name": name}))
     refused(ask(handle, "rename_project", project=PROJECT, new_name=name))
+    if name != "":  # nobody: the owner stays
+        refused(ask(handle, "rename_project", project=PROJECT, new_name="fine", new_owner=name))
 
 
 @pytest.mark.parametrize("project", [None, [], "genome", {**PROJECT, "path": "/etc"}, {"owner": "aentann"}, {**PROJECT, "team": []}, {**PROJECT, "team": {"aentann": "root"}}, {**PROJECT, "team": {"aentann": []}}, {**PROJECT, "team": {f"aent{number}": "member" for number in range(2001)}}])  # fmt: skip

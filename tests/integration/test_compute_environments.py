@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from aen.config.files import packaged
 from aen.errors import Conflict, Invalid
 from aen.launchers import Account
 from aen.messages import (
@@ -58,7 +59,10 @@ class Envs:
 
     async def done(self, user: str = OWNER, **change: Any) -> ChangeReport:
         """Begin it and wait for its end."""
-        begun = await self.begin(user, **change)
+        return await self.finished(await self.begin(user, **change))
+
+    async def finished(self, begun: ChangeReport) -> ChangeReport:
+        """Wait for its end."""
 
         async def ended() -> ChangeReport | None:
             return next((one for one in self.heard if one.id == begun.id and one.state != "running"), None)
@@ -176,12 +180,40 @@ async def test_failures_are_told_and_leave_nothing(here: Place) -> None:
             {"act": "install", "name": "default", "packages": ["--index-url=http://evil"]},
             {"act": "install", "name": "default", "packages": ["numpy\n-r /etc/passwd"]},
             {"act": "install", "name": "default"},
-            {"act": "create", "name": "big", "requirements": "x" * 60_000},
+            {"act": "create", "name": "big", "requirements": "x" * 200_000},
         ):
             with pytest.raises(Invalid):
                 await envs.begin(**change)
         assert "never" not in [one.name for one in (await envs.list()).environments]
         assert [path.name for path in folder(here).iterdir() if path.name.startswith(".building")] == []
+
+
+async def test_an_environment_yml_and_a_lock_with_hashes(here: Place) -> None:
+    async with box(here) as running:
+        envs = await prepared(running)
+        text = "name: x\ndependencies:\n  - python=3\n  - packaging=24.2\n  - pip:\n      - iniconfig==2.0.0\n"
+        made = await envs.done(act="create", name="yml", requirements=text)
+        assert made.state == "done", made
+        lock = (await envs.read("yml")).lock
+        assert {"iniconfig==2.0.0", "packaging==24.2"} <= set(lock.splitlines())
+        for bad, why in (("openssl", "conda package"), ("python=2.7", "made with Python")):
+            with pytest.raises(Invalid, match=why):
+                await envs.begin(act="create", name="no", requirements=f"dependencies:\n  - {bad}\n  - six\n")
+
+        # What one project gives away, another takes: pins with hashes, pins, environment.yml.
+        for name, text in (
+            ("again", lock),
+            ("hashed", (await envs.read("yml", hashes=True)).lock),
+            ("exported", (await envs.read("yml")).yml),
+        ):
+            made = await envs.done(MATE, act="create", name=name, requirements=text)
+            assert made.state == "done", made
+            assert (await envs.read(name)).lock == lock
+        # AEN's own lock: a hundred packages with all their hashes go through.
+        large = (packaged("config") / "environments" / "root.txt").read_text()
+        assert len(large) > 64 * 1024
+        made = await envs.done(act="create", name="large", requirements=large)
+        assert made.state == "done", made
 
 
 async def test_two_at_once_the_second_is_told(here: Place) -> None:

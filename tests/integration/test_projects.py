@@ -584,8 +584,54 @@ async def test_transfer_before_the_first_start(server: Box) -> None:
     assert await names_of(server, bob, "mine") == ["bob/genome"]
     await server.domain.projects.start(bob, "bob", "genome")
     await state(server, project, S.RUNNING)
-    with pytest.raises(Conflict):
+    with pytest.raises(Conflict, match="Stop it before you give it"):
         await server.domain.team.transfer(bob, "bob", "genome", "alice")
+
+
+async def test_transfer_of_what_was_started_moves_its_directory(server: Box) -> None:
+    alice, project = await genome(server)
+    bob = await server.person("bob")
+    await server.domain.team.set(alice, "alice", "genome", "bob")
+    await server.domain.projects.start(alice, "alice", "genome")
+    await state(server, project, S.RUNNING)
+    await server.domain.projects.stop(alice, "alice", "genome")
+    await state(server, project, S.STOPPED)
+    await server.domain.projects.create(bob, NewProject(name="genome"))
+    with pytest.raises(Conflict, match="already has a project named genome"):
+        await server.domain.team.transfer(alice, "alice", "genome", "bob")
+    await server.domain.projects.rename(bob, "bob", "genome", "mine")
+    given = await server.domain.team.transfer(alice, "alice", "genome", "bob")
+    assert (given.slug, given.role_of("bob"), given.role_of("alice")) == ("bob/genome", Role.OWNER, Role.MAINTAINER)
+    assert (given.renaming, given.passing) == ("", "")
+    assert server.node.directories == {"bob/genome"}
+    assert server.node.of(RenameProject)[-1].new_owner == "bob"
+    await applied(server, project)  # the old owner has another role now
+    assert server.node.of(ApplyPermissions)[-1].project.owner == "bob"
+
+
+async def test_transfer_cut_off_goes_on_after_a_restart(server: Box) -> None:
+    alice, project = await genome(server)
+    await server.person("bob")
+    await server.domain.team.set(alice, "alice", "genome", "bob")
+    await server.domain.projects.start(alice, "alice", "genome")
+    await state(server, project, S.RUNNING)
+    await server.domain.projects.stop(alice, "alice", "genome")
+    await state(server, project, S.STOPPED)
+
+    def as_if_cut_off(project: Project) -> None:
+        project.renaming, project.passing, project.pending = "genome", "bob", ["rename"]
+
+    await server.domain.projects.edit(project.id, as_if_cut_off)
+    with pytest.raises(Conflict, match="being given to bob"):
+        await server.domain.team.remove(alice, "alice", "genome", "bob")
+    domain = await server.restart()
+
+    async def moved() -> bool:
+        found = await domain.projects.by_id(project.id)
+        return found is not None and found.slug == "bob/genome" and not found.renaming
+
+    await until(moved, 15, "the transfer went on")
+    assert server.node.directories == {"bob/genome"}
 
 
 async def test_forget_takes_a_person_off_every_team(server: Box) -> None:

@@ -153,6 +153,7 @@ class Compute(Role):
         return await self.sessions.start(command)
 
     async def _rename(self, command: RenameProject) -> Done:
+        self.environments.check_idle(command.project.id)
         await self.sessions.stop_project(command.project.id, "the project was renamed")
         return await self.projects.rename(command)
 

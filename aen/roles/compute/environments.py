@@ -16,6 +16,7 @@ from pydantic import ValidationError
 from aen import names
 from aen.bus import Bus
 from aen.config import Config
+from aen.environments import specification
 from aen.errors import AenError, Conflict, Invalid, Unavailable
 from aen.launchers import Launcher, Process
 from aen.messages import (
@@ -26,7 +27,7 @@ from aen.messages import (
     ReadEnvironment,
 )
 from aen.model import new_id, now
-from aen.model.environment import Act, ChangeReport, EnvironmentChange, EnvironmentDetail, EnvironmentList
+from aen.model.environment import LARGEST_FILE, Act, ChangeReport, EnvironmentChange, EnvironmentDetail, EnvironmentList
 from aen.roles.compute.changes import ChangeRecord, ChangeRecords
 from aen.roles.compute.projects import Projects
 from aen.roles.compute.roots import Roots
@@ -38,7 +39,7 @@ log = structlog.get_logger(__name__)
 _FRESH_SECONDS = 5.0  # a list is shown again without looking
 _LOOK_SECONDS = 0.5  # between two looks at what a change says
 _OUTPUT = 12_000  # characters of it that are told
-_MOST_PACKAGES, _LONGEST_PACKAGE, _LARGEST_FILE = 200, 300, 48 * 1024
+_MOST_PACKAGES, _LONGEST_PACKAGE = 200, 300
 W = TypeVar("W", EnvironmentList, EnvironmentDetail)
 _PASSWORD = re.compile(r"://[^/@\s]+@")  # an index address may carry one
 
@@ -102,16 +103,10 @@ class Environments:
         """Begin a change. Conflict while another goes on in this project."""
         spec, wish = command.project, command.change
         _check(wish)
+        wish = await self._specified(wish)
         if not self._roots.ready:
             raise Unavailable(f"This node is still getting ready: {self._roots.message}.", retry_after=10)
-        going_on = self._changes.get(spec.id)
-        if going_on is not None and going_on.report.state == "running":
-            other = going_on.report
-            raise Conflict(
-                f"{other.user} is changing the environment {other.name} right now ({other.act}). "
-                "Changes go one after the other: try again when that is done.",
-                retry_after=5,
-            )
+        self.check_idle(spec.id)
         self._projects.heard(spec)
         detail = ", ".join(wish.packages)[:200] or wish.source
         report = ChangeReport(id=new_id(), act=wish.act, name=wish.name, user=command.user, detail=detail)
@@ -119,6 +114,17 @@ class Environments:
         self._records.save(record)
         self._projects.work(self._run(record, wish), f"environment {spec.id}")
         return report
+
+    def check_idle(self, project: str) -> None:
+        """Raises Conflict while a change goes on in this project."""
+        going_on = self._changes.get(project)
+        if going_on is not None and going_on.report.state == "running":
+            other = going_on.report
+            raise Conflict(
+                f"{other.user} is changing the environment {other.name} right now ({other.act}). "
+                "Changes go one after the other: try again when that is done.",
+                retry_after=5,
+            )
 
     # ── a change ────────────────────────────────────────────────────────────────────────────────────
 
@@ -142,6 +148,22 @@ class Environments:
         except Exception:
             log.exception("an environment could not be changed", project=spec.id, environment=report.name)
             await self._end(record, "A fault in AEN stopped it. An administrator finds it in the log of the node.")
+
+    async def _specified(self, wish: EnvironmentChange) -> EnvironmentChange:
+        """An environment.yml in the words of this node's back end. Raises Invalid."""
+        if not specification.is_one(wish.requirements):
+            return wish
+        wanted = await asyncio.to_thread(specification.read, wish.requirements)
+        tool = await self._roots.backend.tool()
+        if tool["kind"] == "conda":
+            lines = specification.for_conda(wanted)
+        else:
+            lines = specification.for_venv(wanted, str(tool["version"]))
+            if (
+                wish.act is Act.CREATE
+            ):  # as conda, which brings a kernel's programs only if they are named, but always pip
+                lines.append("pip")
+        return wish.model_copy(update={"requirements": "".join(f"{line}\n" for line in lines)})
 
     async def _publish(self, spec: ProjectSpec, name: str) -> None:
         """From the root environment, as `default` is made: files are shared, so it takes a second and hardly any space."""
@@ -234,8 +256,8 @@ def _check(wish: EnvironmentChange) -> None:
     names.environment(wish.name)
     if wish.act is Act.CLONE:
         names.environment(wish.source)
-    if len(wish.packages) > _MOST_PACKAGES or len(wish.requirements.encode()) > _LARGEST_FILE:
-        raise Invalid(f"That is too much at once: {_MOST_PACKAGES} packages or {_LARGEST_FILE >> 10} KiB are the most.")
+    if len(wish.packages) > _MOST_PACKAGES or len(wish.requirements.encode()) > LARGEST_FILE:
+        raise Invalid(f"That is too much at once: {_MOST_PACKAGES} packages or {LARGEST_FILE >> 10} KiB are the most.")
     for package in wish.packages:
         if not package.strip() or len(package) > _LONGEST_PACKAGE or package[:1] in "-#" or not package.isprintable():
             raise Invalid(f"{package[:60]!r} is not a package. Write names, as numpy or pandas>=2.")

@@ -28,9 +28,11 @@ from aen.messages import (
 from aen.model.drift import Drift, DriftItem
 from aen.model.project import ProjectState, Role
 from aen.model.space import Space
+from aen.roles.compute.moved import Moved
 from aen.roles.compute.roots import Roots
-from aen.roles.compute.steps import STEPS, Start, ensure_team, project_ref, walk
+from aen.roles.compute.steps import STEPS, Start, ensure_team, incarnation, project_ref, walk
 from aen.roles.compute.tracker import Tracker
+from aen.roles.compute.user_program import UserProgram
 
 log = structlog.get_logger(__name__)
 
@@ -44,6 +46,7 @@ class Projects:
         self._locks: dict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
         self._latest: dict[str, ProjectSpec] = {}  # a start that waits must not bring back an older team
         self._preparing: dict[str, Preparation] = {}
+        self.moved = Moved(config, UserProgram(config, launcher, roots))
         self.open_work: set[asyncio.Task[None]] = set()
 
     def begin(self, spec: ProjectSpec, user: str) -> Start:
@@ -58,6 +61,8 @@ class Projects:
                 start.spec = self._latest.get(start.spec.id, start.spec)
                 async with tracker.step(name) as note:
                     await step(start, note)
+                    if name == "environment" and (why := await self.moved.settle(start.spec)):
+                        note(f"some of its files still name the place where the project was: {why}")
 
     def heard(self, spec: ProjectSpec) -> None:
         """Remember the team as the server told of it last."""
@@ -139,12 +144,18 @@ class Projects:
     async def rename(self, command: RenameProject) -> Done:
         """Move the directory. Fine when that was done, or there is none yet."""
         spec = command.project
+        owner = command.new_owner or spec.owner
+        moved = spec.model_copy(update={"owner": owner, "name": command.new_name})
         async with self._locks[spec.id]:
+            if command.new_owner:
+                await self._launcher.ensure_account(owner, incarnation(spec, owner))
+            self.moved.note(spec)
             try:
-                await self._launcher.rename_project(project_ref(spec), command.new_name)
+                await self._launcher.rename_project(project_ref(spec), command.new_name, command.new_owner)
             except NotFound:
                 log.info("a project without a directory was renamed", project=f"{spec.owner}/{spec.name}")
-        self._latest.pop(spec.id, None)
+            self._latest.pop(spec.id, None)
+            await self.moved.settle(moved)
         return Done()
 
     async def delete(self, command: DeleteProject) -> Done:
@@ -160,6 +171,7 @@ class Projects:
             await self._launcher.delete_project(project_ref(spec))
         self._latest.pop(spec.id, None)
         self._locks.pop(spec.id, None)
+        self.moved.forget(spec.id)
         return Done()
 
     # ── how ─────────────────────────────────────────────────────────────────────────────────────────

@@ -8,11 +8,13 @@ from collections.abc import Callable
 import structlog
 
 from aen.environments import Backend, RootEnvironment
+from aen.environments.old import note_use, remove_old
 from aen.errors import AenError, Unavailable
 
 log = structlog.get_logger(__name__)
 
 NAMES = ("root", "apps")
+_DAY = 86400.0
 _AGAIN_SECONDS = 60.0  # after a build that failed
 _LOGGED_STEPS = 5  # of progress, for each environment
 
@@ -42,7 +44,20 @@ class Roots:
                 await asyncio.wait_for(self._wanted.wait(), _AGAIN_SECONDS)
             except TimeoutError:
                 log.info("building environments again")
-        await asyncio.Event().wait()
+        while True:
+            await asyncio.to_thread(self._tidy)
+            await asyncio.sleep(_DAY)
+
+    def _tidy(self) -> None:
+        """Those we work with are in use; of the others, the old ones go."""
+        newest = [one.path for one in self._found.values()]
+        for path in newest:
+            note_use(path)
+        for top in {path.parent for path in newest}:
+            try:
+                remove_old(top, newest)
+            except OSError as error:
+                log.warning("old root environments can't be removed", reason=str(error))
 
     async def get(self, name: str, note: Callable[[str], None]) -> RootEnvironment:
         """The environment, once it is there; `note` is told of progress. Raises Unavailable when it can't be built."""

@@ -14,7 +14,7 @@ from aen import names
 from aen.apps import Launch
 from aen.apps.surroundings import surroundings
 from aen.config import Config
-from aen.errors import Conflict, NotFound, TimedOut, Unavailable
+from aen.errors import Conflict, Invalid, NotFound, TimedOut, Unavailable
 from aen.launchers import Account, AppSpec, Launcher, Process
 from aen.messages import ProjectSpec
 from aen.model import now
@@ -26,6 +26,7 @@ PROGRAM = "aen_environments"
 MARK = "\x02AEN-RESULT "  # the same word stands in the program, which can't import AEN
 _LINES = 2000  # of its log that are read
 _LOOK_SECONDS = 60.0  # in which something that only looks must be done
+_LARGEST_TOLD = 112 * 1024  # bytes, packed: the kernel takes 128 KiB in one variable, the launcher in all
 _LARGEST_RESULT = 8 << 20  # bytes, unpacked
 
 
@@ -68,7 +69,7 @@ class UserProgram:
             owner=wish.project.owner,
             project=wish.project.name,
             argv=[str(apps.python), "-I", "-m", PROGRAM],
-            environ={**surroundings(launch), "AEN_ENVIRONMENTS": json.dumps(told)},
+            environ={**surroundings(launch), "AEN_ENVIRONMENTS": _packed(told)},
             limits=limits_of(self._config, PROGRAM),
             cwd=str(folder) if wish.purpose == "change" else account.home,
         )
@@ -120,6 +121,14 @@ class UserProgram:
             environment=folder / "envs" / wish.project.environment,
             gateway_origin="",
         )
+
+
+def _packed(told: dict[str, Any]) -> str:
+    """What the program is told, as it fits into a variable. Raises Invalid when it does not: a lock full of hashes."""
+    packed = base64.b64encode(zlib.compress(json.dumps(told).encode())).decode()
+    if len(packed) > _LARGEST_TOLD:
+        raise Invalid("That file is too much at once: leave out the hashes, or some of the packages.")
+    return packed
 
 
 def result_of(log: str) -> dict[str, Any]:

@@ -1,8 +1,8 @@
 """What changes and shows the environments of a project, as the user: `python -I -m aen_environments`.
 
 This package is copied into the `apps` root environment: it must not import anything of AEN. It is told what to do in
-the variable AEN_ENVIRONMENTS (JSON: other accounts can't read it, as they could read arguments). What it says on the
-way is shown to people; its last line is the result, marked by MARK: JSON, compressed, in base64.
+the variable AEN_ENVIRONMENTS (other accounts can't read it, as they could read arguments). What it says on the way is
+shown to people; its last line is the result, marked by MARK. Both are JSON, compressed, in base64.
 """
 
 from __future__ import annotations

@@ -9,19 +9,20 @@ import sys
 import zlib
 from collections.abc import Callable
 
-from aen_environments import MARK, Refused, Told, changing, showing
+from aen_environments import MARK, Refused, Told, changing, moved, showing
 
 VERBS: dict[str, Callable[[Told], Told]] = {
     "list": showing.everything,
     "read": showing.one,
     "hashes": showing.hashes,
     "change": changing.change,
+    "moved": moved.moved,
 }
 
 
 def main() -> int:
     """Exit code 0, or 1 with the reason in the result."""
-    told: Told = json.loads(os.environ.pop("AEN_ENVIRONMENTS"))
+    told: Told = json.loads(zlib.decompress(base64.b64decode(os.environ.pop("AEN_ENVIRONMENTS"))))
     try:
         result = {"ok": True, **VERBS[told["verb"]](told)}
     except Refused as error:

@@ -11,7 +11,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from aen_environments import Refused
+from aen_environments import Refused, by_uv
 
 Tool = dict[str, Any]
 _ALWAYS = ("python", "ipykernel", "pip")
@@ -28,15 +28,20 @@ def make(tool: Tool, place: str, final: str, packages: list[str], requirements: 
             "With environments.executable, new environments are made from the standard packages: make one so, then install."
         )
     asyncio.run(_make(tool, place, final, _lines(requirements) or [*_ALWAYS, *packages]))
+    if by_pip := _by_pip(requirements):
+        by_uv.install(tool, place, by_pip, "")
+        by_uv.rewrite(place, place.encode(), final.encode())  # scripts that name the place where they were installed
 
 
 def install(tool: Tool, path: str, packages: list[str], requirements: str) -> None:
     """Install packages; what is there stays as far as it can."""
     wanted = [*packages, *_lines(requirements)]
-    if tool.get("executable"):
+    if wanted and tool.get("executable"):
         _run(tool, "install", path, wanted)
-        return
-    asyncio.run(_change(tool, path, wanted, set()))
+    elif wanted:
+        asyncio.run(_change(tool, path, wanted, set()))
+    if by_pip := _by_pip(requirements):
+        by_uv.install(tool, path, by_pip, "")
 
 
 def uninstall(tool: Tool, path: str, packages: list[str]) -> None:
@@ -212,6 +217,11 @@ def _lines(text: str) -> list[str]:
     """The specs of a list or lock: comments and options aside, addresses of packages as exact specs."""
     lines = (line.split(" #")[0].strip() for line in text.splitlines())
     return [_exact(line) for line in lines if line and not line.startswith(("#", "-", "@", _PYPI))]
+
+
+def _by_pip(text: str) -> list[str]:
+    """What of a lock came from the Python package index."""
+    return [line.removeprefix(_PYPI).strip() for line in text.splitlines() if line.startswith(_PYPI)]
 
 
 def _exact(line: str) -> str:

@@ -50,7 +50,7 @@ def clone(tool: Tool, source: str, place: str, final: str) -> None:
     """A copy of its own: what is done to one never shows in the other."""
     print(f"Copying {os.path.basename(source)}", flush=True)
     _copy_folder(source, place)
-    _rewrite(place, source.encode(), final.encode())
+    rewrite(place, source.encode(), final.encode())
 
 
 def _copy_folder(source: str, target: str) -> None:
@@ -71,7 +71,7 @@ def _copy_folder(source: str, target: str) -> None:
                 os.utime(to, ns=(status.st_atime_ns, status.st_mtime_ns))
 
 
-def _rewrite(place: str, old: bytes, new: bytes) -> None:
+def rewrite(place: str, old: bytes, new: bytes) -> None:
     """Texts that name the old place: scripts that pip wrote, path files."""
     for folder, _, files in os.walk(place):
         inside = os.path.relpath(folder, place).split(os.sep)[0] in _SUSPECT_FOLDERS

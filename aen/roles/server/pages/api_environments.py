@@ -7,6 +7,7 @@ from typing import Literal
 from aiohttp import web
 from pydantic import Field
 
+from aen.environments import specification
 from aen.errors import Invalid
 from aen.model import Word
 from aen.model.environment import Act, ChangeReport, EnvironmentChange, EnvironmentDetail, EnvironmentInfo
@@ -31,16 +32,19 @@ class EnvironmentsView(Word):
 
 
 class NewEnvironment(Word):
-    """A new environment: `source` copies one; `requirements` is the text of a file or lock; `packages` a list; none: the standard packages."""
+    """A new environment. `source` copies one; `packages` is a list; none of these: the standard packages.
 
-    name: str
+    `requirements` is the text of a requirements file, a lock or an environment.yml, whose `name` counts when none is given.
+    """
+
+    name: str = ""
     source: str = ""
     packages: list[str] = Field(default_factory=list)
     requirements: str = ""
 
 
 class PackagesChange(Word):
-    """Packages to install (or the text of a requirements file), or to remove."""
+    """Packages to install (or the text of a requirements file, lock or environment.yml), or to remove."""
 
     install: list[str] = Field(default_factory=list)
     requirements: str = ""
@@ -92,6 +96,7 @@ def kind_of(name: str, source: str, packages: list[str], requirements: str) -> E
     given = [bool(source), bool(packages), bool(requirements.strip())]
     if sum(given) > 1:
         raise Invalid("A new environment is a copy, or made from packages, or from a requirements file: give one.")
+    name = name or specification.name_in(requirements)
     act = Act.CLONE if source else Act.CREATE if any(given) else Act.STANDARD
     return EnvironmentChange(act=act, name=name, source=source, packages=packages, requirements=requirements)
 

@@ -10,7 +10,7 @@ from aiohttp import web
 
 from aen.errors import AenError, Conflict, Invalid, NotFound, TimedOut, Unavailable
 from aen.model import now
-from aen.model.environment import Act, EnvironmentChange, EnvironmentList
+from aen.model.environment import LARGEST_FILE, Act, EnvironmentChange, EnvironmentList
 from aen.roles.server.domain import DOMAIN
 from aen.roles.server.pages.api_environments import kind_of
 from aen.roles.server.pages.forms import Form, again, asked_text, see_other
@@ -30,7 +30,7 @@ _WORDS = {
 }
 _WAYS = ("standard", "packages", "file", "copy")
 _SHOWN_MS = 3_600_000  # so long the page shows a change that has ended
-_LARGEST = 48 * 1024  # characters of a requirements file
+_LARGEST = LARGEST_FILE
 
 
 async def list_page(
@@ -70,9 +70,7 @@ async def create(request: web.Request, form: Form) -> web.StreamResponse:
     if way not in _WAYS:
         raise Invalid("Choose how the environment is made.")
     packages = split(form.text("packages", 20_000)) if way == "packages" else []
-    requirements = form.raw("requirements", _LARGEST) if way == "file" else ""
-    if way == "file" and not requirements.strip():
-        raise Invalid("Paste the requirements file or lock.")
+    requirements = await _file(request, form) if way == "file" else ""
     change = kind_of(name, form.text("source", 100) if way == "copy" else "", packages, requirements)
     if way == "packages":
         change.act = Act.CREATE  # no packages: Python, pip and ipykernel
@@ -96,6 +94,25 @@ async def change(request: web.Request, form: Form) -> web.StreamResponse:
     wanted = EnvironmentChange(act=Act(act), name=name, number=form.number("number", 0))
     wanted.packages = split(form.text("packages", 20_000))
     return await _begun(request, wanted)
+
+
+async def _file(request: web.Request, form: Form) -> str:
+    """The file that was chosen, else what was pasted. Raises Invalid."""
+    chosen = (await request.post()).get("file")
+    if not isinstance(chosen, web.FileField) or not chosen.filename:
+        if not (pasted := form.raw("requirements", _LARGEST)).strip():
+            raise Invalid("Choose a file, or paste what stands in it.")
+        return pasted
+    data = chosen.file.read(_LARGEST + 1)
+    if len(data) > _LARGEST:
+        raise Invalid(f"{chosen.filename[:80]} is too large: {_LARGEST >> 10} KiB are the most.")
+    try:
+        text = data.decode("utf-8-sig")
+    except UnicodeDecodeError:
+        raise Invalid(f"{chosen.filename[:80]} is not a text file in UTF-8.") from None
+    if not text.strip():
+        raise Invalid(f"{chosen.filename[:80]} is empty.")
+    return text
 
 
 async def _begun(request: web.Request, change: EnvironmentChange) -> web.StreamResponse:

@@ -1,0 +1,88 @@
+"""Old root environments: what an update left behind is removed when it has not been the newest for a week and nothing runs in it.
+
+A project's environments lose nothing by it: a clone holds its files by links or copies of its own. What must stay is the
+environment of the apps that a session still runs in; its processes have the path in their arguments.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import time
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+import structlog
+
+from aen.environments.building import remove
+
+log = structlog.get_logger(__name__)
+
+KEPT_DAYS = 7
+_VERSION = re.compile(r"(?:conda-)?(?:root|apps)-[0-9a-f]{12}")
+
+
+def note_use(environment: Path) -> None:
+    """It is the newest today: its age counts from here. Fine when it can't be noted: it is then younger than it seems."""
+    try:
+        os.utime(environment)
+    except OSError as error:
+        log.warning("a root environment can't be marked as used", path=str(environment), reason=str(error))
+
+
+def versions(top: Path) -> list[Path]:
+    """All root environments of a node."""
+    try:
+        return sorted(path for path in top.iterdir() if _VERSION.fullmatch(path.name) and path.is_dir())
+    except OSError:
+        return []
+
+
+def remove_old(top: Path, newest: Iterable[Path], now: float | None = None) -> list[Path]:
+    """Remove them, and say which. Nothing is removed where we can't see what runs."""
+    last = (time.time() if now is None else now) - KEPT_DAYS * 86400
+    keep = {path.name for path in newest}
+    old = [path for path in versions(top) if path.name not in keep and path.stat().st_mtime < last]
+    if not old:
+        return []
+    running = list(_arguments())
+    gone = []
+    for path in old:
+        if not running or any(f"{path}/".encode() in arguments for arguments in running):
+            continue
+        hidden = path.with_name(f".building-{path.name}-old")  # swept with what a build left, should we be cut off
+        path.rename(hidden)
+        remove(hidden)
+        gone.append(path)
+        log.info("removed an old root environment", path=str(path))
+    return gone
+
+
+def sizes(top: Path) -> list[tuple[Path, int]]:
+    """Bytes on the disk of each; a file that several share counts with the first."""
+    seen: set[tuple[int, int]] = set()
+    return [(path, sum(_blocks(path, seen))) for path in versions(top)]
+
+
+def _blocks(path: Path, seen: set[tuple[int, int]]) -> Iterator[int]:
+    for folder, folders, files in os.walk(path):
+        for name in (*folders, *files):
+            try:
+                status = os.lstat(os.path.join(folder, name))
+            except FileNotFoundError:
+                continue
+            if (status.st_dev, status.st_ino) not in seen:
+                seen.add((status.st_dev, status.st_ino))
+                yield status.st_blocks * 512
+
+
+def _arguments() -> Iterator[bytes]:
+    """Of every process; nothing at all where /proc hides those of others."""
+    if not os.path.exists("/proc/1/cmdline"):
+        return
+    for name in os.listdir("/proc"):
+        if name.isdigit():
+            try:
+                yield Path("/proc", name, "cmdline").read_bytes()
+            except OSError:  # it has ended
+                continue
