@@ -121,7 +121,7 @@ ROWS: dict[str, Row] = {
     f"PUT {_PROJECT}/space": Row({"limit": "1G"}),
     f"GET {_PROJECT}/activity": Row(),
     f"GET {_PROJECT}/sessions": Row(),
-    f"POST {_PROJECT}/sessions": Row({"app": "jupyterlab"}),
+    f"POST {_PROJECT}/sessions": Row({"app": "jupyterlab"}, may=MAY[P.RUN]),  # a viewer opens the Viewer alone
     f"GET {_PROJECT}/events": Row(stream=True),
     f"GET {_PROJECT}/environments": Row(),
     f"POST {_PROJECT}/environments": Row({"name": "new"}),
@@ -217,7 +217,7 @@ ROWS: dict[str, Row] = {
     f"POST {_PAGE}/settings/permissions/repair": form(),
     f"GET {_PAGE}/settings/info": Row(),
     f"GET {_PAGE}/open/{{app}}": Row(),
-    f"POST {_PAGE}/open/{{app}}": form(),
+    f"POST {_PAGE}/open/{{app}}": Row(form={}, may=MAY[P.RUN]),
     f"GET {_PAGE}/environments": Row(),
     f"POST {_PAGE}/environments": form(name="new", way="standard"),
     f"POST {_PAGE}/environment": form(name="default"),
