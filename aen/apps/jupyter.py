@@ -68,7 +68,7 @@ class JupyterServer:
 
 
 def _options(launch: Launch, run_dir: str) -> list[str]:
-    rcfile = _user_side(launch) / "bashrc"
+    rcfile, labextensions = _user_side(launch) / "bashrc", _user_side(launch) / "labextensions"
     terminal = {"shell_command": ["/bin/bash", "--rcfile", str(rcfile), "-i"]}
     options: Mapping[str, object] = {
         "ServerApp.base_url": launch.prefix,
@@ -96,6 +96,9 @@ def _options(launch: Launch, run_dir: str) -> list[str]:
         "LabApp.news_url": "None",
         "LabApp.check_for_updates_class": "jupyterlab.NeverCheckForUpdate",
         "LabApp.extension_manager": "readonly",
+        # Our way back to the project's page.
+        "LabApp.extra_labextensions_path": labextensions,
+        "JupyterNotebookApp.extra_labextensions_path": labextensions,
     }
     return [f"--{key}={value}" for key, value in options.items()]
 
@@ -105,6 +108,7 @@ def _environ(launch: Launch, run_dir: str) -> dict[str, str]:
         **surroundings(launch),
         "AEN_APP_TOKEN": launch.secret,
         "AEN_APP_USER": launch.user,
+        "AEN_SERVER_URL": launch.server_url,
         "JUPYTER_RUNTIME_DIR": f"{run_dir}/rt",
         "JUPYTER_CONFIG_PATH": str(_user_side(launch) / "config"),
         # A project's tabs are its own: one folder for all would open them in every project.

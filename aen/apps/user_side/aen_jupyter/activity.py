@@ -7,6 +7,7 @@ It is not: that a tab is open, asks again and again, connects again, or that AEN
 from __future__ import annotations
 
 import json
+import os
 import re
 import time
 from collections.abc import Callable
@@ -81,7 +82,14 @@ def _load_jupyter_server_extension(server: Any) -> None:
     application = server.web_app
     place = url_path_join(application.settings["base_url"], "aen/activity")
     application.add_handlers(".*$", [(place, ActivityHandler)])
+    application.settings.setdefault("page_config_data", {}).update(way_back())
     application.settings["log_function"] = _watching(application.settings.get("log_function"))
+
+
+def way_back() -> dict[str, str]:
+    """What pages are told, for the link to the project's page (`labextensions/aen-home`)."""
+    server, project = os.environ.get("AEN_SERVER_URL", ""), os.environ.get("AEN_PROJECT", "")
+    return {"aenHome": f"{server.rstrip('/')}/{project}", "aenProject": project} if server and project else {}
 
 
 def _jupyter_server_extension_points() -> list[dict[str, str]]:

@@ -50,7 +50,9 @@ def main() -> None:
     environ = os.environ
     places = Places(os.fsencode(environ["AEN_PROJECT_DIR"]), os.fsencode(environ["HOME"].rstrip("/") or "/"))
     user = environ["AEN_USER"]
-    state = State(places, user, environ["AEN_PROJECT"], environ["USER"] == user, Uploads(places))
+    project, server = environ["AEN_PROJECT"], environ.get("AEN_SERVER_URL", "").rstrip("/")
+    site = f"{server}/{project}" if server else ""
+    state = State(places, user, project, environ["USER"] == user, Uploads(places), site)
     door = doors.Door(environ.pop("AEN_APP_TOKEN"), user)
     app = application(state, door, prefix)
     web.run_app(app, sock=_listener(path), print=None, access_log=None, shutdown_timeout=3)

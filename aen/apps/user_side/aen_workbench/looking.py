@@ -29,6 +29,7 @@ async def about(request: web.Request) -> web.Response:
         {
             "user": state.user,
             "project": state.project,
+            "site": state.site,
             "root": to_wire(state.places.project),
             "home": to_wire(state.places.home),
             "isolated": state.isolated,

@@ -24,6 +24,7 @@ class State:
     project: str  # owner/name
     isolated: bool
     uploads: Uploads
+    site: str = ""  # the address of the project's page; empty: not told
     active: int = field(default_factory=lambda: int(time.time() * 1000))
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from urllib.parse import quote, unquote
+
 from aiohttp import web
 
 from aen.errors import Invalid
@@ -30,7 +32,7 @@ async def links_page(
         "links": await domain.shares.of_project(actor, *_where(request)),
         "on": options.links,
         "days": [days for days in _DAYS if days <= options.link_days] or [options.link_days],
-        "file": form.raw("path", _LONGEST) if form and not made else asked_text(request, "path", _LONGEST),
+        "file": form.raw("path", _LONGEST) if form and not made else unquote(asked_text(request, "file", _LONGEST)),
     }
     return render(request, "project/links.html", shown, status=status)
 
@@ -40,9 +42,7 @@ async def make(request: web.Request, form: Form) -> web.StreamResponse:
     days = form.text("days", 10)
     if not days.isdecimal():
         raise Invalid("For how many days? Give a number.")
-    path = form.text("path", _LONGEST)
-    if form.text("form", 10) != "wire":  # as somebody typed it: a percent sign is one
-        path = path.replace("%", "%25")
+    path = quote(form.text("path", _LONGEST))  # as somebody typed it: a percent sign is one
     _, made = await request.config_dict[DOMAIN].shares.create(request[ACTOR], *_where(request), path, float(days))
     return await links_page(request, form=form, made=made)
 

@@ -19,6 +19,7 @@ const order = { sort: "name", desc: false, hidden: false };
 async function start() {
   me = await get("about");
   document.getElementById("project").textContent = me.project;
+  if (/^https?:\/\//.test(me.site)) document.getElementById("home").href = me.site;
   document.title = `${me.project} · Workbench · AEN`;
   document.getElementById("show").addEventListener("click", () => showDirectory(me));
   addEventListener("hashchange", route);
@@ -193,8 +194,17 @@ function actions(row) {
     { name: "Move…", run: () => choose(me, "Move", [row.path], again) },
     { name: "Copy…", run: () => choose(me, "Copy", [row.path], again) },
     (row.kind === "file" || row.kind === "folder") && { name: "Permissions…", run: () => run(() => permissions(row.path, again)) },
+    shareable(row) && { name: "Share by a link…", run: () => window.open(shareable(row), "_blank", "noopener") },
     { name: "Delete", danger: true, run: () => deleteThings([row], refresh) },
   ];
+}
+
+// The project's page makes links: what runs here can't, so nothing of the project can share itself.
+function shareable(row) {
+  const inside = row.path.startsWith(`${me.root}/`) && (row.kind === "file" || row.kind === "folder");
+  if (!inside || !/^https?:\/\//.test(me.site)) return "";
+  const path = row.path.slice(me.root.length + 1);
+  return path.split("/").some((part) => part.startsWith(".")) ? "" : `${me.site}/settings/links?file=${encodeURIComponent(path)}`;
 }
 
 function selection() {

@@ -1,0 +1,45 @@
+// A way back: the project's name at the top of JupyterLab and Notebook leads to its page in AEN. Written by hand in the form
+// that Jupyter loads (a container with `init` and `get`), so that nothing has to be built.
+(() => {
+  let shared = {};
+
+  async function widgets() {
+    const versions = Object.values(shared["@lumino/widgets"] || {});
+    return versions.length ? (await versions[0].get())() : null;
+  }
+
+  function link(address, project) {
+    const node = document.createElement("div");
+    const anchor = document.createElement("a");
+    anchor.href = address;
+    anchor.id = "aen-home-link";
+    anchor.title = `To the page of ${project} in AEN. Kernels go on.`;
+    anchor.textContent = `‹ ${project}`;
+    Object.assign(anchor.style, {
+      display: "block", padding: "0 10px", lineHeight: "var(--jp-private-menubar-height, 28px)", maxWidth: "30vw",
+      overflow: "hidden", textOverflow: "ellipsis", whiteSpace: "nowrap",
+      color: "var(--jp-content-link-color, #2f4fd8)", fontSize: "var(--jp-ui-font-size1, 13px)", textDecoration: "none",
+    });
+    node.append(anchor);
+    return node;
+  }
+
+  const plugin = {
+    id: "aen-home:plugin",
+    autoStart: true,
+    async activate(app) {
+      const told = JSON.parse(document.getElementById("jupyter-config-data").textContent);
+      const lumino = await widgets();
+      if (!lumino || !/^https?:\/\//.test(told.aenHome || "")) return;
+      const widget = new lumino.Widget({ node: link(told.aenHome, told.aenProject) });
+      widget.id = "aen-home";
+      app.shell.add(widget, "top", { rank: 1 });
+    },
+  };
+
+  window._JUPYTERLAB = window._JUPYTERLAB || {};
+  window._JUPYTERLAB["aen-home"] = {
+    init: async (scope) => { shared = scope; },
+    get: async () => () => ({ __esModule: true, default: plugin }),
+  };
+})();
