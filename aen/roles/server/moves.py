@@ -39,7 +39,6 @@ _SWEEP_SECONDS = 3.0
 _AGAIN_MS = 10_000  # a failed job about permissions is added again after so long
 _LONG_SECONDS = 600.0  # removing a big tree takes its time
 _MOVE_SECONDS = 180.0  # passing on the files of a big one, and rewriting its environments
-_MOVE_SECONDS = 180.0  # passing on the files of a big one, and rewriting its environments
 
 
 class Moves(Part):
@@ -66,33 +65,6 @@ class Moves(Part):
         detail = f"from {name} to {new_name}"
         await self.domain.activity.record(actor, "project.renamed", renamed.slug, project=project.id, detail=detail)
         return renamed
-
-    async def transfer(self, project: Project, user: str) -> Project:
-        """Move the project to another owner, who is in its team. The old one stays as maintainer."""
-        await self._check_free(user, project.name)
-        return await self._move(project, project.name, user)
-
-    async def _move(self, project: Project, name: str, owner: str = "") -> Project:
-        verb = "give it to somebody else" if owner else "rename it"
-        if await self.domain.sessions.live_of(project.id):
-            raise Conflict(f"{project.slug} has running sessions. Stop the project before you {verb}.")
-
-        def reserve(project: Project) -> None:
-            if project.renaming:
-                raise Conflict(f"{project.slug} is being moved already. Try again in a moment.", retry_after=2)
-            if project.state not in (S.STOPPED, S.PROBLEM):
-                raise Conflict(f"{project.slug} is {project.state.lower()}. Stop it before you {verb}.")
-            if owner and project.role_of(owner) is None:
-                raise Conflict(f"{owner} is not in the team. Add them first.")
-            project.renaming, project.passing = name, owner
-            project.pending = [*project.pending, RENAME]
-
-        self._renaming.add(project.id)
-        try:
-            project = await self.domain.projects.edit(project.id, reserve)
-            return await self._finish_rename(project, resumed=False)
-        finally:
-            self._renaming.discard(project.id)
 
     async def transfer(self, project: Project, user: str) -> Project:
         """Move the project to another owner, who is in its team. The old one stays as maintainer."""

@@ -124,8 +124,6 @@ class Team(Part):
                 raise Conflict(f"{user} owns {project.slug} and can't leave it. Make somebody else the owner first.")
             if user == project.passing:
                 raise Conflict(f"{project.slug} is just being given to {user}. Try again in a moment.", retry_after=2)
-            if user == project.passing:
-                raise Conflict(f"{project.slug} is just being given to {user}. Try again in a moment.", retry_after=2)
             project.team = [member for member in project.team if member.user != user]
             project.members = [member.user for member in project.team]
             if project.node:
