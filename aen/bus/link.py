@@ -85,7 +85,7 @@ class Link:
         """Come back when the broker knows everything that is listened to. Unavailable when there is no broker."""
         client = await self.there()
         try:
-            await client.flush()
+            await flushed(client)
         except BROKEN as error:
             raise Unavailable("The bus between the nodes can't be reached right now.") from error
 
@@ -121,6 +121,7 @@ class Link:
         self._interests.discard(interest)
         if self._client is not None and interest.listening is not None:
             with suppress(*BROKEN):
+                await flushed(self._client)
                 await interest.listening.drain()  # type: ignore[no-untyped-call]
 
     async def _keep_connected(self) -> None:
@@ -176,7 +177,7 @@ class Link:
     async def _restore(self, client: Client) -> None:
         for interest in list(self._interests):
             await _listen(client, interest)
-        await client.flush()
+        await flushed(client)
         self._client = client
         self._connected.set()
         self.connections += 1
@@ -221,6 +222,12 @@ class Link:
                     await work
             finally:
                 self._work.task_done()
+
+
+async def flushed(client: Client) -> None:
+    """Come back when the broker has taken all that was said. A ping of nats-py overtakes what still waits to be written."""
+    await client.flush()
+    await client.flush()
 
 
 async def _listen(client: Client, interest: Interest) -> None:

@@ -105,6 +105,15 @@ async def end(running: Running, seconds: float) -> None:
     reap(running.pid)
 
 
+def last_words(folder: Path) -> str:
+    """The end of what it said, on one line."""
+    said: list[str] = []
+    for name in ("out", "log"):
+        with suppress(OSError):
+            said += (folder / name).read_text(errors="replace").split("\n")
+    return " ".join([line for line in said if line][-3:]) or "it said nothing"
+
+
 def _started(pid: int) -> int | None:
     """When it started; None when there is no such process or it has ended."""
     try:
