@@ -184,8 +184,8 @@ async def served(
         listener = listeners["server"]
         run_dir = stack.enter_context(tempfile.TemporaryDirectory(prefix="aen-", dir="/tmp"))  # sockets: a short path
         config = configured(folder, Path(run_dir), listener.getsockname()[1], store, **server)
-        bus = bus or await stack.enter_async_context(LocalBus())
-        context = Context(config, ("server", "gateway"), bus, None, listeners)
+        carrier: Bus = bus if bus is not None else await stack.enter_async_context(LocalBus())
+        context = Context(config, ("server", "gateway"), carrier, None, listeners)
         role = Server(context)
         await stack.enter_async_context(role)
         running = Served(role, config, stack)
