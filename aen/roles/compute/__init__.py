@@ -187,11 +187,11 @@ class Compute(Role):
             progress=self.roots.progress,
             sessions=self.sessions.reports(),
             started=self._started,
+            storage=config.compute.storage,
+            gateway_url=config.gateway.url if "gateway" in self.context.roles else "",
         )
         await self.context.bus.publish(event)
 
-            storage=config.compute.storage,
-            gateway_url=config.gateway.url if "gateway" in self.context.roles else "",
     async def _leave(self) -> None:
         """Hear no more, and let go of everything under way: nothing that runs is ended."""
         for subscription in self._subscriptions:
