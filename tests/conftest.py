@@ -9,6 +9,7 @@ from collections.abc import Callable, Generator, Iterator, Mapping
 import pytest
 import uvloop
 
+from tests.apart import Apart
 from tests.world import World, remove_evaluation_account
 
 
@@ -18,9 +19,20 @@ def pytest_asyncio_loop_factories() -> Mapping[str, Callable[[], asyncio.Abstrac
 
 
 @pytest.fixture(scope="module")
-def world() -> Iterator[World]:
-    """AEN as root in managed mode (as an ordinary user: in evaluation mode), shared by the tests of one file."""
-    with World() as made:
+def world(request: pytest.FixtureRequest) -> Iterator[World]:
+    """AEN as root in managed mode (as an ordinary user: in evaluation mode), shared by the tests of one file.
+
+    One process; files marked with `tests.apart.BOTH` run a second time with server, gateway and compute node apart.
+    """
+    kind = Apart if getattr(request, "param", "together") == "apart" else World
+    with kind() as made:
+        yield made
+
+
+@pytest.fixture(scope="module")
+def apart() -> Iterator[Apart]:
+    """Server, gateway and compute node apart, shared by the tests of one file."""
+    with Apart() as made:
         yield made
 
 

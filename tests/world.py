@@ -17,7 +17,6 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import AsyncIterator, Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -25,23 +24,13 @@ import aiohttp
 import yaml
 
 from aen.cli.calling import Api
+from tests.program import Program, Runner
 from tests.served import PASSWORD, Client
 
 ROOT = Path(__file__).resolve().parent.parent
 PROGRAM = Path(sys.executable).parent / "aen"
-READY_SECONDS = 60.0
 EVALUATION = "aent-evaluation"
 _LOG_CHARACTERS = 20_000
-
-
-@dataclass(frozen=True)
-class Runner:
-    """Who runs AEN in a world: root (managed mode), or an ordinary account (evaluation mode)."""
-
-    uid: int
-    gid: int
-    name: str
-    home: str
 
 
 class World:
@@ -68,13 +57,12 @@ class World:
         self.folder.chmod(0o755)
         self.runner = _runner(ordinary)
         self.managed = self.runner.uid == 0
-        self.config = _merged(self._configuration(), options or {})
+        self.config = merged(self.configuration(), options or {})
         self.file = self.folder / "aen.yaml"
-        self.log = self.folder / "aen.log"
         self.file.write_text(yaml.safe_dump(self.config))
         if not self.managed:
             os.chown(self.folder, self.runner.uid, self.runner.gid)
-        self.process: subprocess.Popen[bytes] | None = None
+        self.programs = self.make_programs()
         self._tokens: dict[str, str] = {}
 
     # ── life ────────────────────────────────────────────────────────────────────────────────────────
@@ -91,40 +79,59 @@ class World:
     def __exit__(self, *exc: object) -> None:
         World.running.remove(self)
         self.stop()
+        self.end_brokers()
         self._end_apps()
         self._remove_accounts()
         shutil.rmtree(self.folder, ignore_errors=True)
 
     def start(self) -> None:
         """Start it and wait until it says that it is ready. AssertionError with its log when it does not."""
-        assert self.process is None, "it runs already"
-        with self.log.open("ab") as log:
-            self.process = subprocess.Popen(
-                [str(self.program), "serve", "--role", "all", "-c", str(self.file)],
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=log,
-                cwd="/",
-                env=self._environment(),
-                user=self.runner.uid if os.geteuid() == 0 else None,
-                group=self.runner.gid if os.geteuid() == 0 else None,
-                extra_groups=[] if os.geteuid() == 0 else None,
-                start_new_session=True,
-            )
-        self._wait_ready()
+        for program in self.programs.values():
+            program.start()
 
     def stop(self, seconds: float = 60.0) -> int:
-        """Tell it to end (SIGTERM) and wait. Returns its exit code. Apps go on, as they should."""
-        return self._end(signal.SIGTERM, seconds)
+        """Tell it to end (SIGTERM) and wait. Returns its exit code (of several: the worst). Apps go on, as they should."""
+        return max((program.stop(seconds) for program in reversed(self.programs.values())), key=abs)
 
     def kill(self) -> None:
         """kill -9, as a power cut would."""
-        self._end(signal.SIGKILL, 10.0)
+        for program in self.programs.values():
+            program.kill()
 
     def restart(self) -> None:
         """Stop in order and start again, same ports, same directories."""
         self.stop()
         self.start()
+
+    def make_programs(self) -> dict[str, Program]:
+        """Its processes, by role, in the order of their start."""
+        return {"all": self.program_of("all", self.file, self.config)}
+
+    def program_of(self, role: str, file: Path, config: dict[str, Any]) -> Program:
+        """One process, not yet started."""
+        return Program(
+            program=self.program,
+            role=role,
+            file=file,
+            log=self.folder / ("aen.log" if role in ("all", "server") else f"{role}.log"),
+            ops=f"http://{config['ops']['listen']}",
+            runner=self.runner,
+            environ=self._environment(),
+            logs=self.all_logs,
+        )
+
+    def end_brokers(self) -> None:
+        """End what carries messages between processes; in one process nothing does."""
+
+    @property
+    def log(self) -> Path:
+        """The log of the program (of several: the server's)."""
+        return next(iter(self.programs.values())).log
+
+    @property
+    def process(self) -> subprocess.Popen[bytes] | None:
+        """The process (of several: the server's), while it runs."""
+        return next(iter(self.programs.values())).process
 
     # ── people ──────────────────────────────────────────────────────────────────────────────────────
 
@@ -179,8 +186,12 @@ class World:
 
     def aen(self, *arguments: str, stdin: str = "") -> subprocess.CompletedProcess[str]:
         """Run the `aen` command with this world's configuration, as who runs it."""
+        return self.run(self.file, *arguments, stdin=stdin)
+
+    def run(self, file: Path, *arguments: str, stdin: str = "") -> subprocess.CompletedProcess[str]:
+        """Run the `aen` command with that configuration file."""
         return subprocess.run(
-            [str(self.program), *arguments, "-c", str(self.file)],
+            [str(self.program), *arguments, "-c", str(file)],
             input=stdin,
             capture_output=True,
             text=True,
@@ -206,17 +217,20 @@ class World:
 
     def logs(self) -> Iterator[tuple[str, str]]:
         """The end of every log: the program's, and each app's."""
-        for path in [self.log, *sorted(self._state_dir.glob("logs/*.log"))]:
+        programs = [program.log for program in self.programs.values()]
+        for path in [*programs, *sorted(self.state_dir.glob("logs/*.log"))]:
             with contextlib.suppress(OSError):
                 yield str(path), path.read_text(errors="replace")[-_LOG_CHARACTERS:]
 
     # ── how ─────────────────────────────────────────────────────────────────────────────────────────
 
     @property
-    def _state_dir(self) -> Path:
+    def state_dir(self) -> Path:
+        """What the launcher keeps."""
         return self.folder / ("data-launcher" if self.managed else "data/launcher")
 
-    def _configuration(self) -> dict[str, Any]:
+    def configuration(self) -> dict[str, Any]:
+        """The configuration before `options`."""
         server, gateway, ops = free_ports(3)
         return {
             "data_dir": str(self.folder / "data"),
@@ -241,31 +255,9 @@ class World:
         plain = {"PATH": os.environ.get("PATH", os.defpath), "HOME": self.runner.home, "LANG": "C.UTF-8"}
         return inherited | plain | {"PYTHONWARNINGS": "default", "PYTHONUNBUFFERED": "1"} | self.environ
 
-    def _wait_ready(self) -> None:
-        deadline = time.monotonic() + READY_SECONDS
-        while not _answers(f"{self.ops}/-/ready"):
-            assert self.process is not None
-            code = self.process.poll()
-            if code is not None:
-                self.process = None
-                raise AssertionError(f"aen ended with {code} before it was ready:\n{self._all_logs()}")
-            assert time.monotonic() < deadline, f"not ready after {READY_SECONDS:g} s:\n{self._all_logs()}"
-            time.sleep(0.05)  # between two looks; the fact decides, not the time
-
-    def _all_logs(self) -> str:
+    def all_logs(self) -> str:
+        """Every log, for a message."""
         return "\n".join(f"── {name} ──\n{text}" for name, text in self.logs())
-
-    def _end(self, number: int, seconds: float) -> int:
-        if self.process is None:
-            return 0
-        process, self.process = self.process, None
-        process.send_signal(number)
-        try:
-            return process.wait(seconds)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
-            raise AssertionError(f"did not end within {seconds:g} s:\n{self._all_logs()}") from None
 
     def _end_apps(self) -> None:
         """Kill what this world started: only it has this folder's path in its arguments or environment."""
@@ -284,7 +276,7 @@ class World:
 
     def _register(self) -> dict[str, Any]:
         try:
-            found: dict[str, Any] = json.loads((self._state_dir / "accounts.json").read_text())
+            found: dict[str, Any] = json.loads((self.state_dir / "accounts.json").read_text())
         except (OSError, ValueError):
             return {}
         return found
@@ -358,17 +350,10 @@ def _processes(uids: set[int], mark: bytes) -> Iterator[int]:
                     yield int(entry.name)
 
 
-def _answers(url: str) -> bool:
-    try:
-        with urllib.request.urlopen(url, timeout=2) as answer:
-            return bool(answer.status == 200)
-    except OSError:
-        return False
-
-
-def _merged(below: dict[str, Any], above: dict[str, Any]) -> dict[str, Any]:
+def merged(below: dict[str, Any], above: dict[str, Any]) -> dict[str, Any]:
+    """`above` laid over `below`."""
     found = dict(below)
     for key, value in above.items():
         inner = found.get(key)
-        found[key] = _merged(inner, value) if isinstance(value, dict) and isinstance(inner, dict) else value
+        found[key] = merged(inner, value) if isinstance(value, dict) and isinstance(inner, dict) else value
     return found

@@ -43,10 +43,10 @@ def bearer(world: World, name: str) -> dict[str, str]:
     return {"Authorization": f"Bearer {world.token(name)}"}
 
 
-@pytest.fixture(params=["managed", "evaluation"])
+@pytest.fixture(params=["world", "evaluation", "apart"])
 def box(request: pytest.FixtureRequest) -> World:
-    """AEN as root with accounts of its own for people, and as an ordinary user."""
-    made: World = request.getfixturevalue("world" if request.param == "managed" else "evaluation")
+    """AEN as root with accounts of its own for people, as an ordinary user, and with each role in a process of its own."""
+    made: World = request.getfixturevalue(request.param)
     return made
 
 
