@@ -8,6 +8,7 @@ import sys
 from types import SimpleNamespace
 from typing import Any, cast
 
+from aen import log
 from aen.model.job import Job
 from aen.roles.server.events import Events
 from aen.roles.server.jobs import Jobs
@@ -38,4 +39,5 @@ async def main(url: str) -> None:
 
 
 if __name__ == "__main__":
+    log.configure("error", "text")  # stdout is for what began
     asyncio.run(main(sys.argv[1]))
