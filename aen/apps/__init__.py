@@ -56,6 +56,7 @@ class Command:
     upstream: str
     ready: str
     limits: Mapping[str, int] = field(default_factory=dict)
+    strip: bool = False  # it sees paths without its prefix
 
 
 @dataclass(frozen=True)

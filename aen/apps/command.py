@@ -49,6 +49,7 @@ class CommandServer:
             cwd=launch.home,
             upstream=f"tcp:127.0.0.1:{places['port']}" if by_port else f"unix:{places['socket']}",
             ready=self._told.ready,
+            strip=self._told.strip_prefix,
         )
 
     async def activity(self, launch: Launch, get_json: Any) -> Seen | None:

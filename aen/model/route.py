@@ -26,6 +26,7 @@ class Route(Word):
     upstream: str  # `unix:/run/aen/<short>/s`, `tcp:127.0.0.1:4711`; `node:host:5002` on another host
     uid: int  # the listener's uid: checked on each new upstream connection, where the app runs
     secret: str  # per launch: goes upstream as X-AEN-App-Token
+    strip: bool = False  # the app sees paths without its prefix
 
     @property
     def key(self) -> tuple[str, str, str]:

@@ -24,12 +24,15 @@ _SIGN_IN = "Sign in first: with a browser at the gateway, or with an API token."
 
 
 class Door:
-    """Where a request goes: the connections to it, and the lines it gets besides. `entry` is None for our own pages."""
+    """Where a request goes: the connections to it, and the lines it gets besides. `entry` is None for our own pages.
 
-    __slots__ = ("entry", "lines", "pool")
+    `most` is how long a body may be that goes there; 0: as long as it likes.
+    """
 
-    def __init__(self, pool: Pool, lines: bytes, entry: Entry | None = None) -> None:
-        self.pool, self.lines, self.entry = pool, lines, entry
+    __slots__ = ("entry", "lines", "most", "pool")
+
+    def __init__(self, pool: Pool, lines: bytes, most: int, entry: Entry | None = None) -> None:
+        self.pool, self.lines, self.most, self.entry = pool, lines, most, entry
 
 
 def open_door(plane: Plane, client: Downstream, request: Request) -> None:
@@ -103,7 +106,7 @@ def _lead(plane: Plane, client: Downstream, request: Request, site: Site, visito
         client.reply(403, "This request comes from a page of another site.")
         return
     if entry is None or visitor is None:
-        client.go(request, Door(plane.pages, _page_lines(plane, request, site, visitor)))
+        client.go(request, Door(plane.pages, _page_lines(plane, request, site, visitor), plane.limits.body_bytes))
     elif page and visitor.renew_at and visitor.renew_at < plane.now_ms and request.method == "GET":
         client.lead_to(b"/.aen/renew?next=" + quote(request.target.decode("ascii"), safe="/").encode())
     else:
@@ -138,7 +141,9 @@ def _origin_fits(plane: Plane, request: Request, site: Site, visitor: Visitor | 
 
 
 def _door(plane: Plane, entry: Entry) -> Door:
-    door = entry.door = Door(plane.pools.of(entry.route), entry.lines, entry)
+    limits, route = plane.limits, entry.route
+    most = limits.bodies.get(route.app_server, limits.body_bytes)
+    door = entry.door = Door(plane.pools.of(route), entry.lines, most, entry)
     return door
 
 
@@ -160,7 +165,7 @@ def upstream_head(plane: Plane, client: Downstream, request: Request, door: Door
     address = b"X-Forwarded-For: %b\r\n" % (client.address or "unknown").encode()
     return b"%b %b HTTP/1.1\r\nHost: %b\r\n%b%b%b%b%b%b\r\n" % (
         request.method.encode(),
-        request.target,
+        _target(request, door),
         fields.host or plane.host,
         _sent_lines(fields, door),
         visitor.lines if visitor is not None else b"",
@@ -169,6 +174,14 @@ def upstream_head(plane: Plane, client: Downstream, request: Request, door: Door
         plane.forwarded_host(fields.host),
         _framing(request, page=page),
     )
+
+
+def _target(request: Request, door: Door) -> bytes:
+    """The address as the app sees it."""
+    if door.entry is None or not door.entry.strip:
+        return request.target
+    rest = request.target[door.entry.strip :]
+    return rest if rest.startswith(b"/") else b"/" + rest
 
 
 def _sent_lines(fields: RequestFields, door: Door) -> bytes:

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 class Entry:
     """A route as the data plane uses it: with the header lines its app gets."""
 
-    __slots__ = ("changed", "door", "lines", "open", "route", "users")
+    __slots__ = ("changed", "door", "lines", "open", "route", "strip", "users")
 
     def __init__(self, route: Route, changed: int) -> None:
         self.route, self.changed = route, changed
@@ -22,6 +22,7 @@ class Entry:
         self.open = route.user == ANYONE and ANYONE in self.users  # whoever comes, without a login: only to look
         self.door: Door | None = None  # kept here by the data plane
         prefix = f"/{route.owner}/{route.project}/{route.app_server}"
+        self.strip = len(prefix) if route.strip else 0  # so many bytes of a path the app doesn't see
         self.lines = (
             f"X-AEN-Project: {route.owner}/{route.project}\r\n"
             f"X-AEN-App-Token: {route.secret}\r\nX-Forwarded-Prefix: {prefix}\r\n"

@@ -73,6 +73,17 @@ async def test_what_the_app_says_of_itself_does_not_count(tmp_path: Path) -> Non
     assert b"content-type: text/html" in head
 
 
+@pytest.mark.parametrize(
+    ("asked", "seen"),
+    [("/x?y=1", b"/x?y=1"), ("/", b"/"), ("", b"/"), ("?y", b"/?y"), ("//x", b"//x"), ("/%2e%2e/x", b"/%2e%2e/x")],
+)
+async def test_a_prefix_that_is_taken_off(asked: str, seen: bytes, tmp_path: Path) -> None:
+    async with stand(tmp_path, strip=True) as here:
+        await here.one(request(f"GET /{KEY}{asked} HTTP/1.1"))
+        assert here.app.got.startswith(b"GET " + seen + b" HTTP/1.1\r\n")
+        assert b"X-Forwarded-Prefix: /alice/genome/jupyter\r\n" in here.app.got
+
+
 @pytest.mark.parametrize("users", [["alice"], [], ["bob", "*"]])
 async def test_only_the_whole_word_opens_a_route(users: list[str], tmp_path: Path) -> None:
     """A session of a person is not opened by a name in its list, nor the other way round."""

@@ -71,7 +71,7 @@ class Asker:
 
     def _head(self, path: str) -> bytes:
         lines = (
-            f"GET {self._record.prefix}{path} HTTP/1.0",
+            f"GET {'/' if self._record.strip else self._record.prefix}{path} HTTP/1.0",
             "Host: localhost",
             f"X-AEN-User: {self._record.user}",
             f"X-AEN-App-Token: {self._record.secret}",

@@ -43,7 +43,7 @@ class Launching:
         if launch.environment.name != record.project.environment:
             note(f"the environment {record.project.environment} is not there: {launch.environment.name} is used")
         command = server.command(launch)
-        record.upstream, record.uid = command.upstream, account.uid
+        record.upstream, record.uid, record.strip = command.upstream, account.uid, command.strip
         self._records.save(record)
         kind, _, place = command.upstream.partition(":")
         spec = AppSpec(

@@ -29,6 +29,7 @@ class Record(Word):
     app_server: str
     shared: bool = False
     told: dict[str, str] = Field(default_factory=dict)
+    strip: bool = False  # it sees paths without its prefix
     phase: Phase = Phase.QUEUED
     reason: str = ""
     log_tail: str = ""

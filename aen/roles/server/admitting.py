@@ -47,6 +47,11 @@ class Admitting(Part):
         """Whether people without an account may look at it."""
         return project.visibility is Visibility.PUBLIC and bool(self.domain.config.sharing.public_account)
 
+    def strips(self, app_server: str) -> bool:
+        """Whether the app sees paths without its prefix."""
+        told = self.domain.config.apps.get(app_server)
+        return told is not None and told.strip_prefix
+
     async def refusal(self, session: Session, project: Project) -> str:
         """Why a session must not be there (any more); empty when it may."""
         if session.user == "*":

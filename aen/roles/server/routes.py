@@ -73,6 +73,7 @@ class RouteTable(Part):
             upstream=report.upstream,
             uid=report.uid,
             secret=report.secret,
+            strip=self.domain.admitting.strips(session.app_server),
         )
         self._set(session.datacenter, route)
 
