@@ -68,7 +68,8 @@ def lay(loaded: Loaded, roles: tuple[str, ...], *, headless: bool = False) -> Gr
     lock = places.Lock(config.data_dir)
     lock.check()
     wanted = {} if headless else listeners.wanted(config, roles)
-    bound = listeners.bind({name: place for name, place in wanted.items() if not listeners.is_unix(place)})
+    ports = {name: place for name, place in wanted.items() if not listeners.is_unix(place)}
+    bound = listeners.bind(ports, shared=config.gateway.share_port)
     handle = None
     made: list[Path] = []
     try:
@@ -77,6 +78,7 @@ def lay(loaded: Loaded, roles: tuple[str, ...], *, headless: bool = False) -> Gr
         lock.take(uid, gid)
         # Sockets after the directories: they usually lie in run_dir.
         bound |= listeners.bind({name: place for name, place in wanted.items() if listeners.is_unix(place)})
+        bound |= listeners.for_workers(bound, config.gateway.workers)
         if headless:  # the server needs a listener; this one only root and AEN's account can reach
             bound = listeners.bind_private(config.run_dir / COMMAND_SOCKET, uid, gid)
         config = resolve(given, roles=complete, machine=machine, ports=listeners.ports(bound))

@@ -33,19 +33,36 @@ def is_unix(place: tuple[str, str]) -> bool:
     return place[1].startswith("unix:")
 
 
-def bind(listens: Mapping[str, tuple[str, str]]) -> dict[str, socket.socket]:
+def bind(listens: Mapping[str, tuple[str, str]], *, shared: bool = False) -> dict[str, socket.socket]:
     """Bind them all, or none. They don't listen yet: a port opens when its role does.
 
-    Raises Conflict (taken) or Invalid (may not, no such address), naming the option.
+    `shared`: others of this account that say so too may bind the gateway's ports at the same time. Raises Conflict (taken) or Invalid (may not, no such address), naming the option.
     """
     bound: dict[str, socket.socket] = {}
     try:
         for name, (option, address) in listens.items():
-            bound[name] = _bound(option, address)
+            bound[name] = _bound(option, address, shared=shared and name.startswith("gateway"))
     except BaseException:
         close(bound)
         raise
     return bound
+
+
+def for_workers(bound: Mapping[str, socket.socket], workers: int) -> dict[str, socket.socket]:
+    """A listener of its own for each worker of the gateway but the first, at the same address; the kernel shares out."""
+    made: dict[str, socket.socket] = {}
+    first = bound.get("gateway")
+    if first is not None:
+        made = {f"gateway.{number}": _another(first) for number in range(1, workers)}
+    return made
+
+
+def _another(first: socket.socket) -> socket.socket:
+    if first.family == socket.AF_UNIX:
+        return first.dup()
+    first.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)  # after it was bound: so nobody else had the port
+    host, port = first.getsockname()[:2]
+    return _bound_one(first.family, host, port, shared=True)
 
 
 def bind_private(path: Path, uid: int, gid: int) -> dict[str, socket.socket]:
@@ -72,30 +89,32 @@ def ports(bound: Mapping[str, socket.socket]) -> dict[str, int]:
     return {name: sock.getsockname()[1] for name, sock in bound.items() if sock.family != socket.AF_UNIX}
 
 
-def _bound(option: str, address: str) -> socket.socket:
+def _bound(option: str, address: str, *, shared: bool) -> socket.socket:
     if address.startswith("unix:"):
         return _bound_unix(option, address.removeprefix("unix:"))
     host, port = split_listen(address)
     try:
-        return _bound_tcp(host, port)
+        return _bound_tcp(host, port, shared=shared)
     except OSError as error:
         raise _explained(error, option, address, port) from error
 
 
-def _bound_tcp(host: str, port: int) -> socket.socket:
+def _bound_tcp(host: str, port: int, *, shared: bool) -> socket.socket:
     if host == "*":
         with contextlib.suppress(OSError):  # no IPv6 on this machine, or taken: the second try tells
-            return _bound_one(socket.AF_INET6, "::", port)
-        return _bound_one(socket.AF_INET, "0.0.0.0", port)  # noqa: S104 - that is what `*` asks for
+            return _bound_one(socket.AF_INET6, "::", port, shared=shared)
+        return _bound_one(socket.AF_INET, "0.0.0.0", port, shared=shared)  # noqa: S104 - that is what `*` asks for
     found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
     family, _, _, _, address = found[0]
-    return _bound_one(family, str(address[0]), port)
+    return _bound_one(family, str(address[0]), port, shared=shared)
 
 
-def _bound_one(family: int, host: str, port: int) -> socket.socket:
+def _bound_one(family: int, host: str, port: int, *, shared: bool) -> socket.socket:
     sock = socket.socket(family, socket.SOCK_STREAM)
     try:
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        if shared:
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
         if family == socket.AF_INET6:
             sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, int(host != "::"))
         sock.bind((host, port))

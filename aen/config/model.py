@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import Field, SecretStr, field_validator, model_validator
 
@@ -110,6 +110,9 @@ class GatewayLimits(Section):
         75, description="A kept-alive connection is closed after so long without a request.", gt=0
     )
     body_bytes: int = Field(0, description="Largest request body, bytes; 0: no limit.", ge=0)
+    bodies: dict[str, Annotated[int, Field(ge=0)]] = Field(
+        {}, description="The same for single app servers, by name, as {jupyter: 1073741824}."
+    )
     connections: int = Field(
         2048, description="Connections that one person may have open at the same time; 0: no limit.", ge=0
     )
@@ -127,6 +130,15 @@ class Gateway(Section):
     )
     datacenter: str = Field("main", description="The data center that this gateway (or compute node) belongs to.")
     workers: int = Field(1, description="Data plane processes; more than one needs a gateway of its own.", ge=1)
+    share_port: bool = Field(
+        False,
+        description="Another gateway process of the same account that says so too may listen on the same port, with a data_dir and run_dir of its own: for an upgrade without a gap.",
+    )
+    hsts_seconds: int = Field(
+        0,
+        description="Browsers that were here over TLS come back by TLS only, for so long (Strict-Transport-Security); 0: say nothing of it.",
+        ge=0,
+    )
     tls: Tls = Field(default_factory=Tls)
     redirect_listen: str = Field("", description="host:port of a listener that only redirects to `url`.")
     trusted_proxies: list[str] = Field(

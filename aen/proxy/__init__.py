@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Protocol
 
@@ -53,4 +54,5 @@ class Limits:
     idle_seconds: float = 75
     stall_seconds: float = 300  # a peer that takes nothing of what is waiting for it
     body_bytes: int = 0  # 0: no limit
+    bodies: Mapping[str, int] = field(default_factory=dict)  # the same for single apps
     connections: int = 2048  # of one person at the same time; 0: no limit

@@ -42,7 +42,19 @@ class Answering(asyncio.Protocol):
             "_unsent",
             "_whole",
         ),
-        *("_app", "_plane", "_taken", "address", "deadline", "peer", "person", "request", "transport", "tunnel"),
+        *(
+            "_app",
+            "_plane",
+            "_taken",
+            "address",
+            "deadline",
+            "fresh",
+            "peer",
+            "person",
+            "request",
+            "transport",
+            "tunnel",
+        ),
     )
 
     transport: asyncio.Transport
@@ -59,6 +71,7 @@ class Answering(asyncio.Protocol):
         self.request: Request | None = None
         self._last: Request | None = None  # a request that may be repeated
         self.tunnel: Tunnel | None = None
+        self.fresh = True  # no request has come yet
         self.person = ""  # whose connection it counts as
         self.peer = self.address = ""  # who is at the other end; who asks: differs behind a trusted proxy
         self.deadline = 0.0  # monotonic; 0: none

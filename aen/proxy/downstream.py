@@ -18,6 +18,9 @@ from aen.proxy.head import CHUNKED, END, REQUEST_LINE, Refused, unfinished
 from aen.proxy.headers import RequestFields
 from aen.proxy.upstream import WRITE_BUFFER, Upstream
 
+_SOON = 1.0  # seconds in which the request of who has just connected comes, while we end
+_TOO_LARGE = "The body of the request is too large for this app, says whoever runs this gateway."
+
 
 class Downstream(Answering):
     """A client. The transport is read only while there is somewhere for the bytes to go."""
@@ -34,7 +37,7 @@ class Downstream(Answering):
         # A listener on all interfaces speaks IPv6, and shows IPv4 clients as ::ffff:a.b.c.d.
         self.peer = self.address = peer[0].removeprefix("::ffff:") if isinstance(peer, tuple) else ""
         self._plane.connections.add(self)
-        self.deadline = self._plane.now + self._plane.limits.head_seconds
+        self.deadline = self._plane.now + (_SOON if self._plane.draining else self._plane.limits.head_seconds)
 
     def data_received(self, data: bytes) -> None:
         """See asyncio.Protocol."""
@@ -96,7 +99,11 @@ class Downstream(Answering):
         self._ending, self._last = True, None
         if self.request is not None:
             self.request.known = None  # its answer says that it is the last
-        if self._state == IN_HEAD and not self._buffer and not self._unread():
+        if self._state != IN_HEAD or self._buffer or self._unread():
+            return
+        if self.fresh:  # who has just connected has a request on its way
+            self.deadline = self._plane.now + _SOON
+        else:
             self.transport.close()
 
     def _unread(self) -> bool:
@@ -193,7 +200,7 @@ class Downstream(Answering):
         method, target, key, minor = match.groups()
         fields = self._plane.requests.get(head[stop + 2 :])
         old = minor == b"0"
-        _fits(method, fields, old, self._plane.limits.body_bytes)
+        _fits(method, fields, old)
         request = Request(method.decode(), target, key or b"", old, fields)
         if fields.forwarded_for or self.address is not self.peer:  # a proxy asks for many on one connection
             self.address = self._plane.address_of(self.peer, fields.forwarded_for)
@@ -203,7 +210,7 @@ class Downstream(Answering):
         self._chunks = Chunked() if length == CHUNKED else None
         self._body_left, self._taken = length, 0
         self._state = IN_BODY if length else SENT
-        self._started, self._partial, self.deadline = False, False, 0.0
+        self._started, self._partial, self.fresh, self.deadline = False, False, False, 0.0
         open_door(self._plane, self, request)
 
     def go(self, request: Request, door: Door) -> None:
@@ -211,6 +218,9 @@ class Downstream(Answering):
         if request.visitor is not None and not self._plane.seat(self, request.visitor.user):
             self._ending = True
             self.reply(429, "You have too many connections open. Close some tabs.", b"Retry-After: 5\r\n")
+            return
+        if door.most and request.fields.length is not None and request.fields.length > door.most:
+            self.reply(413, _TOO_LARGE)
             return
         request.door, request.head = door, upstream_head(self._plane, self, request, door)
         self._keep(request, door)
@@ -257,9 +267,9 @@ class Downstream(Answering):
         try:
             payload = chunks.feed(data)
             self._taken += len(payload)
-            most = self._plane.limits.body_bytes
-            if most and self._taken > most:
-                raise Refused(413, "The body of the request is too large.")
+            door = self.request.door if self.request is not None else None
+            if door is not None and 0 < door.most < self._taken:
+                raise Refused(413, _TOO_LARGE)
         except Refused as refused:
             self._app = None
             app.drop()  # the app sees a body without its end, never another request
@@ -272,7 +282,7 @@ class Downstream(Answering):
             self._state, self._buffer = SENT, chunks.extra
 
 
-def _fits(method: bytes, fields: RequestFields, old: bool, most: int) -> None:
+def _fits(method: bytes, fields: RequestFields, old: bool) -> None:
     """Raises Refused where request line and headers don't go together."""
     if method in (b"CONNECT", b"TRACE"):
         raise Refused(501, "This method is not supported.")
@@ -282,5 +292,3 @@ def _fits(method: bytes, fields: RequestFields, old: bool, most: int) -> None:
         raise Refused(400, "HTTP/1.0 knows no Transfer-Encoding.")
     if fields.websocket and (old or method != b"GET"):
         raise Refused(400, "A WebSocket handshake is a GET in HTTP/1.1.")
-    if most and fields.length is not None and fields.length > most:
-        raise Refused(413, "The body of the request is too large.")

@@ -109,11 +109,14 @@ class RequestReader:
 class ResponseReader:
     """Makes `ResponseFields`. `trusted`: it is from the gateway's own pages; `shared`: apps share one origin.
 
-    `shown`: it is open to anyone, and so only shown.
+    `shown`: it is open to anyone, and so only shown. `ours` are lines that go out with every answer.
     """
 
-    def __init__(self, *, trusted: bool, shared: bool = True, shown: bool = False, most: int = 256) -> None:
+    def __init__(
+        self, *, trusted: bool, shared: bool = True, shown: bool = False, ours: bytes = b"", most: int = 256
+    ) -> None:
         self._trusted, self._shared, self._shown, self._most = trusted, shared, shown, most
+        self._ours = ours + (_ONLY_SHOWN if shown else b"")
 
     def __call__(self, block: bytes) -> ResponseFields:
         """Raises Refused."""
@@ -123,11 +126,11 @@ class ResponseReader:
         kept = [
             b"%b: %b\r\n" % (sent, value)
             for name, sent, value in fields
-            if name not in _HOP and name not in connection and (self._trusted or self._passes(name, value))
+            if name not in _HOP and name not in connection and self._passes(name, value)
         ]
         upgrade = b"upgrade" in connection and tokens(fields, b"upgrade") == [b"websocket"]
         return ResponseFields(
-            forwarded=b"".join(kept) + (_ONLY_SHOWN if self._shown else b""),
+            forwarded=b"".join(kept) + self._ours,
             length=UNTIL_CLOSE if length is None else length,
             stated=length is not None and length != CHUNKED,
             close=b"close" in connection,
@@ -136,6 +139,8 @@ class ResponseReader:
         )
 
     def _passes(self, name: bytes, value: bytes) -> bool:
+        if self._trusted:
+            return name != b"strict-transport-security"  # where the gateway is, its configuration says it
         if self._shown and name in _NOT_IF_SHOWN:
             return False
         if name == b"set-cookie":

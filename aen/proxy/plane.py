@@ -59,13 +59,15 @@ class Plane(Service):
         write_access: Callable[[list[str]], None] | None = None,
         access_format: str = "combined",
         nodes: Nodes | None = None,
+        hsts_seconds: int = 0,
     ) -> None:
         super().__init__()
         self.admission, self.routes, self.sites, self.cookie = admission, routes, sites, cookie
         self.limits, self.page_token = limits or Limits(), page_token.encode()
         self.requests = Memory(RequestReader(cookie, self.limits.headers))
-        self.pools = Pools(Memory(ResponseReader(trusted=False, shared=not sites.apart)), nodes)
-        self.pages = Pool(*pages, Memory(ResponseReader(trusted=True), most=64))
+        ours = b"Strict-Transport-Security: max-age=%d\r\n" % hsts_seconds if hsts_seconds and sites.secure else b""
+        self.pools = Pools(nodes, shared=not sites.apart, ours=ours)
+        self.pages = Pool(*pages, Memory(ResponseReader(trusted=True, ours=ours), most=64))
         self._trusted = trusted_proxies
         self.tally, self._lines = Tally(write_access), Lines(access_format)
         self.logins = 0  # grows when a login may count no more: see logins_changed

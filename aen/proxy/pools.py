@@ -6,17 +6,21 @@ from collections.abc import Iterator
 
 from aen.model.route import ANYONE, Route
 from aen.proxy.head import Memory
-from aen.proxy.headers import ResponseFields, ResponseReader
+from aen.proxy.headers import ResponseReader
 from aen.proxy.nodes import Far, Nodes
 from aen.proxy.pool import Pool
 
 
 class Pools:
-    """One pool for each session. `nodes` is how those on other hosts are reached; None: all are on this one."""
+    """One pool for each session. `nodes` is how those on other hosts are reached; None: all are on this one.
 
-    def __init__(self, answers: Memory[ResponseFields], nodes: Nodes | None) -> None:
-        self._answers, self._nodes = answers, nodes
-        self._shown = Memory(ResponseReader(trusted=False, shown=True))
+    `shared` and `ours` as in ResponseReader.
+    """
+
+    def __init__(self, nodes: Nodes | None, *, shared: bool, ours: bytes) -> None:
+        self._nodes = nodes
+        self._answers = Memory(ResponseReader(trusted=False, shared=shared, ours=ours))
+        self._shown = Memory(ResponseReader(trusted=False, shown=True, ours=ours))
         self._by_session: dict[tuple[str, int, str], Pool] = {}
 
     def __iter__(self) -> Iterator[Pool]:

@@ -245,3 +245,16 @@ async def test_http_1_0_is_served_without_chunks_and_closed(tmp_path: Path) -> N
     assert body == b"abcde"
     assert b"ransfer-" not in head
     assert b"Connection: close" in head
+
+
+@pytest.mark.parametrize(("most", "sent", "status"), [({"jupyter": 20}, 20, 200), ({"jupyter": 20}, 21, 413), ({"other": 20}, 10, 200), ({"other": 20}, 11, 413), ({"jupyter": 0}, 500, 200)])  # fmt: skip
+@pytest.mark.parametrize("chunked", [False, True])
+async def test_an_app_has_a_limit_of_its_own(
+    most: dict[str, int], sent: int, status: int, chunked: bool, tmp_path: Path
+) -> None:
+    body = b"x" * sent
+    framing = b"Transfer-Encoding: chunked\r\n" if chunked else b"Content-Length: %d\r\n" % sent
+    whole = b"%x\r\n%b\r\n0\r\n\r\n" % (sent, body) if chunked else body
+    async with stand(tmp_path, limits=Limits(body_bytes=10, bodies=most)) as here:
+        answer = await here.one(post(framing, whole))
+        assert answer.startswith(b"HTTP/1.1 %d " % status)

@@ -72,6 +72,21 @@ async def test_over_tls_cookies_are_bound_to_the_host(tmp_path: Path) -> None:
             assert answer.status == 401, "a name that a page without TLS could have set does not count"
 
 
+@pytest.mark.parametrize(
+    ("url", "asked", "said"), [("https", 3600, "max-age=3600"), ("https", 0, None), ("http", 3600, None)]
+)
+async def test_hsts_is_said_when_asked_for(url: str, asked: int, said: str | None, tmp_path: Path) -> None:
+    made = certificate(tmp_path)
+    tls = {"cert": str(made.cert), "key": str(made.key)} if url == "https" else {}
+    async with housed(tmp_path, f"{url}://localhost:PORT", tls=tls, hsts_seconds=asked) as house:
+        name = "__Host-aen-gateway" if url == "https" else "aen-gateway"
+        headers = {"Cookie": f"{name}={house.server.grant('alice', 'L1', house.origin)}", "Accept": "*/*"}
+        async with browser(made.trusting() if tls else None) as http:
+            for path in (PATH + "x", "/.aen/static/none", "/alice/other/jupyter/"):  # an app, a page, an error
+                async with http.get(house.origin + path, headers=headers, allow_redirects=False) as answer:
+                    assert answer.headers.getall("Strict-Transport-Security", []) == ([said] if said else [])
+
+
 async def test_old_tls_and_no_tls_are_not_spoken(tmp_path: Path) -> None:
     made = certificate(tmp_path)
     tls = {"cert": str(made.cert), "key": str(made.key)}

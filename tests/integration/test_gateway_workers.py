@@ -4,20 +4,24 @@ from __future__ import annotations
 
 import asyncio
 import os
+import shutil
 import signal
 import socket
 from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, nullcontext
 from pathlib import Path
 
 import aiohttp
 import pytest
 
-from aen.errors import Invalid
+from aen import listeners
+from aen.errors import Conflict, Invalid
 from aen.messages import RouteAdded, RouteRemoved
 from aen.model.route import RevocationKind
 from aen.proxy.routes import RouteTable
+from aen.roles import gateway
 from aen.roles.gateway.mirror import Mirror, Source
+from aen.tickets import Signer
 from tests.integration.test_gateway import PATH, House, housed, until
 
 WORKERS = 2
@@ -25,13 +29,8 @@ WORKERS = 2
 
 def doors(count: int) -> dict[str, socket.socket]:
     """Listeners on one port, as they are bound before a gateway gives up its rights."""
-    made: list[socket.socket] = []
-    for _ in range(count):
-        made.append(socket.socket())
-        made[-1].setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
-        made[-1].bind(("127.0.0.1", made[0].getsockname()[1] if len(made) > 1 else 0))
-    names = ["gateway", *(f"gateway.{number}" for number in range(1, count))]
-    return dict(zip(names, made, strict=True))
+    bound = listeners.bind({"gateway": ("gateway.listen", "127.0.0.1:0")})
+    return bound | listeners.for_workers(bound, count)
 
 
 @pytest.fixture
@@ -204,6 +203,62 @@ async def test_drain_under_load_answers_every_request_that_arrived(house: House)
         await asyncio.gather(*loads)
     assert set(answered) == {200}
     assert refused
+
+
+@pytest.mark.parametrize("workers", [1, WORKERS])
+async def test_a_new_gateway_takes_over_the_port_and_nothing_is_lost(
+    tmp_path: Path, workers: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Two gateways with share_port side by side, as in an upgrade; then the old one ends under load."""
+    monkeypatch.setattr(gateway, "registered", lambda *_: nullcontext())  # both count in this one process
+    answered, ending = [], asyncio.Event()
+
+    def bound(port: int) -> dict[str, socket.socket]:
+        first = listeners.bind({"gateway": ("gateway.listen", f"127.0.0.1:{port}")}, shared=True)
+        return first | listeners.for_workers(first, workers)
+
+    for name in ("old", "new"):
+        (tmp_path / name).mkdir()
+        Signer.load_or_make(tmp_path / "key.pem")
+        shutil.copy(tmp_path / "key.pem", tmp_path / name / "key.pem")
+
+    async def load(house: House) -> None:
+        while not ending.is_set():
+            async with house.client("alice") as browser, browser.get(PATH) as answer:
+                answered.append(answer.status)
+
+    async with housed(tmp_path / "old", doors=bound(0), workers=workers) as old:
+        loads = [asyncio.create_task(load(old)) for _ in range(10)]
+        async with housed(tmp_path / "new", doors=bound(old.port), workers=workers) as new:
+            await until(lambda: sum(new.gateway.figures().answered["app"].statuses) > 20)
+            await old.gateway.drain()
+            await old.gateway.stop()
+            before = len(answered)
+            await until(lambda: len(answered) > before + 50)
+            ending.set()
+            await asyncio.gather(*loads)  # nobody was refused or reset
+    assert set(answered) == {200}
+
+
+def test_a_port_is_shared_by_those_alone_that_say_so() -> None:
+    place = {"gateway": ("gateway.listen", "127.0.0.1:0")}
+    with listeners.bind(place)["gateway"] as alone:
+        alone.listen()
+        taken = {"gateway": ("gateway.listen", f"127.0.0.1:{alone.getsockname()[1]}")}
+        for shared in (False, True):
+            with pytest.raises(Conflict):
+                listeners.bind(taken, shared=shared)
+        listeners.close(listeners.for_workers({"gateway": alone}, 3))
+        with pytest.raises(Conflict):
+            listeners.bind({"server": ("server.listen", taken["gateway"][1])}, shared=True)
+
+
+def test_workers_share_a_unix_socket(tmp_path: Path) -> None:
+    bound = listeners.bind({"gateway": ("gateway.listen", f"unix:{tmp_path}/s")})
+    made = bound | listeners.for_workers(bound, 3)
+    assert list(made) == ["gateway", "gateway.1", "gateway.2"]
+    assert len({one.getsockname() for one in made.values()}) == 1
+    listeners.close(made)
 
 
 async def test_workers_end_with_their_gateway(house: House) -> None:

@@ -46,6 +46,7 @@ def build(
         write_access=log.write if options.access_log != "off" else None,
         access_format=options.access_log,
         nodes=links,
+        hsts_seconds=options.hsts_seconds,
     )
     return plane, links.trust.keep(plane.pools.leave_nodes) if links is not None else None
 
@@ -94,6 +95,7 @@ def _limits(options: GatewayLimits, workers: int) -> Limits:
         first_byte_seconds=options.first_byte_seconds,
         idle_seconds=options.idle_seconds,
         body_bytes=options.body_bytes,
+        bodies=dict(options.bodies),
         # The kernel spreads connections evenly, so each worker lets a person have their share.
         connections=-(-options.connections // workers),
     )
