@@ -113,7 +113,7 @@ def _by_uv(owner: Account, lock: str, number: int) -> float:
     top = Path(owner.home, f"uv{number}")
     environ = {"PATH": "/usr/bin:/bin", "HOME": owner.home, "UV_LINK_MODE": "copy", "UV_NO_PROGRESS": "1"}
     environ |= {name: value for name, value in os.environ.items() if name.startswith(("UV_", "SSL_", "PIP_"))}
-    uv = shutil.copy(find_uv_bin(), "/tmp/uv-of-the-bench")
+    uv = shutil.copy(find_uv_bin(), Path(owner.home, "uv"))
     began = time.perf_counter()
     for arguments in (
         ["venv", "--quiet", "--relocatable", "--no-project", "--python", "/usr/bin/python3", str(top)],
