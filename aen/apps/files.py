@@ -22,6 +22,7 @@ class FilesServer:
     package: str  # below USER_SIDES
     ready: str  # asked until it answers, and later for when somebody last did something
     entry: App
+    used = "a page that was opened"  # what counts as use
 
     def apps(self) -> Sequence[App]:
         """Its one entry."""
@@ -48,4 +49,4 @@ class FilesServer:
         """When somebody last looked at or did something; what an open tab asks by itself is none."""
         seen = await get_json(self.ready)
         busy = bool(seen.get("busy"))
-        return Seen(int(seen["last_activity"]), "an upload" if busy else "files", busy=busy)
+        return Seen(int(seen["last_activity"]), "an upload" if busy else self.used, busy=busy)

@@ -12,6 +12,7 @@ class WorkbenchServer(FilesServer):
     name = "workbench"
     package = "aen_workbench"
     ready = "api/ready"
+    used = "files"
     entry = App(
         "workbench",
         "Workbench",

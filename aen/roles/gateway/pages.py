@@ -22,6 +22,7 @@ from aen.model.session import Phase
 from aen.proxy.routes import RouteTable
 from aen.roles.gateway.addresses import netloc, next_of, see
 from aen.roles.gateway.admission import Doorman
+from aen.roles.gateway.caller import CALLER, Caller
 from aen.roles.gateway.opening import Opening
 from aen.tickets import hash_nonce
 from aen.web.redirects import safe_next
@@ -36,19 +37,6 @@ _LOOK_SECONDS = 2.0  # tabs that ask for a session that is gone cost the server 
 _MOST_LOOKS = 5_000
 _LONGEST = 2048
 _ONCE = "_other_host"  # as in the data plane: in an address that we have led to already
-
-
-@dataclass(frozen=True)
-class Caller:
-    """Who asks, as the data plane says."""
-
-    user: str
-    login: str
-    origin: str
-    navigation: bool
-
-
-CALLER: web.RequestKey[Caller] = web.RequestKey("caller", Caller)
 
 
 @dataclass(frozen=True)
