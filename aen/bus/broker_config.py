@@ -66,6 +66,19 @@ def text(layout: Layout, me: Known, nodes: Iterable[Known]) -> str:
     return "\n".join(lines) + "\n"
 
 
+def stale(layout: Layout, before: Iterable[Known], now: Iterable[Known]) -> str:
+    """Why a reload is not enough for this change of the nodes; empty when it is.
+
+    It changes nothing for brokers that are connected to each other already: neither what they may hear, which is fixed
+    when they connect, nor that one of them doesn't belong any more.
+    """
+    more = {known.node for known in set(now) - set(before) if "compute" in known.roles}
+    if more and layout.remotes:
+        return f"new compute nodes: {', '.join(sorted(more))}"
+    gone = {known.node for known in set(before) - set(now) if "gateway" in known.roles}
+    return f"removed gateways: {', '.join(sorted(gone))}" if gone and layout.leaves else ""
+
+
 def _users(me: Known, nodes: Iterable[Known]) -> Iterable[tuple[Known, Rights, str]]:
     """Who may connect, with which rights, and as what."""
     hub = "server" in me.roles

