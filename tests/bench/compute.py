@@ -1,6 +1,6 @@
 """Benchmark of the permission walk: 100,000 files in 10,000 directories against `setfacl -R` and a walk in C, side by side.
 
-Needs root (files of somebody else, as in a project), a C compiler and `setfacl`. Each way starts from a tree without
+And how soon the launcher answers meanwhile. Needs root (files of somebody else, as in a project), a C compiler and `setfacl`. Each way starts from a tree without
 ACLs (first), then finds nothing to change (again). They run in turns, so that other load on the machine meets all of
 them; the figure is the median.
 """
@@ -15,18 +15,23 @@ import subprocess
 import tempfile
 import time
 from collections.abc import AsyncIterator, Callable
+from dataclasses import replace
 from pathlib import Path
 
 from aen.acl.permissions import Grants, Kind, rules
 from aen.acl.sharing import SharedWalk
 from aen.acl.tree import Task
+from aen.launchers import Account, ProjectRef
+from aen.launchers.process import ProcessLauncher
 from tests.bench.row import Row
+from tests.launching import app, as_user, place
 
 OWNER = 61950
 PEOPLE = {OWNER + number: True for number in range(1, 6)}
 GRANTS = Grants(OWNER, OWNER, PEOPLE, group=True)
 SOURCE = Path(__file__).with_name("walk.c")
 ROUNDS = 5
+_STARTS = 50
 INODES = 110_110
 
 Way = Callable[[Path], None]
@@ -39,6 +44,49 @@ async def measure() -> AsyncIterator[Row]:
     with tempfile.TemporaryDirectory() as folder:
         for row in await asyncio.to_thread(_rows, Path(folder)):
             yield row
+    for row in await _answers():
+        yield row
+
+
+async def _answers() -> list[Row]:
+    """How soon the launcher answers while it walks a project of 110,000 inodes: starts, and signals (a stop's TERM)."""
+    starts: list[float] = []
+    signals: list[float] = []
+    with place() as spot:
+        async with spot.launcher() as launcher:
+            ann = await launcher.ensure_account("aentann")
+            project = ProjectRef("aentann", "big", {"aentann": "owner"})
+            await launcher.prepare_project(project, str(spot.skeleton))
+            fill = "for i in $(seq 100); do mkdir $i; (cd $i; seq 100 | xargs mkdir; for d in *; do echo $d; done"
+            fill += " | while read d; do (cd $d; touch 0 1 2 3 4 5 6 7 8 9); done); done"
+            as_user(ann, "sh", "-c", fill, cwd=str(spot.path(project)))
+            while len(starts) < _STARTS:
+                walking = asyncio.create_task(launcher.apply_permissions(project))
+                await asyncio.sleep(0)
+                while not walking.done() and len(starts) < _STARTS:
+                    await _one(launcher, ann, len(starts), starts, signals)
+                await walking
+                project = replace(project, team={**project.team, f"aent{len(starts)}": "member"})
+    found = [("start", starts), ("signal", signals)]
+    return [
+        Row(f"{name} during a walk, {part} of {_STARTS}", 1000 * value(times), "ms", None, "<= 50")
+        for name, times in found
+        for part, value in (("median", statistics.median), ("longest", max))
+    ]
+
+
+async def _one(launcher: ProcessLauncher, ann: Account, number: int, starts: list[float], signals: list[float]) -> None:
+    """One app started and told to end (it dies of the TERM at once): both timed until what was asked for has happened."""
+    began = time.perf_counter()
+    process = await launcher.start(
+        app(f"{'a' * 14}{chr(97 + number // 26)}{chr(97 + number % 26)}", ann, "exec sleep 60")
+    )
+    starts.append(time.perf_counter() - began)
+    began = time.perf_counter()
+    stopping = asyncio.create_task(launcher.stop(process, 5))
+    await asyncio.shield(launcher.exited(process))
+    signals.append(time.perf_counter() - began)
+    await stopping
 
 
 def _rows(folder: Path) -> list[Row]:
@@ -67,9 +115,9 @@ def _rows(folder: Path) -> list[Row]:
 def _make(tree: Path) -> None:
     """A hundred folders of a hundred directories of ten files, the owner's."""
     places = [f"a{first}/b{second}" for first in range(10) for second in range(10)]
-    for place in places:
+    for part in places:
         for number in range(100):
-            inner = tree / place / f"c{number}"
+            inner = tree / part / f"c{number}"
             inner.mkdir(parents=True)
             for file in range(10):
                 (inner / f"f{file}.txt").touch()
