@@ -167,7 +167,8 @@ def test_project_names(handle: LauncherHandle, name: Any) -> None:
 
 @pytest.mark.parametrize("project", [None, [], "genome", {**PROJECT, "path": "/etc"}, {"owner": "aentann"}, {**PROJECT, "team": []}, {**PROJECT, "team": {"aentann": "root"}}, {**PROJECT, "team": {"aentann": []}}, {**PROJECT, "team": {f"aent{number}": "member" for number in range(2001)}}])  # fmt: skip
 def test_projects(handle: LauncherHandle, project: Any) -> None:
-    refused(ask(handle, "delete_project", project=project))
+    for verb in ("delete_project", "measure_project", "check_permissions", "clear_project"):
+        refused(ask(handle, verb, project=project))
 
 
 @pytest.mark.parametrize("skeleton", ["/etc", "/", "", "../skeleton", None, 1, "{skeleton}/..", "{skeleton}/public", "{skeleton}/", "{skeleton}\0"])  # fmt: skip
@@ -350,7 +351,7 @@ def test_an_owners_folder_that_is_not_ours(spot: Place, handle: LauncherHandle, 
     folder.mkdir(exist_ok=True)
     os.chown(folder, ann["uid"], ann["gid"])
     (folder / "genome").mkdir()
-    for verb in ("apply_permissions", "delete_project"):
+    for verb in ("apply_permissions", "delete_project", "measure_project"):
         refused(ask(handle, verb, project=PROJECT), "Conflict")
     assert (folder / "genome").is_dir()
     (folder / "genome").rmdir()
