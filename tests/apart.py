@@ -79,18 +79,19 @@ class Apart(World):
             if not (self.folder / role / "node" / "joined.json").exists():
                 self.join(role, name)
             self.programs[role].start()
-            self._wait_known(name)
+            self.wait_known(name)
 
-    def join(self, role: str, name: str, *more: str) -> None:
-        """Invite on the server, and run the printed line with the new host's configuration."""
-        invited = self.aen("node", "invite", "--role", role, "--datacenter", CENTER, "--name", name, *more)
+    def join(self, role: str, name: str, program: str = "") -> None:
+        """Invite on the server, and run the printed line with the new host's configuration (that of `program`)."""
+        invited = self.aen("node", "invite", "--role", role, "--datacenter", CENTER, "--name", name)
         assert invited.returncode == 0, invited.stderr
         line = next(line.strip() for line in invited.stdout.splitlines() if "aen node join" in line)
-        joined = self.run(self.programs[role].file, *shlex.split(line)[1:])
+        joined = self.run(self.programs[program or role].file, *shlex.split(line)[1:])
         assert joined.returncode == 0, joined.stderr + self.all_logs()
         assert "can't be reached" not in joined.stdout, joined.stdout
 
-    def _wait_known(self, name: str) -> None:
+    def wait_known(self, name: str) -> None:
+        """Until the server hears that node."""
         deadline = time.monotonic() + _KNOWN_SECONDS
         while not any(node["name"] == name and node["up"] for node in self.api.get("nodes")["items"]):
             assert time.monotonic() < deadline, f"{name} is not heard:\n{self.all_logs()}"

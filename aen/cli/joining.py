@@ -27,6 +27,7 @@ from aen.credentials import Credentials, Joined
 from aen.errors import AenError, Denied, Invalid, Unavailable, from_wire
 
 _SECONDS = 60.0  # for the answer, with the look at this host in it
+_KNOCK_SECONDS = 10.0
 _CLOCK_WARN, _CLOCK_MOST = 30.0, 300.0  # seconds between the two clocks
 _JOIN_PATHS = {"server": "/api/v1/join", "gateway": "/.aen/join"}
 
@@ -237,12 +238,24 @@ def _reachable(joined: Joined) -> Iterator[str]:
     for what, url in places.items():
         parts = urlsplit(url)
         port = parts.port or (443 if parts.scheme == "https" else 80)
-        try:
-            socket.create_connection((parts.hostname or "", port), reaching.SECONDS).close()
-        except (OSError, UnicodeError) as error:
-            yield f"! {what}, {parts.hostname}:{port}, can't be reached from here ({_why(error)}): open that port."
+        why = _knock(parts.hostname or "", port)
+        if why:
+            yield f"! {what}, {parts.hostname}:{port}, can't be reached from here ({why}): open that port."
         else:
             yield f"  {what} at {parts.hostname}:{port} can be reached"
+
+
+def _knock(host: str, port: int) -> str:
+    """Why nothing answers there, or an empty string. A broker that has just been told of this node may connect anew."""
+    deadline = time.monotonic() + _KNOCK_SECONDS
+    while True:
+        try:
+            socket.create_connection((host, port), reaching.SECONDS).close()
+            return ""
+        except (OSError, UnicodeError) as error:
+            if not isinstance(error, ConnectionRefusedError) or time.monotonic() > deadline:
+                return _why(error)
+        time.sleep(0.2)
 
 
 def _names(config: Config, machine: Machine, places: Sequence[Place]) -> tuple[str, ...]:

@@ -11,7 +11,7 @@ from aen import __version__
 from aen.config import Config
 from aen.model.session import Phase
 from aen.roles.server.domain import DOMAIN, Domain
-from aen.roles.server.pages import admin_users
+from aen.roles.server.pages import admin_nodes, admin_users
 from aen.roles.server.pages.forms import asked_text, page_links, read, see_other
 from aen.roles.server.permissions import ACTOR, Permission
 from aen.roles.server.urls import Url
@@ -62,28 +62,6 @@ async def worries(domain: Domain) -> list[dict[str, str]]:
         title = f"{troubled} project{'s have' if troubled > 1 else ' has'} a problem"
         found.append({"title": title, "text": text, "href": "/?show=all"})
     return found
-
-
-async def nodes(request: web.Request) -> web.StreamResponse:
-    domain = request.config_dict[DOMAIN]
-    known = {center.id: center for center in domain.nodes.datacenters()}
-    all_nodes = domain.nodes.list()
-    names = sorted({*known, *(node.datacenter for node in all_nodes)})
-    centers = [
-        {
-            "id": name,
-            "title": known[name].title if name in known else "",
-            "gateway_url": known[name].gateway_url if name in known else "no gateway heard yet",
-            "nodes": [(node, domain.nodes.up(node.id)) for node in all_nodes if node.datacenter == name],
-        }
-        for name in names
-    ]
-    return render(request, "admin/nodes.html", {"centers": centers})
-
-
-async def forget_node(request: web.Request) -> web.StreamResponse:
-    await request.config_dict[DOMAIN].nodes.forget(request.match_info["node"])
-    return see_other("/admin/nodes", "node-forgotten")
 
 
 async def sessions(request: web.Request) -> web.StreamResponse:
@@ -148,8 +126,7 @@ A = Permission.ADMIN
 URLS = [
     Url("GET", "/admin", overview, A),
     *admin_users.URLS,
-    Url("GET", "/admin/nodes", nodes, A),
-    Url("POST", "/admin/nodes/{node}/forget", forget_node, A),
+    *admin_nodes.URLS,
     Url("GET", "/admin/sessions", sessions, A),
     Url("POST", "/admin/sessions/{id}/stop", stop_session, A),
     Url("GET", "/admin/jobs", jobs, A),

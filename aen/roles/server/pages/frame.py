@@ -36,6 +36,11 @@ NOTICES = {
     "user-removed": "The account is removed.",
     "invitation-withdrawn": "The invitation is withdrawn.",
     "node-forgotten": "The node's record is dropped.",
+    "node-draining": "Nothing new is started on that node; what runs there goes on.",
+    "node-back": "That node takes new work again.",
+    "node-removed": "The node is removed: what it was given counts for nothing any more.",
+    "datacenter-added": "The data center is there. Next, invite its gateway.",
+    "datacenter-removed": "The data center is removed.",
     "job-cancelled": "The job is being cancelled.",
 }
 
