@@ -17,7 +17,7 @@ from typing import Any, cast
 import uvloop
 
 from tests.bench.peers.servers import FRAME
-from tests.bench.peers.systems import ROOT, System, cores
+from tests.bench.peers.systems import ROOT, System, cores, loading
 from tests.bench.row import percentile
 
 PATH = "/alice/genome/jupyter/api/contents"
@@ -43,14 +43,18 @@ class Found:
     wait: float
 
 
-def requests(system: System, size: int, connections: int, cookie: str, seconds: int) -> Found:
-    """wrk with a browser's headers. Raises RuntimeError when an answer is wrong."""
+def requests(
+    system: System, size: int, connections: int, cookie: str, seconds: int, *, new: bool = False, threads: int = 1
+) -> Found:
+    """wrk with a browser's headers; `new`: no request is like another. Raises RuntimeError when an answer is wrong."""
     scheme = "https" if system.kind.endswith("-tls") else "http"
     headers = [part for line in (*BROWSER, cookie) for part in ("-H", line)]
-    argv = ["wrk", "-t1", f"-c{connections}", f"-d{seconds}s", "--latency", *headers]
+    argv = ["wrk", f"-t{threads}", f"-c{connections}", f"-d{seconds}s", "--latency", *headers]
+    if new:
+        argv += ["-s", str(Path(__file__).with_name("unlike.lua"))]
     argv.append(f"{scheme}://127.0.0.1:{system.port}{PATH}?size={size}")
     before = system.cpu()
-    text = subprocess.run(["taskset", "-c", str(cores()[0]), *argv], capture_output=True, text=True, check=True).stdout
+    text = subprocess.run(["taskset", "-c", loading(), *argv], capture_output=True, text=True, check=True).stdout
     used = system.cpu() - before
     if "Non-2xx" in text:
         raise RuntimeError(f"{system.kind}: wrong answers: {text}")

@@ -21,7 +21,9 @@ import aiohttp
 import uvloop
 from aiohttp import web
 
+from aen import listeners
 from aen.bus.local import LocalBus
+from aen.config import Config
 from aen.model.route import Route
 from aen.proxy import Limits
 from aen.proxy.plane import Plane
@@ -29,12 +31,14 @@ from aen.proxy.routes import RouteTable
 from aen.proxy.sites import Sites
 from aen.roles.gateway.accesslog import AccessLog
 from aen.roles.gateway.admission import Doorman, Revoked
+from aen.roles.gateway.crew import Crew, setup
 from aen.tickets import Signer
 
 ORIGIN = "http://127.0.0.1"
 FRAME, MASKED = 66, 70  # bytes of a 64-byte message as the app sends it and as a client does
 MANY_ROUTES = 100_000
 _BLOCK = b"x" * 262_144
+_kept: list[Crew] = []  # for as long as this program runs
 _GUID = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
 
 
@@ -147,6 +151,22 @@ async def _routes(folder: Path, port: int) -> None:
     await _gateway(folder, port, MANY_ROUTES)
 
 
+async def _workers(folder: Path, port: int) -> None:
+    """Two workers, as `gateway.workers: 2` makes them."""
+    doorman, bus = Doorman(LocalBus(), Revoked()), LocalBus()
+    doorman.use_keys(Signer.load_or_make(folder / "key.pem").public_keys())
+    (folder / "workers/gateway").mkdir(parents=True)
+    limits = {"connections": 10_000}
+    told = {"url": ORIGIN, "workers": 2, "limits": limits}
+    config = Config.model_validate({"data_dir": folder / "workers", "run_dir": folder / "workers", "gateway": told})
+    first = listeners.bind({"gateway": ("gateway.listen", f"127.0.0.1:{port}")})
+    doors = [*first.values(), *listeners.for_workers(first, 2).values()]
+    crew = Crew(setup(config, ("gateway",), f"unix:{folder}/none", "x"), doors, bus, doorman)
+    crew.routes.add(route(folder / "app", 0))
+    await crew.start()
+    _kept.append(crew)
+
+
 async def _tls(folder: Path, port: int) -> None:
     context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
     context.load_cert_chain(folder / "cert.pem", folder / "cert.key")
@@ -174,7 +194,14 @@ async def _aiohttp(folder: Path, port: int) -> None:
     await web.TCPSite(runner, "127.0.0.1", port).start()
 
 
-_KINDS = {"app": _app, "gateway": _gateway, "gateway-tls": _tls, "gateway-routes": _routes, "aiohttp": _aiohttp}
+_KINDS = {
+    "app": _app,
+    "gateway": _gateway,
+    "gateway-tls": _tls,
+    "gateway-routes": _routes,
+    "gateway-workers": _workers,
+    "aiohttp": _aiohttp,
+}
 
 
 async def _serve(kind: str, folder: Path, port: int) -> None:

@@ -62,6 +62,17 @@ def cores() -> tuple[int, int]:
     return usable[0], usable[-1]
 
 
+def many() -> bool:
+    """Whether there are processors enough for two workers beside app and load."""
+    return len(os.sched_getaffinity(0)) >= 4
+
+
+def loading() -> str:
+    """Where the load runs, for taskset: the first processor, or all but the last two where there are many."""
+    usable = sorted(os.sched_getaffinity(0))
+    return ",".join(map(str, usable[:-2])) if many() else str(usable[0])
+
+
 def free() -> int:
     """A free port."""
     with socket.create_server(("127.0.0.1", 0)) as bound:
@@ -74,14 +85,16 @@ def running(kind: str, folder: Path, app_port: int) -> Iterator[System]:
     port = app_port if kind == "app" else free()
     environment, argv = dict(os.environ), _argv(kind, folder, port)
     token, api = secrets.token_hex(16), free()
-    if kind == "chp":
+    if kind.startswith("chp"):
         environment["CONFIGPROXY_AUTH_TOKEN"] = token
         argv += ["--api-port", str(api)]
-    core = str(cores()[kind != "app"])
+    core = loading() if kind == "app" else str(cores()[1])
+    if kind == "gateway-workers":
+        core = ",".join(map(str, sorted(os.sched_getaffinity(0))[-2:]))
     process = subprocess.Popen(["taskset", "-c", core, *argv], cwd=ROOT, env=environment, stdout=subprocess.DEVNULL)
     try:
-        _wait(port, process, None if kind in ("chp", "nginx", "nginx-tls") else folder / f"{kind}.ready")
-        if kind == "chp":
+        _wait(port, process, None if kind in ("chp", "chp-tls", "nginx", "nginx-tls") else folder / f"{kind}.ready")
+        if kind.startswith("chp"):
             _add_route(api, token, f"http://127.0.0.1:{app_port}")
         yield System(kind, _worker(process.pid) if kind.startswith("nginx") else process.pid, port)
     finally:
@@ -122,7 +135,7 @@ def versions() -> dict[str, str]:
 def _there(kind: str) -> bool:
     if kind.startswith("nginx"):
         return _nginx() != ""
-    if kind != "chp" or _CHP.exists():
+    if not kind.startswith("chp") or _CHP.exists():
         return True
     if shutil.which("npm") is None:
         return False
@@ -137,8 +150,10 @@ def _nginx() -> str:
 
 
 def _argv(kind: str, folder: Path, port: int) -> list[str]:
-    if kind == "chp":
-        return ["node", str(_CHP), "--ip", "127.0.0.1", "--port", str(port), "--log-level", "error"]
+    if kind.startswith("chp"):
+        tls = ["--ssl-cert", str(folder / "cert.pem"), "--ssl-key", str(folder / "cert.key")]
+        argv = ["node", str(_CHP), "--ip", "127.0.0.1", "--port", str(port), "--log-level", "error"]
+        return argv + (tls if kind == "chp-tls" else [])
     if not kind.startswith("nginx"):
         return [sys.executable, "-m", "tests.bench.peers.servers", kind, str(folder), str(port)]
     folder.chmod(0o755)
