@@ -39,7 +39,7 @@ class Layout:
 
 def text(layout: Layout, me: Known, nodes: Iterable[Known]) -> str:
     """The configuration file; with `remotes` it holds a secret, the seed. Raises Invalid when a key is none."""
-    users = [_user(one, rights, kind) for one, rights, kind in _users(me, nodes)]
+    users = [user(one, rights, kind) for one, rights, kind in _users(me, nodes)]
     lines = [
         "# Written by AEN, again and again: changes are lost.",
         f"server_name: {_quoted(layout.name)}",
@@ -92,7 +92,8 @@ def _users(me: Known, nodes: Iterable[Known]) -> Iterable[tuple[Known, Rights, s
             yield one, permissions(one.roles, one.node, one.datacenter), "STANDARD"
 
 
-def _user(one: Known, rights: Rights, kind: str) -> str:
+def user(one: Known, rights: Rights, kind: str) -> str:
+    """One user, as the configuration has it. Raises Invalid when its key is none."""
     answers = f', allow_responses: {{ max: 1, expires: "{ANSWER_MINUTES}m" }}' if rights.answers else ""
     return (
         f"    {{ nkey: {nkeys.check_public(one.nkey)}, allowed_connection_types: [{kind}], permissions: {{\n"

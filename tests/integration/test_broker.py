@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import signal
+import subprocess
 from collections.abc import AsyncIterator
 from contextlib import suppress
 from pathlib import Path
@@ -13,12 +14,14 @@ import pytest
 
 from aen.bus.broker import Broker, folder_of, stop
 from aen.bus.nats import NatsBus
-from aen.errors import Conflict, Invalid, Unavailable
+from aen.bus.running import reap
+from aen.config.model import BusOptions, Config
+from aen.errors import Conflict, Denied, Invalid, Unavailable
 from aen.messages import Done, StopSession
 from aen.model import Word
-from tests.brokers import Site, reachable, site
+from tests.brokers import Site, plain_broker, reachable, site
 from tests.waiting import until
-from tests.world import free_ports
+from tests.world import PROGRAM, free_ports
 
 
 @pytest.fixture
@@ -155,6 +158,40 @@ async def test_a_node_that_joins_is_reached(made: Site) -> None:
             await until(lambda: _asked(server, "compute.n2"), 20, "the new one can be asked")
             await reachable(server, first)
         assert server.health()["connections"] == 1, "the server's broker goes on"
+
+
+async def test_a_nats_of_the_sites_own_takes_the_rights_that_aen_prints(made: Site) -> None:
+    """`aen broker rights`: what it prints is a configuration, and a node works with it."""
+    users = []
+    for known in made.known:
+        command = [str(PROGRAM), "broker", "rights", known.node, "--role", *known.roles, "--nkey", known.nkey]
+        done = subprocess.run([*command, "--datacenter", known.datacenter or "main"], capture_output=True, text=True)
+        assert done.returncode == 0, done.stderr
+        users.append(done.stdout)
+    async with plain_broker(f"authorization {{ users: [\n{''.join(users)}] }}\n") as broker:
+
+        def bus(name: str) -> NatsBus:
+            config = Config(bus=BusOptions(mode="external", url=broker.url))
+            return NatsBus(config, made.credentials[name].joined.roles, made.credentials[name])
+
+        async with bus("s1") as server, bus("n-paris") as node:
+            await reachable(server, node)
+            node.respond("compute.n-paris", StopSession, _done)
+            await node.settled()
+            assert await server.request("compute.n-paris", StopSession(session="s")) == Done()
+            with pytest.raises(Denied):
+                await node.request("compute.n-paris", StopSession(session="s"))
+
+
+async def test_aen_broker_stop(made: Site) -> None:
+    async with made.broker("s1") as broker:
+        pid = broker.health()["pid"]
+    file = made.folder / "aen.yaml"
+    file.write_text(f"data_dir: {made.folder / 's1'}\n")
+    said = [subprocess.run([PROGRAM, "broker", "stop", "-c", file], capture_output=True, text=True) for _ in range(2)]
+    assert [done.stdout for done in said] == ["The broker has ended.\n", "No broker of this node runs.\n"], said
+    reap(pid)
+    assert not _alive(pid)
 
 
 async def test_one_that_cannot_start_says_why(made: Site, monkeypatch: pytest.MonkeyPatch) -> None:
