@@ -10,6 +10,7 @@ from pydantic import Field, SecretStr, field_validator, model_validator
 from aen.config.section import Section
 from aen.config.sessions import Idle, Limits, NodeLimits, Space
 from aen.config.sharing import Sharing
+from aen.config.site import Mail, NewProjects, Registration
 from aen.config.sizes import size_in_bytes
 
 
@@ -52,15 +53,6 @@ class Log(Section):
     level: Literal["debug", "info", "warning", "error"] = Field("info", description="The least that is written. [live]")
     format: Literal["auto", "text", "json"] = Field(
         "auto", description="text on a terminal and JSON otherwise (auto), or always one of them."
-    )
-
-
-class Registration(Section):
-    """Who may sign up."""
-
-    open: bool = Field(
-        False,
-        description="Anybody who reaches the server may make an account. Can be changed by an administrator in the browser.",
     )
 
 
@@ -300,6 +292,8 @@ class Config(Section):
     space: Space = Field(default_factory=Space)
     acl: Acl = Field(default_factory=Acl)
     sharing: Sharing = Field(default_factory=Sharing)
+    new_projects: NewProjects = Field(default_factory=NewProjects)
+    mail: Mail = Field(default_factory=Mail)
     environments: Environments = Field(default_factory=Environments)
     store: StoreOptions = Field(default_factory=StoreOptions)
     bus: BusOptions = Field(default_factory=BusOptions)
