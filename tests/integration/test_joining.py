@@ -12,10 +12,22 @@ import pytest
 from aen import nkeys
 from aen.ca import Request, key_pem, make_key, read_certificate, request_pem
 from aen.errors import Conflict, Denied, Invalid, TooMany, Unavailable
-from aen.messages import CertificateRenewed, JoinNode, NodeJoined, NodeRemoved, RenewCertificate
+from aen.messages import (
+    CertificateRenewed,
+    JoinNode,
+    NodeJoined,
+    NodeRemoved,
+    NodeReported,
+    RenewCertificate,
+    SessionReport,
+)
 from aen.model import now
+from aen.model.node import Load
+from aen.model.project import Project, ProjectState
 from aen.model.session import Phase, Session
 from aen.roles.server.joining import InviteWish
+from aen.roles.server.permissions import Actor
+from aen.roles.server.projects import NewProject
 from tests.served import ROOT, Served, served
 from tests.waiting import until
 
@@ -314,3 +326,77 @@ async def test_by_the_api(server: Served) -> None:
     status = (await admin.get("/api/v1/datacenters/paris/status")).json
     assert status["status"] == "error"
     assert "No compute node" in status["messages"][0]
+
+
+async def beat(server: Served, node: str, storage: str = "", **more: Any) -> None:
+    """A heartbeat of a compute node, heard."""
+    given = {
+        "node": node, "datacenter": "main", "roles": ["compute"], "version": "0", "load": Load(), "isolated": True,
+        "ready": True, "sessions": [], "started": now(), "storage": storage, **more,
+    }  # fmt: skip
+    await server.role.context.bus.publish(NodeReported.model_validate(given))
+
+    async def heard() -> bool:
+        found = server.domain.nodes.get(node)
+        return found is not None and found.storage == storage
+
+    await until(heard, 5, f"{node} is heard")
+
+
+async def at(server: Served, node: str) -> Project:
+    """A project whose directory is at that node."""
+    owner = await server.person("owner")
+    project = await server.domain.projects.create(Actor(owner), NewProject(name="p", datacenter="main"))
+
+    def edit(stored: Project) -> None:
+        stored.placed, stored.node, stored.storage = True, node, server.domain.nodes.storage(node)
+
+    return await server.domain.projects.edit(project.id, edit)
+
+
+async def test_shared_storage_lets_a_project_start_elsewhere_when_its_node_is_emptied_or_gone(server: Served) -> None:
+    for name in ("n1", "n2"):
+        await beat(server, name, "nfs")
+    await beat(server, "n3")
+    project = await at(server, "n1")
+    await server.domain.nodes.drain(ROOT, "n1", True)
+    moved = await server.domain.projects.life.claim(project.id)
+    assert (moved.node, moved.lease) == ("n2", 1)
+    assert (await server.domain.projects.life.claim(project.id)).node == "n2"  # once is enough
+
+
+async def test_files_of_ones_own_wait_for_their_node(server: Served) -> None:
+    await beat(server, "n1")
+    await beat(server, "n2")
+    project = await at(server, "n1")
+    await server.domain.nodes.drain(ROOT, "n1", True)
+    with pytest.raises(Unavailable, match="emptying"):
+        await server.domain.projects.life.claim(project.id)
+    assert (await server.domain.projects.by_id(project.id) or project).node == "n1"
+
+
+async def test_what_a_node_says_of_a_project_that_moved_leads_nobody_there(server: Served) -> None:
+    """The earlier node comes back with a session that runs: it is ended, and no route leads to it."""
+    await beat(server, "n1", "nfs")
+    await beat(server, "n2", "nfs")
+    project = await at(server, "n2")
+
+    def run(stored: Project) -> None:
+        stored.move(ProjectState.STARTING)
+        stored.move(ProjectState.RUNNING)
+
+    await server.domain.projects.edit(project.id, run)
+    session = Session(
+        id="s1", project=project.id, slug=project.slug, owner="owner", name="p", app_server="jupyter",
+        app="jupyterlab", user="owner", started_by="owner", datacenter="main", node="n1", phase=Phase.LOST,
+    )  # fmt: skip
+    await server.domain.store.insert("sessions", session.model_dump(mode="json"))
+    report = SessionReport(session="s1", generation=1, phase=Phase.RUNNING, upstream="unix:/x", uid=1)
+    await beat(server, "n1", "nfs", sessions=[report])
+
+    async def ended() -> bool:
+        doc = await server.domain.store.get("sessions", "s1")
+        return doc is not None and "is at n2 now" in doc["reason"]
+
+    await until(ended, 15, "it is ended")
+    assert server.domain.sessions.routes.get("s1") is None

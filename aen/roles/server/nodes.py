@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 log = structlog.get_logger(__name__)
 
 HEARD_SECONDS = 10.0  # without a heartbeat for longer, a node gets nothing new
-LOST_SECONDS = 30.0  # silent for longer: what others can do in its place, they may
+_GRACE_MS = 600_000
 _STORE_EVERY = 30_000  # ms between writes of a node that only breathes
 _TELL_EVERY = 10_000  # ms between events of a node that only breathes
 _TELLING = ("roles", "datacenter", "version", "isolated", "ready", "message", "started", "storage")
@@ -45,6 +45,7 @@ class Nodes(Part):
         self._stored: dict[str, int] = {}
         self._told: dict[str, int] = {}
         self._unsaved: set[str] = set()
+        self._began = now()
         self._rule = plugins.load("aen.placements", domain.config.compute.placement)()
 
     async def begin(self, service: Service) -> None:
@@ -76,7 +77,11 @@ class Nodes(Part):
     def silence(self, name: str) -> float:
         """For how many seconds nothing was heard of the node; infinite when it is unknown."""
         node = self._nodes.get(name)
-        return (now() - node.last_seen) / 1000 if node else float("inf")
+        if node is None:
+            return float("inf")
+        # This server has only just begun to listen: who was there shortly before has not had the time to say so.
+        grace = self._began if self._began - node.last_seen < _GRACE_MS else 0
+        return (now() - max(node.last_seen, grace)) / 1000
 
     def isolated(self) -> bool:
         """Whether every compute node runs apps as each person's own account (False: evaluation mode)."""
@@ -186,11 +191,12 @@ class Nodes(Part):
         return best.id
 
     def takes(self, name: str, *, running: bool) -> bool:
-        """Whether a project whose files are there can be started there. One that runs stays, however the node is."""
+        """Whether a project whose files are there stays there. One that runs does, however the node is.
+
+        Of a node that is silent nobody knows what still runs there: its projects wait, until it is back or removed.
+        """
         node = self._nodes.get(name)
-        if node is None or self.silence(name) > LOST_SECONDS:
-            return False
-        return running or not node.draining
+        return node is not None and (running or not node.draining)
 
     def elsewhere(self, project: Project) -> str:
         """Where a project can be started although its node is not heard, or takes nothing new: a node with the same storage.
@@ -221,7 +227,8 @@ class Nodes(Part):
         if node is None or not self.up(name):
             raise Unavailable(
                 f"The project's files are on the compute node {name}, which has not been heard of "
-                f"{_ago(self.silence(name))}. Ask an administrator to start it again.",
+                f"{_ago(self.silence(name))}. Ask an administrator to start it again (or, if it is gone for good, to "
+                "remove it: what lies on shared storage can be started elsewhere then).",
                 retry_after=10,
             )
 
