@@ -67,3 +67,19 @@ async def test_what_is_under_way_is_finished_and_what_is_idle_is_closed(tmp_path
             writer.close()
         await drained
         assert not here.plane.connections
+
+
+async def test_who_has_just_connected_is_answered_and_does_not_hold_up_the_end(tmp_path: Path) -> None:
+    async with stand(tmp_path) as here:
+        asking, silent = await here.connect(), await here.connect()
+        await until(lambda: len(here.plane.connections) == 2)
+        drained = asyncio.create_task(here.plane.drain(30))
+        await until(lambda: here.plane.draining)
+        asking[1].write(request())
+        answer = await asyncio.wait_for(asking[0].read(), 5)
+        assert answer.endswith(b"ok")
+        assert b"Connection: close" in answer
+        assert await asyncio.wait_for(silent[0].read(), 5) == b""
+        await asyncio.wait_for(drained, 5)
+        for _, writer in (asking, silent):
+            writer.close()
