@@ -60,16 +60,13 @@ def lay(loaded: Loaded, roles: tuple[str, ...], *, headless: bool = False) -> Gr
     All or nothing: when something is missing, what was opened is closed again. Raises AenErrors.
     """
     machine = Machine.here()
-    # A command's stand-in server is no node of a distributed installation: it needs no carrier between machines.
     complete = tuple(ROLES) if headless else roles
-    given = loaded.config.model_copy(update={"bus": BusOptions()}) if headless else loaded.config
-    given = _followed(given, complete, machine)
+    given = _alone(loaded.config) if headless else _followed(loaded.config, roles, machine)
     config = _checked(resolve(given, roles=complete, machine=machine), roles)
     lock = places.Lock(config.data_dir)
     lock.check()
     wanted = {} if headless else listeners.wanted(config, roles)
-    ports = {name: place for name, place in wanted.items() if not listeners.is_unix(place)}
-    bound = listeners.bind(ports, shared=config.gateway.share_port)
+    bound = listeners.bind(_ports(wanted), shared=config.gateway.share_port)
     handle = None
     made: list[Path] = []
     try:
@@ -131,6 +128,15 @@ def _checked(config: Config, roles: tuple[str, ...]) -> Config:
     _check_carrier(config, roles)
     _check_files(config, roles)
     return config
+
+
+def _alone(given: Config) -> Config:
+    """A command's stand-in server is no node of a distributed installation: it needs no carrier between machines."""
+    return given.model_copy(update={"bus": BusOptions()})
+
+
+def _ports(wanted: dict[str, tuple[str, str]]) -> dict[str, tuple[str, str]]:
+    return {name: place for name, place in wanted.items() if not listeners.is_unix(place)}
 
 
 def _followed(given: Config, roles: tuple[str, ...], machine: Machine) -> Config:

@@ -64,6 +64,12 @@ class Program:
         """kill -9, as a power cut would."""
         self.end(signal.SIGKILL, 10.0)
 
+    def ended(self, seconds: float) -> int:
+        """Wait until it ends by itself. Returns its exit code."""
+        assert self.process is not None, "it does not run"
+        process, self.process = self.process, None
+        return process.wait(seconds)
+
     def end(self, number: int, seconds: float) -> int:
         """Send a signal and wait."""
         if self.process is None:

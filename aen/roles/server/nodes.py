@@ -46,6 +46,7 @@ class Nodes(Part):
         self._told: dict[str, int] = {}
         self._unsaved: set[str] = set()
         self._began = now()
+        self._heard_of: set[str] = set()  # since then
         self._rule = plugins.load("aen.placements", domain.config.compute.placement)()
 
     async def begin(self, service: Service) -> None:
@@ -80,7 +81,8 @@ class Nodes(Part):
         if node is None:
             return float("inf")
         # This server has only just begun to listen: who was there shortly before has not had the time to say so.
-        grace = self._began if self._began - node.last_seen < _GRACE_MS else 0
+        fresh = name not in self._heard_of and self._began - node.last_seen < _GRACE_MS
+        grace = self._began if fresh else 0
         return (now() - max(node.last_seen, grace)) / 1000
 
     def isolated(self) -> bool:
@@ -255,6 +257,7 @@ class Nodes(Part):
         member = self.domain.members.get(event.node)
         if member is not None and member.removed:
             return  # said before it was cut off
+        self._heard_of.add(event.node)
         before = self._nodes.get(event.node)
         record = NodeRecord(
             id=event.node,
