@@ -251,6 +251,8 @@ ROWS: dict[str, Row] = {
     "POST /admin/nodes/{node}/drain": form(draining="1"),
     "POST /admin/nodes/{node}/remove": form(),
     "POST /admin/nodes/{node}/forget": form(),
+    "POST /admin/datacenters": form(name="{fresh}"),
+    "POST /admin/datacenters/{datacenter}/remove": form(),
     "GET /admin/sessions": Row(),
     "POST /admin/sessions/{id}/stop": form(),
     "GET /admin/jobs": Row(),
