@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import sys
+from collections.abc import Callable
 from typing import Any
 
 import structlog
@@ -13,6 +14,7 @@ _SECRET_KEYS = ("password", "secret", "token", "cookie", "authorization", "ticke
 _LEVELS = ("debug", "info", "warning", "error", "critical")
 _LEVEL_OF = {"exception": "error", "warn": "warning", "fatal": "critical", "msg": "info"}
 _least = 1
+_noticed: list[Callable[[EventDict], None]] = []  # told of each error with an exception
 _LONGEST = 2_000  # characters of one value; a huge user name must not fill the disk
 
 
@@ -26,6 +28,7 @@ def configure(level: str = "info", format: str = "auto") -> None:
         structlog.contextvars.merge_contextvars,
         structlog.stdlib.add_log_level,
         structlog.processors.TimeStamper(fmt="iso", utc=True),
+        _notice,
         _safe,
     ]
     if not text:
@@ -37,6 +40,19 @@ def configure(level: str = "info", format: str = "auto") -> None:
         cache_logger_on_first_use=True,
     )
     logging.basicConfig(level=logging.WARNING, stream=sys.stderr, force=True)
+
+
+def on_fault(hear: Callable[[EventDict], None]) -> None:
+    """From now on `hear` is told of each error that is logged with an exception, once, however often it asks."""
+    if hear not in _noticed:
+        _noticed.append(hear)
+
+
+def _notice(_: WrappedLogger, method: str, event: EventDict) -> EventDict:
+    if event.get("exc_info") and _LEVEL_OF.get(method, method) in ("error", "critical"):
+        for hear in _noticed:
+            hear(event)
+    return event
 
 
 def _on_a_terminal() -> structlog.dev.ConsoleRenderer:

@@ -21,6 +21,7 @@ from aen.bus import Bus
 from aen.bus.broker import Broker
 from aen.config import Config
 from aen.credentials import Credentials
+from aen.faults import FAULTS
 from aen.ground import Ground
 from aen.launchers.process import ProcessLauncher
 from aen.operations import Operations
@@ -119,6 +120,7 @@ class Node:
             await asyncio.to_thread(founding.found, self.config, ground.roles, ground.machine)
         self.bus = await self._stack.enter_async_context(await self._carrier())
         await self._belong(self.bus)
+        await self._stack.enter_async_context(FAULTS.told(self.bus.publish, self._name()))
         if ground.handle is not None:
             self._launcher = await self._stack.enter_async_context(ProcessLauncher(ground.handle))
         roles = {name: sock for name, sock in ground.bound.items() if name != "ops"}
@@ -150,6 +152,12 @@ class Node:
         credentials = Credentials.load(self.config.data_dir) if self.config.bus.mode != "local" else None
         if credentials is not None and "server" not in self.ground.roles:
             await self._stack.enter_async_context(Belonging(bus, credentials, self._broker))
+
+    def _name(self) -> str:
+        """What this node is called on the bus."""
+        credentials = Credentials.load(self.config.data_dir) if self.config.bus.mode != "local" else None
+        joined = credentials.joined if credentials is not None else None
+        return joined.node if joined is not None else self.config.compute.name or "node"
 
     def _own_broker(self) -> str:
         """Where it is now: its port may be another after it was started again."""

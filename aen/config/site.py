@@ -49,7 +49,9 @@ class Mail(Section):
     password: SecretStr = Field(SecretStr(""), description="The password of `user`.")
     sender: str = Field("", description="The address that mail comes from, as aen@example.org. Needed with a host.")
     per_hour: int = Field(30, description="The most that one person is sent in an hour.", ge=1)
-    daily: bool = Field(False, description="Administrators get the daily report by mail. Can be changed in the browser.")
+    daily: bool = Field(
+        False, description="Administrators get the daily report by mail. Can be changed in the browser."
+    )
 
     @field_validator("sender")
     @classmethod

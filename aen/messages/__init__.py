@@ -30,6 +30,7 @@ from aen.messages.compute import (
     StartSession,
     StopSession,
 )
+from aen.messages.faults import FaultReported
 from aen.messages.gateways import (
     CheckToken,
     Keys,
@@ -75,6 +76,7 @@ __all__ = [
     "Done",
     "EnvironmentReported",
     "Event",
+    "FaultReported",
     "JoinNode",
     "KeepAccount",
     "KeepSession",

@@ -31,6 +31,7 @@ RULES: dict[str, Rule] = {
     "EnvironmentReported": _FROM_COMPUTE,
     "PermissionsWalked": Rule(("compute",), "server"),
     "NodeReported": Rule(("compute", "gateway"), "server", ("node", "datacenter", "roles")),
+    "FaultReported": Rule(("compute", "gateway"), "server", ("node",)),
     "RouteAdded": _TO_GATEWAYS,
     "RouteRemoved": _TO_GATEWAYS,
     "Revoked": _TO_GATEWAYS,

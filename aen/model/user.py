@@ -18,6 +18,15 @@ class PublicKey(Word):
     added: int = Field(default_factory=now)
 
 
+class SecondFactor(Word):
+    """An authenticator app (TOTP) and what helps when it is lost. Only the server reads it."""
+
+    secret: str  # base32
+    since: int = Field(default_factory=now)
+    last: int = 0  # the number of the 30 s step whose code was used last: it works once
+    recovery: list[str] = Field(default_factory=list)  # sha256 hex of the codes that are left
+
+
 class User(Document):
     """A person. `id` is the name; `incarnation` tells a recreated name from its first bearer."""
 
@@ -31,8 +40,12 @@ class User(Document):
     locked: bool = False
     password: str = ""  # Argon2id, PHC string; empty: can't sign in by password
     login_backend: str = "local"
+    login_subject: str = ""  # who that is at the back end, for good: a later person of the same name is somebody else
+    login_name: str = ""  # what the back end calls them, where it is not the name here
+    second_factor: SecondFactor | None = None
     language: str = ""
     theme: str = "system"
+    mail_off: list[str] = Field(default_factory=list)  # kinds of notices that are not wanted by mail
     starred: list[str] = Field(default_factory=list)  # project ids
     ssh_keys: list[PublicKey] = Field(default_factory=list)
     created: int = Field(default_factory=now)
@@ -45,6 +58,7 @@ class LoginKind(StrEnum):
 
     BROWSER = "browser"
     TOKEN = "token"  # noqa: S105
+    HALF = "half"  # the password was right, the second factor is waited for: it opens nothing else
 
 
 class Login(Document):
@@ -62,6 +76,10 @@ class Login(Document):
     expires: int  # ms since 1970
     address: str = ""
     agent: str = ""
+    acting: str = ""  # the administrator who acts as this person, for support
+    behind: str = ""  # that administrator's own login: it ends, this one ends
+    reason: str = ""  # why
+    backend: str = ""  # who proved it; empty: local, or made before that was kept
 
 
 class Invitation(Document):
@@ -74,3 +92,12 @@ class Invitation(Document):
     created_by: str
     created: int = Field(default_factory=now)
     expires: int
+
+
+class Proof(Document):
+    """Something that counts once and not for long: a reset link, a provider's answer. `id`: `<kind>:<sha256 of the secret>`."""
+
+    user: str = ""
+    made_by: str = ""
+    created: int = Field(default_factory=now)
+    expires: int  # ms since 1970

@@ -202,4 +202,9 @@ SCHEMA: tuple[Collection, ...] = (
     Collection("revocations", (Index("by_number", ("number",)),)),
     Collection("settings"),
     Collection("claims"),
+    Collection("proofs", (Index("by_user", ("user", "created")), Index("by_expires", ("expires",)))),
+    Collection("mails", (Index("by_state", ("state", "due")), Index("by_created", ("created",)))),
+    Collection("faults", (Index("by_unread", ("unread", "last")), Index("by_last", ("last",)))),
+    Collection("days"),
+    Collection("loads"),
 )

@@ -25,6 +25,7 @@ TOOLS = {
     "web",
     "tickets",
     "certificates",
+    "mail",
     "ca",
     "credentials",
     "placements",
@@ -38,6 +39,7 @@ WORDS = {
     "plugins",
     "names",
     "errors",
+    "faults",
     "languages",
     "links",
     "log",
@@ -56,6 +58,7 @@ ONLY = {
     "pymongo": "aen/store/mongo*.py",
     "bson": "aen/store/mongo*.py",
     "nats": "aen/bus/link.py",
+    "aiosmtplib": "aen/mail.py",
     "posix1e": "aen/acl/posix.py",
 }
 

@@ -17,18 +17,21 @@ if TYPE_CHECKING:
     from aen.roles.server.admitting import Admitting
     from aen.roles.server.environments import Environments
     from aen.roles.server.events import Events
+    from aen.roles.server.faults import Faults
     from aen.roles.server.gateways import Gateways
     from aen.roles.server.jobs import Jobs
     from aen.roles.server.joining import Joining
     from aen.roles.server.keys import Keys
     from aen.roles.server.leaving import Leaving
+    from aen.roles.server.mail import Mails
     from aen.roles.server.members import Members
     from aen.roles.server.nodes import Nodes
     from aen.roles.server.projects import Projects
     from aen.roles.server.revocations import Revocations
     from aen.roles.server.sessions import Sessions
-    from aen.roles.server.spaces import Spaces
+    from aen.roles.server.settings import Settings
     from aen.roles.server.shares import Shares
+    from aen.roles.server.spaces import Spaces
     from aen.roles.server.team import Team
     from aen.tickets import Signer
 
@@ -63,6 +66,9 @@ class Domain:
     PARTS = (
         ("events", "events", "Events"),
         ("activity", "activity", "ActivityLog"),
+        ("settings", "settings", "Settings"),
+        ("mail", "mail", "Mails"),
+        ("faults", "faults", "Faults"),
         ("revocations", "revocations", "Revocations"),
         ("accounts", "accounts", "Accounts"),
         ("jobs", "jobs", "Jobs"),
@@ -83,6 +89,9 @@ class Domain:
 
     events: Events
     activity: ActivityLog
+    settings: Settings
+    mail: Mails
+    faults: Faults
     revocations: Revocations
     accounts: Accounts
     jobs: Jobs

@@ -102,7 +102,7 @@ class Projects(Part):
             name=new.name,
             summary=summary(new.summary),
             description=description(new.description),
-            visibility=new.visibility or Visibility.PRIVATE,
+            visibility=new.visibility or Visibility(self.domain.settings.value("new_projects.visibility")),
             tags=tags(new.tags),
             team=[Member(user=owner, incarnation=actor.user.incarnation if actor.user else "", role=Role.OWNER)],
             members=[owner],

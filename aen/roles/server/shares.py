@@ -34,13 +34,13 @@ class Shares(Part):
     async def create(self, actor: Actor, owner: str, name: str, path: str, days: float) -> tuple[Share, str]:
         """A new link and its address, which nobody can find out later. For members. Invalid: the path, how long."""
         project = await self.domain.projects.allowed(actor, owner, name, Permission.RUN)
-        options = self.domain.config.sharing
+        most = self.domain.settings.value("sharing.link_days")
         if actor.user is None:
             raise Denied("A link shows what a person may read: sign in as one to make it.")
-        if not options.links:
+        if not self.domain.settings.value("sharing.links"):
             raise Denied("Links are switched off here (sharing.links). Ask an administrator.")
-        if not 0 < days <= options.link_days:  # NaN is neither
-            raise Invalid(f"A link lives for at most {options.link_days} days. Choose how many.")
+        if not 0 < days <= most:  # NaN is neither
+            raise Invalid(f"A link lives for at most {most} days. Choose how many.")
         wire = _path(path)
         if len(await self._of(project)) >= MOST:
             raise Conflict(f"{project.slug} has {MOST} links. End one that is not needed any more.")
@@ -83,7 +83,7 @@ class Shares(Part):
     async def valid(self, id: str, project: Project) -> Share | None:
         """The link, if it opens something now: not ended, and who made it is still a member."""
         share = await self.get(id)
-        if share is None or not self.domain.config.sharing.links or share.expires <= now():
+        if share is None or not self.domain.settings.value("sharing.links") or share.expires <= now():
             return None
         member = next((one for one in project.team if one.user == share.user), None)
         same = member is not None and member.incarnation in ("", share.incarnation)

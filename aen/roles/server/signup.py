@@ -19,14 +19,13 @@ from aen.roles.server.logins import DAY
 from aen.roles.server.people import Profile, email_address, plausible
 from aen.roles.server.permissions import Actor, Permission, check
 from aen.roles.server.tokens import Tokens
-from aen.store import Duplicate, Query, Stale
+from aen.store import Query
 
 if TYPE_CHECKING:
     from aen.roles.server.domain import Domain
 
 log = structlog.get_logger(__name__)
 _ALPHABET = "abcdefghjkmnpqrstuvwxyz23456789"  # nothing that looks like something else
-_SETTING = "registration"
 
 
 class SignUp(Tokens):
@@ -75,22 +74,11 @@ class SignUp(Tokens):
 
     async def registration_open(self) -> bool:
         """Whether anybody may sign up."""
-        setting = await self.store.get("settings", _SETTING)
-        return bool(setting["open"]) if setting else self.domain.config.server.registration.open
+        return bool(self.domain.settings.value("server.registration.open"))
 
     async def set_registration(self, actor: Actor, open: bool) -> None:
         """Open or close registration, for administrators."""
-        check(actor, Permission.ADMIN)
-        setting = await self.store.get("settings", _SETTING)
-        try:
-            if setting is None:
-                await self.store.insert("settings", {"id": _SETTING, "open": open})
-            else:
-                await self.store.replace("settings", {**setting, "open": open})
-        except (Duplicate, Stale):
-            raise Conflict("Another administrator changed this at the same moment. Look again.") from None
-        act = "registration.opened" if open else "registration.closed"
-        await self.domain.activity.record(actor, act, security=True)
+        await self.domain.settings.set(actor, "server.registration.open", open)
 
     async def invite(
         self,
@@ -174,6 +162,8 @@ class SignUp(Tokens):
                 if code
                 else "Registration is by invitation here. Ask an administrator for one."
             )
+        if invitation is None:
+            self._check_domain(profile or Profile())
         self.check_name(name)
         check_policy(password)
         if await self.find(name) is not None:
@@ -185,6 +175,17 @@ class SignUp(Tokens):
         user = await self._use(invitation, name, password_hash, profile)
         await self.domain.activity.record(Actor(user), "user.signed_up", name, address=address, security=True)
         return user
+
+    def _check_domain(self, profile: Profile) -> None:
+        """Registration may be for the e-mail addresses of some domains only; with mail, they are proved first. Denied."""
+        domains = self.domain.settings.value("server.registration.domains")
+        if not domains:
+            return
+        listed = ", ".join(domains)
+        if profile.email.strip().lower().rpartition("@")[2] not in domains:
+            raise Denied(f"Registration is for e-mail addresses of {listed}. Give yours, or ask an administrator.")
+        if self.domain.mail.on:
+            raise Denied("Have a link sent to your e-mail address first: it leads to registration.")
 
     async def _use(self, invitation: Invitation | None, name: str, password_hash: str, profile: Profile) -> User:
         """Make the account; the invitation goes first, so that it works once, and comes back when the name was taken."""

@@ -19,6 +19,8 @@ PAGES = (
     "account",
     "project",
     "admin",
+    "admin_settings",
+    "admin_faults",
     "api_account",
     "api_projects",
     "api_environments",

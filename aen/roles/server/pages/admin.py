@@ -3,16 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-from typing import Any
-
 from aiohttp import web
 
-from aen import __version__
-from aen.config import Config
 from aen.model.session import Phase
 from aen.roles.server.domain import DOMAIN, Domain
 from aen.roles.server.pages import admin_nodes, admin_users
-from aen.roles.server.pages.forms import asked_text, page_links, read, see_other
+from aen.roles.server.pages.forms import asked_text, page_links, see_other
 from aen.roles.server.permissions import ACTOR, Permission
 from aen.roles.server.urls import Url
 from aen.web.site import render
@@ -96,32 +92,6 @@ async def security(request: web.Request) -> web.StreamResponse:
     return render(request, "admin/security.html", {"entries": entries, **page_links(request, cursor)})
 
 
-async def settings(request: web.Request) -> web.StreamResponse:
-    domain = request.config_dict[DOMAIN]
-    shown = {"registration": await domain.accounts.registration_open(), "facts": facts(domain.config)}
-    return render(request, "admin/settings.html", shown)
-
-
-def facts(config: Config) -> list[tuple[str, Any]]:
-    """What an administrator asks for first; never a secret."""
-    return [
-        ("Version", __version__),
-        ("server.url", config.server.url),
-        ("data_dir", config.data_dir),
-        ("store.url", config.store.url.split("@")[-1]),
-        ("bus.mode", config.bus.mode),
-        ("accounts.mode", config.accounts.mode),
-        ("server.login.days", config.server.login.days),
-        ("environments.backend", config.environments.backend),
-    ]
-
-
-async def registration(request: web.Request) -> web.StreamResponse:
-    wanted = (await read(request)).text("open", 5) == "1"
-    await request.config_dict[DOMAIN].accounts.set_registration(request[ACTOR], wanted)
-    return see_other("/admin/settings", "saved")
-
-
 A = Permission.ADMIN
 URLS = [
     Url("GET", "/admin", overview, A),
@@ -132,6 +102,4 @@ URLS = [
     Url("GET", "/admin/jobs", jobs, A),
     Url("POST", "/admin/jobs/{id}/cancel", cancel_job, A),
     Url("GET", "/admin/security", security, A),
-    Url("GET", "/admin/settings", settings, A),
-    Url("POST", "/admin/settings/registration", registration, A),
 ]

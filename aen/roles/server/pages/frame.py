@@ -8,7 +8,7 @@ from typing import Any
 from aiohttp import web
 
 from aen.roles.server.domain import DOMAIN, Domain
-from aen.roles.server.permissions import ACTOR
+from aen.roles.server.permissions import ACTOR, Actor
 
 #: What a page says after a form was sent and the browser was led on: `?done=<key>`. Constant text: nothing is reflected.
 NOTICES = {
@@ -42,6 +42,14 @@ NOTICES = {
     "datacenter-added": "The data center is there. Next, invite its gateway.",
     "datacenter-removed": "The data center is removed.",
     "job-cancelled": "The job is being cancelled.",
+    "job-again": "The job is tried again.",
+    "job-priority": "The job has its new priority.",
+    "setting-back": "As the configuration says again.",
+    "mail-again": "The mail is tried again now.",
+    "faults-read": "Marked as read.",
+    "sessions-stopped": "The sessions are being stopped.",
+    "project-stopped": "The project is being stopped.",
+    "acting-ended": "You are yourself again.",
 }
 
 
@@ -54,8 +62,19 @@ def frame(request: web.Request) -> Mapping[str, Any]:
         "me": user,
         "csrf": login.csrf if login is not None else "",
         "banner": banner(request.config_dict[DOMAIN]) if user is not None else None,
+        **site_wide(request.config_dict[DOMAIN], actor),
         "theme": user.theme if user is not None else "system",
         "notice": NOTICES.get(request.query.get("done", ""), ""),
+    }
+
+
+def site_wide(domain: Domain, actor: Actor | None) -> dict[str, Any]:
+    """What an administrator tells everybody, who acts as whom, and how many faults no administrator has looked at."""
+    login = actor.login if actor is not None else None
+    return {
+        "announcement": domain.settings.announcement(),
+        "acting": login if login is not None and login.acting else None,
+        "unread": domain.faults.unread if actor is not None and actor.admin else 0,
     }
 
 
