@@ -30,6 +30,7 @@ from aen.roles import ROLES
 log = structlog.get_logger(__name__)
 
 COMMAND_SOCKET = "command.sock"
+PAM = "pam"  # the login back end that asks the launcher
 
 
 @dataclass(frozen=True)
@@ -79,7 +80,7 @@ def lay(loaded: Loaded, roles: tuple[str, ...], *, headless: bool = False) -> Gr
         if headless:  # the server needs a listener; this one only root and AEN's account can reach
             bound = listeners.bind_private(config.run_dir / COMMAND_SOCKET, uid, gid)
         config = resolve(given, roles=complete, machine=machine, ports=listeners.ports(bound))
-        if "compute" in roles and not headless:
+        if _needs_launcher(config, roles) and not headless:
             made += [place for place in (places.launcher_dir(config, root=machine.root),) if not place.exists()]
             handle = spawn_launcher(_policy(config, machine, uid, gid))
         preload(roles, config)
@@ -123,11 +124,28 @@ def preload(roles: tuple[str, ...], config: Config) -> None:
     plugins.load("aen.buses", "local" if config.bus.mode == "local" else "nats")
 
 
+def _needs_launcher(config: Config, roles: tuple[str, ...]) -> bool:
+    """A compute node runs apps by it; a server asks it for passwords of Linux accounts, where people sign in by PAM."""
+    return "compute" in roles or ("server" in roles and PAM in config.server.login.backends)
+
+
 def _checked(config: Config, roles: tuple[str, ...]) -> Config:
     """`config`, if all is well that can be seen before anything is made."""
     _check_carrier(config, roles)
     _check_files(config, roles)
+    _check_pam(config, roles)
     return config
+
+
+def _check_pam(config: Config, roles: tuple[str, ...]) -> None:
+    """Passwords of Linux accounts can be checked by root's side alone."""
+    if PAM not in config.server.login.backends or "server" not in roles:
+        return
+    if os.geteuid() != 0 or config.accounts.mode == "single":
+        raise Invalid(
+            "server.login.backends has pam, and only a server that is started as root can ask PAM (its launcher does; the "
+            "web process is not root). Start AEN as root, or take pam out of the list."
+        )
 
 
 def _alone(given: Config) -> Config:

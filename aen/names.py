@@ -41,6 +41,27 @@ def user(name: str) -> str:
     return name
 
 
+def typed(text: str) -> tuple[str, str]:
+    """Name and domain (empty: none) of what somebody typed to sign in: `Name`, `DOMAIN\\name`, `name@domain`.
+
+    Both in lower case and at most 64 characters long. The one place where names from outside are made comparable.
+    """
+    plain = text.strip().lower()
+    if "\\" in plain:
+        domain, _, name = plain.rpartition("\\")
+    else:
+        name, _, domain = plain.partition("@")
+    return name.strip()[:64], domain.strip()[:64]
+
+
+def canonical(text: str) -> str:
+    """The user name for what a directory or provider calls a person: lower case, dots as `-`. Raises Invalid.
+
+    Two people can come out as one name (`a.b` and `a-b`): whoever makes accounts of it must tell them apart by their subject.
+    """
+    return user(text.strip().lower().replace(".", "-"))
+
+
 def project(name: str) -> str:
     """`name`, if a project may be called that. Raises Invalid with what is allowed."""
     if not _PROJECT.fullmatch(name) or ".." in name:

@@ -7,6 +7,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, SecretStr, field_validator, model_validator
 
+from aen.config.logins import Login
 from aen.config.section import Section
 from aen.config.sessions import Idle, Limits, NodeLimits, Space
 from aen.config.sharing import Sharing
@@ -54,16 +55,6 @@ class Log(Section):
     format: Literal["auto", "text", "json"] = Field(
         "auto", description="text on a terminal and JSON otherwise (auto), or always one of them."
     )
-
-
-class Login(Section):
-    """Logins in a browser."""
-
-    days: float = Field(14, description="A login ends so many days after it was made.", gt=0)
-    attempts: int = Field(
-        10, description="Failed attempts per account and per address before waiting is asked for.", ge=1
-    )
-    backends: list[str] = Field(["local"], description="Which login back ends are tried, in this order.")
 
 
 class Server(Section):

@@ -13,9 +13,8 @@ from typing import TypeVar
 from cryptography.exceptions import InvalidKey
 from cryptography.hazmat.primitives.kdf.argon2 import Argon2id
 
-from aen.config import Config
 from aen.errors import Invalid, Unavailable
-from aen.logins import Identity
+from aen.logins import Identity, Means
 from aen.model.user import User
 
 T = TypeVar("T")
@@ -33,8 +32,8 @@ class LocalLogin:
 
     name = "local"
 
-    def __init__(self, config: Config | None = None) -> None:
-        """`config` is what every login back end is made with; this one needs nothing of it."""
+    def __init__(self, means: Means | None = None) -> None:
+        """`means` is what every login back end is made with; this one needs nothing of it."""
 
     async def check(self, user_name: str, password: str, user: User | None) -> Identity | None:
         """Who that is, or None; as slow for names that do not exist. Unavailable when very many wait."""

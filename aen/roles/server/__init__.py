@@ -55,6 +55,7 @@ class Server(Role):
         await same_keys(store, secret, signer.kid)
         self.domain = Domain(config, store, self.context.bus, signer, self.context.roles)
         self.domain.members.broker = self.context.broker
+        self.domain.accounts.use_backends(self.context.launcher)
         admin = await self.enter(_sync(admin_socket.bound(admin_socket.path_of(config))))
         await self.domain.open(self)
         app = make_site(self.domain, secret)

@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
+import math
 import secrets
 from typing import TYPE_CHECKING, Any
 
 import structlog
 
-from aen import plugins
+from aen import names
 from aen.errors import Denied, Invalid, NotFound, NotSignedIn
-from aen.logins import Identity, LoginBackend
+from aen.logins import Identity
 from aen.logins.local import LocalLogin, hashed, is_outdated
 from aen.model import now
 from aen.model.route import RevocationKind
 from aen.model.user import Login, LoginKind, User
+from aen.roles.server.backends import LOCAL, WRONG, Backends
 from aen.roles.server.limits import Attempts
-from aen.roles.server.people import Kept, People, plausible
+from aen.roles.server.people import Kept, plausible
 from aen.roles.server.permissions import Actor, Permission, check
 from aen.store import Query, Stale
 
@@ -26,57 +28,79 @@ log = structlog.get_logger(__name__)
 DAY = 86_400_000  # ms
 _SEEN_EVERY = 60_000  # ms: last_seen is written no more often
 _MOST_LOGINS = 200  # of one person; the oldest browser logins go
-_WRONG = "The name or the password is wrong. Check both and try again."
+_HALF_DAYS = 10 / 1440  # ten minutes to find the code
 
 
-class Logins(People):
+class Logins(Backends):
     """The part of accounts that knows who is signed in."""
 
     def __init__(self, domain: Domain) -> None:
         super().__init__(domain)
         self._logins = Kept(self._read_login)
         self.attempts = Attempts(domain.config.server.login.attempts)
-        self._backends: list[LoginBackend] = [
-            LocalLogin(domain.config) if name == "local" else plugins.load("aen.logins", name)(domain.config)
-            for name in domain.config.server.login.backends
-        ]
 
     async def sign_in(self, name: str, password: str, address: str, agent: str) -> Login:
-        """A new browser login. NotSignedIn (never says which of the two was wrong), TooMany with retry_after, Denied (locked)."""
-        account = name.strip().lower()[:64]
+        """A new login, HALF when a second factor is waited for.
+
+        NotSignedIn (never says which of the two was wrong), TooMany with retry_after, Denied (locked, or not let in by rule).
+        """
+        account = names.typed(name)[0]
         self.attempts.check(account, address)
-        user = await self.find(account)
-        identity = await self._prove(account, password, user)
-        user = await self.find(identity.user) if identity else None
-        if identity is None or user is None:
+        proved = await self.prove(name[:200], password)
+        if proved is None:
             self.attempts.failed(account, address)
             await self._say("login.failed", account, address)
-            raise NotSignedIn(_WRONG)
-        if user.locked:
-            await self._say("login.refused", user.id, address)
-            raise Denied("This account is locked. Ask an administrator to unlock it.")
-        self.attempts.succeeded(account, address)
-        return await self._begin(user, password, address, agent)
+            raise NotSignedIn(WRONG)
+        return await self.enter(*proved, address=address, agent=agent, password=password, account=account)
 
-    async def _prove(self, account: str, password: str, user: User | None) -> Identity | None:
-        for backend in self._backends:
-            identity = await backend.check(account, password, user)
-            if identity is not None:
-                return identity
-        return None
+    async def enter(
+        self, identity: Identity, backend: str, *, address: str, agent: str, password: str = "", account: str = ""
+    ) -> Login:
+        """A new login for who proved who they are. Denied when they are locked or no account is theirs."""
+        try:
+            user = await self.account_of(identity, backend, address)
+            if user.locked:
+                raise Denied("This account is locked. Ask an administrator to unlock it.")
+        except Denied as error:
+            await self._say("login.refused", identity.user, address, detail=error.message)
+            raise
+        self.attempts.succeeded(account or user.id, address)
+        user = await self._renewed(user, password) if backend == LOCAL else user
+        if self.wants_code(user):
+            return await self.add_login(user, LoginKind.HALF, _HALF_DAYS, address, agent, backend=backend)
+        return await self.begin_login(user, address, agent, backend)
 
-    async def _begin(self, user: User, password: str, address: str, agent: str) -> Login:
-        renewed = await hashed(password) if user.password and is_outdated(user.password) else ""
+    async def _renewed(self, user: User, password: str) -> User:
+        """The hash made anew where it is of old parameters."""
+        if not password or not user.password or not is_outdated(user.password):
+            return user
+        renewed = await hashed(password)
+
+        def edit(stored: User) -> None:
+            if stored.password == user.password:
+                stored.password = renewed
+
+        return await self.change_user(user.id, edit)
+
+    async def begin_login(self, user: User, address: str, agent: str, backend: str) -> Login:
+        """The login itself, once everything is proved."""
 
         def signed_in(stored: User) -> None:
             stored.last_login = now()
-            if renewed and stored.password == user.password:
-                stored.password = renewed
 
         user = await self.change_user(user.id, signed_in)
-        login = await self.add_login(user, LoginKind.BROWSER, self.domain.config.server.login.days, address, agent)
-        await self._say("login.succeeded", user.id, address, Actor(user, login))
+        visited = self.visit(backend)
+        days = min(visited.days if visited else math.inf, self.domain.config.server.login.days)
+        login = await self.add_login(user, LoginKind.BROWSER, days, address, agent, backend=backend)
+        await self._say(
+            "login.succeeded", user.id, address, Actor(user, login), detail="" if backend == LOCAL else backend
+        )
         return login
+
+    def wants_code(self, user: User) -> bool:
+        """Whether a second factor is asked of this person: they have one, or must."""
+        rule = self.domain.config.server.login.second_factor
+        return user.second_factor is not None or rule == "everybody" or (rule == "administrators" and user.admin)
 
     async def add_login(
         self, user: User, kind: LoginKind, days: float, address: str = "", agent: str = "", **more: Any
@@ -103,7 +127,7 @@ class Logins(People):
             return
         oldest = await self.store.find("logins", Query(equal=(("user", user),), sort="created", limit=20))
         for doc in oldest.items:
-            if doc["kind"] == LoginKind.BROWSER:
+            if doc["kind"] != LoginKind.TOKEN:
                 await self._end(Login.model_validate(doc))
 
     async def actor_of_login(self, login_id: str) -> Actor | None:
@@ -159,7 +183,7 @@ class Logins(People):
         """End the logins of `user`, with API tokens or without, and every grant made before now."""
         while True:
             page = await self.store.find("logins", Query(equal=(("user", user),), sort="created", limit=500))
-            ending = [doc for doc in page.items if tokens or doc["kind"] == LoginKind.BROWSER]
+            ending = [doc for doc in page.items if tokens or doc["kind"] != LoginKind.TOKEN]
             for doc in ending:
                 await self.store.delete("logins", doc["id"])
                 self._logins.drop(doc["id"])
@@ -209,7 +233,8 @@ class Logins(People):
         self.check_self(actor, user, Permission.SIGNED_IN)
         query = Query(equal=(("user", user),), sort="created", descending=True, limit=500)
         page = await self.store.find("logins", query)
-        return [Login.model_validate(doc) for doc in page.items if doc["expires"] > now()]
+        found = [Login.model_validate(doc) for doc in page.items if doc["expires"] > now()]
+        return [login for login in found if login.kind is not LoginKind.HALF]
 
     async def end_login(self, actor: Actor, login_id: str) -> None:
         """End one login or withdraw one API token of one's own (administrators: of anybody). NotFound."""
@@ -233,7 +258,7 @@ class Logins(People):
 
     async def remove_expired(self) -> None:
         """Take out what expired: nothing stands on it any more."""
-        for collection in ("logins", "invitations"):
+        for collection in ("logins", "invitations", "proofs"):
             while True:
                 page = await self.store.find(collection, Query(sort="expires", high=now(), limit=500))
                 for doc in page.items:
@@ -241,6 +266,8 @@ class Logins(People):
                 if not page.next:
                     break
 
-    async def _say(self, act: str, who: str, address: str, actor: Actor | None = None) -> None:
+    async def _say(self, act: str, who: str, address: str, actor: Actor | None = None, detail: str = "") -> None:
         log.info("login", act=act, user=who[:64], address=address)
-        await self.domain.activity.record(actor or Actor(), act, who, who=who, address=address, security=True)
+        await self.domain.activity.record(
+            actor or Actor(), act, who, who=who, address=address, detail=detail, security=True
+        )

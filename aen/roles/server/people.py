@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import time
 from collections import OrderedDict
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from contextlib import AbstractAsyncContextManager
-from typing import TYPE_CHECKING, Generic, Literal, TypeVar
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any, Generic, Literal, TypeVar
 
 import structlog
 from pydantic import Field
@@ -125,9 +126,17 @@ class People(Part):
             raise Invalid(f"{name!r} is the account that shows public projects to everybody. Choose another.")
         return name
 
-    async def add_user(self, name: str, password_hash: str, profile: Profile, *, admin: bool = False) -> User:
-        """Store a new person. Conflict when the name or the e-mail address is taken."""
-        user = User(id=name, incarnation=new_id(), password=password_hash, admin=admin, **profile.model_dump())
+    async def add_user(
+        self,
+        name: str,
+        password_hash: str,
+        profile: Profile,
+        *,
+        admin: bool = False,
+        by: Mapping[str, Any] = MappingProxyType({}),
+    ) -> User:
+        """Store a new person. `by`: how they sign in, if not by that password. Conflict when name or e-mail address is taken."""
+        user = User(id=name, incarnation=new_id(), password=password_hash, admin=admin, **profile.model_dump(), **by)
         user.email = email_address(user.email)
         user.search = search_text(user)
         await self.claim_email(user.email, name)
