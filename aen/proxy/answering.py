@@ -42,19 +42,8 @@ class Answering(asyncio.Protocol):
             "_unsent",
             "_whole",
         ),
-        *(
-            "_app",
-            "_plane",
-            "_taken",
-            "address",
-            "deadline",
-            "fresh",
-            "peer",
-            "person",
-            "request",
-            "transport",
-            "tunnel",
-        ),
+        *("_app", "_plane", "_taken", "address", "deadline", "fresh"),
+        *("peer", "person", "request", "transport", "tunnel"),
     )
 
     transport: asyncio.Transport
