@@ -30,6 +30,14 @@ from aen.messages.compute import (
     StartSession,
     StopSession,
 )
+from aen.messages.errands import (
+    AskErrand,
+    ErrandAnswer,
+    ErrandReported,
+    ReadErrand,
+    StartErrand,
+    StopErrand,
+)
 from aen.messages.faults import FaultReported
 from aen.messages.gateways import (
     CheckToken,
@@ -67,6 +75,7 @@ from aen.messages.nodes import (
 
 __all__ = [
     "ApplyPermissions",
+    "AskErrand",
     "CertificateRenewed",
     "ChangeEnvironment",
     "CheckPermissions",
@@ -75,6 +84,8 @@ __all__ = [
     "DeleteProject",
     "Done",
     "EnvironmentReported",
+    "ErrandAnswer",
+    "ErrandReported",
     "Event",
     "FaultReported",
     "JoinNode",
@@ -97,6 +108,7 @@ __all__ = [
     "ProjectSpec",
     "PublicView",
     "ReadEnvironment",
+    "ReadErrand",
     "ReadKeys",
     "ReadRevocations",
     "ReadRoutes",
@@ -115,6 +127,8 @@ __all__ = [
     "SessionReported",
     "SessionView",
     "SignedGrant",
+    "StartErrand",
     "StartSession",
+    "StopErrand",
     "StopSession",
 ]

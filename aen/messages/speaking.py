@@ -29,6 +29,7 @@ RULES: dict[str, Rule] = {
     "SessionReported": _FROM_COMPUTE,  # holds the secret of a launch: the server alone may hear it
     "ProjectReported": _FROM_COMPUTE,
     "EnvironmentReported": _FROM_COMPUTE,
+    "ErrandReported": _FROM_COMPUTE,
     "PermissionsWalked": Rule(("compute",), "server"),
     "NodeReported": Rule(("compute", "gateway"), "server", ("node", "datacenter", "roles")),
     "FaultReported": Rule(("compute", "gateway"), "server", ("node",)),

@@ -21,6 +21,7 @@ TOOLS = {
     "logins",
     "launchers",
     "environments",
+    "errands",
     "apps",
     "web",
     "tickets",

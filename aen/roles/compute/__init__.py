@@ -9,11 +9,14 @@ import structlog
 
 from aen import __version__, apps, names, plugins
 from aen.bus import Subscription
+from aen.contents import USER_SIDE as CONTENTS_SIDE
 from aen.credentials import Credentials
 from aen.environments import USER_SIDE as ENVIRONMENTS_SIDE
+from aen.errands import USER_SIDE as ERRANDS_SIDE
 from aen.errors import AenError, Invalid, Unavailable
 from aen.messages import (
     ApplyPermissions,
+    AskErrand,
     ChangeEnvironment,
     CheckPermissions,
     DeleteProject,
@@ -25,18 +28,25 @@ from aen.messages import (
     NodeReported,
     PrepareProject,
     ReadEnvironment,
+    ReadErrand,
     ReadSessionLog,
     RenameProject,
     SessionReport,
+    StartErrand,
     StartSession,
+    StopErrand,
     StopSession,
 )
+from aen.messages.contents import CloseArchive, OpenArchive, ReadArchive, ReadContents, WriteArchive
 from aen.model import now
+from aen.model.errand import ErrandReport
 from aen.roles import Context, Role
 from aen.roles.compute.accounts import Accounts
 from aen.roles.compute.activity import Activity
+from aen.roles.compute.contents import Contents
 from aen.roles.compute.endpoint import Endpoint
 from aen.roles.compute.environments import Environments
+from aen.roles.compute.errands import Errands
 from aen.roles.compute.launching import Launching
 from aen.roles.compute.load import read_load
 from aen.roles.compute.projects import Projects
@@ -65,12 +75,14 @@ class Compute(Role):
         self.launcher = context.launcher
         self.node = names.node(config.compute.name)
         backend = plugins.load("aen.environments", config.environments.backend)
-        self.roots = Roots(backend(config, {"apps": [*apps.user_sides(), ENVIRONMENTS_SIDE]}))
+        self.roots = Roots(backend(config, {"apps": [*apps.user_sides(), ENVIRONMENTS_SIDE, CONTENTS_SIDE, ERRANDS_SIDE]}))
         self.projects = Projects(config, self.node, context.bus, self.launcher, self.roots)
         launching = Launching(config, self.launcher, self.roots, Records(config.data_dir))
         self.sessions = Sessions(config, self.node, context.bus, self.launcher, self.projects, launching)
         self.sessions.servers = apps.servers(config)
         self.environments = Environments(config, self.node, context.bus, self.launcher, self.projects, self.roots)
+        self.contents = Contents(config, self.launcher, self.projects, self.roots)
+        self.errands = Errands(config, self.node, context.bus, self.launcher, self.projects, self.roots)
         self.accounts = Accounts(self.node, self.launcher)
         self.usage = Usage(config, self.launcher, self.sessions)
         self.activity = Activity(config, self.launcher, self.sessions, launching, self.usage)
@@ -87,6 +99,7 @@ class Compute(Role):
             self.endpoint = self._endpoint(credentials)
         await self.sessions.adopt()
         await self.environments.adopt()
+        await self.errands.adopt()
         address, respond = names.address("compute", self.node), self.context.bus.respond
         self._subscriptions = [
             respond(address, StartSession, self._start),
@@ -103,6 +116,15 @@ class Compute(Role):
             respond(address, ListEnvironments, self.environments.list),
             respond(address, ReadEnvironment, self.environments.read),
             respond(address, ChangeEnvironment, self.environments.change),
+            respond(address, AskErrand, self.errands.ask),
+            respond(address, StartErrand, self._start_errand),
+            respond(address, ReadErrand, self.errands.read),
+            respond(address, StopErrand, self.errands.stop),
+            respond(address, ReadContents, self.contents.read),
+            respond(address, OpenArchive, self.contents.open),
+            respond(address, ReadArchive, self.contents.part),
+            respond(address, WriteArchive, self.contents.take),
+            respond(address, CloseArchive, self.contents.close),
         ]
         if self.endpoint is not None:
             await self.enter(self.endpoint)
@@ -152,14 +174,22 @@ class Compute(Role):
         self.projects.work(self.accounts.install_keys(command), f"keys {command.user}")
         return await self.sessions.start(command)
 
+    async def _start_errand(self, command: StartErrand) -> ErrandReport:
+        if self._draining:
+            raise Unavailable("This node is being stopped. Try again in a moment.", retry_after=5)
+        return await self.errands.start(command)
+
     async def _rename(self, command: RenameProject) -> Done:
         self.environments.check_idle(command.project.id)
+        await self.errands.stop_project(command.project.id, "The project was renamed.")
         await self.sessions.stop_project(command.project.id, "the project was renamed")
         return await self.projects.rename(command)
 
     async def _delete(self, command: DeleteProject) -> Done:
+        await self.errands.stop_project(command.project.id, "The project was deleted.")
         await self.sessions.stop_project(command.project.id, "the project was deleted")
         self.environments.forget(command.project.id)
+        self.contents.forget(command.project.id)
         return await self.projects.delete(command)
 
     # ── heartbeat ───────────────────────────────────────────────────────────────────────────────────

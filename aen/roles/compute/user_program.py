@@ -1,4 +1,4 @@
-"""User program: our program for environments, run as a person through the launcher, to its end or watched on the way."""
+"""User program: a program of ours (for environments, for contents), run as a person through the launcher, to its end or watched on the way."""
 
 from __future__ import annotations
 
@@ -39,11 +39,15 @@ class Wish:
     purpose: str  # look | change
     verb: str
     told: dict[str, Any]
+    program: str = PROGRAM
+    key: str = ""  # of an errand: what tells it from others of the project
 
     @property
     def session(self) -> str:
         """The id by which the launcher and the log know it."""
-        return names.session_id(self.project.id, "*", f"environments {self.purpose}")
+        if self.key:
+            return names.session_id(self.project.id, self.user, f"errand {self.key}")
+        return names.session_id(self.project.id, "*", f"{self.program.removeprefix('aen_')} {self.purpose}")
 
 
 class UserProgram:
@@ -52,8 +56,8 @@ class UserProgram:
     def __init__(self, config: Config, launcher: Launcher, roots: Roots) -> None:
         self._config, self._launcher, self._roots = config, launcher, roots
 
-    async def start(self, wish: Wish) -> Process:
-        """Start it as that person. Raises AenErrors."""
+    async def start(self, wish: Wish, socket: str = "") -> Process:
+        """Start it as that person; `socket` is one it will listen on. Raises AenErrors."""
         if not self._roots.ready:
             raise Unavailable(f"This node is still getting ready: {self._roots.message}.", retry_after=10)
         apps = await self._roots.get("apps", lambda _: None)
@@ -68,23 +72,24 @@ class UserProgram:
             user=wish.user,
             owner=wish.project.owner,
             project=wish.project.name,
-            argv=[str(apps.python), "-I", "-m", PROGRAM],
-            environ={**surroundings(launch), "AEN_ENVIRONMENTS": _packed(told)},
-            limits=limits_of(self._config, PROGRAM),
+            argv=[str(apps.python), "-I", "-m", wish.program],
+            environ={**surroundings(launch), wish.program.upper(): _packed(told)},
+            limits=limits_of(self._config, wish.program),
             cwd=str(folder) if wish.purpose == "change" else account.home,
+            socket=socket,
         )
         return await self._launcher.start(spec)
 
-    async def ask(self, wish: Wish) -> dict[str, Any]:
+    async def ask(self, wish: Wish, seconds: float = _LOOK_SECONDS) -> dict[str, Any]:
         """Run it to its end. Raises Conflict with its reason, TimedOut, Unavailable."""
         process = await self.start(wish)
         try:
-            async with asyncio.timeout(_LOOK_SECONDS):
+            async with asyncio.timeout(seconds):
                 await asyncio.shield(self._launcher.exited(process))
             return result_of(await self._launcher.log_tail(wish.session, _LINES))
         except TimeoutError:
             raise TimedOut(
-                "Looking at the project's environments took too long: its disk is slow or very full."
+                "Looking at the project took too long: its disk is slow or very full."
             ) from None
         finally:
             await asyncio.shield(self.gone(process))
@@ -127,7 +132,7 @@ def _packed(told: dict[str, Any]) -> str:
     """What the program is told, as it fits into a variable. Raises Invalid when it does not: a lock full of hashes."""
     packed = base64.b64encode(zlib.compress(json.dumps(told).encode())).decode()
     if len(packed) > _LARGEST_TOLD:
-        raise Invalid("That file is too much at once: leave out the hashes, or some of the packages.")
+        raise Invalid("That is too much at once: do a part of it (of a file with hashes, leave out the hashes).")
     return packed
 
 
@@ -145,7 +150,7 @@ def result_of(log: str) -> dict[str, Any]:
         result = json.loads(unpack.decompress(base64.b64decode(lines[0], validate=True), _LARGEST_RESULT))
         ok = result.pop("ok")
     except (ValueError, zlib.error, KeyError, TypeError, AttributeError, RecursionError):
-        raise Unavailable("The program for environments ended without a result. What it said is in its log.") from None
+        raise Unavailable("The program that does this ended without a result. What it said is in its log.") from None
     if ok is not True:
         raise Conflict(str(result.get("reason", ""))[:2000] or "It could not be done.")
     return dict(result)
