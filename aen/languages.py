@@ -13,6 +13,7 @@ from functools import cache
 from typing import Any
 
 from babel.messages.pofile import read_po
+from markupsafe import Markup
 
 from aen.config.files import packaged
 
@@ -84,10 +85,20 @@ def _by_quality(accepted: str) -> Iterable[str]:
 
 
 def _filled(text: str, values: dict[str, Any]) -> str:
-    """Fields by name, and nothing else of str.format: texts may hold braces, values may hold anything."""
+    """Fields by name, and nothing else of str.format: texts may hold braces, values may hold anything.
+
+    With a value that is HTML (as of a template's filter) the whole is: then everything else is escaped.
+    """
     if not values:
         return text
+    if any(hasattr(value, "__html__") for value in values.values()):
+        return Markup("").join(_pieces(text, values))
     return _FIELD.sub(lambda match: str(values[match[1]]) if match[1] in values else match[0], text)
+
+
+def _pieces(text: str, values: dict[str, Any]) -> Iterable[Any]:
+    for index, part in enumerate(_FIELD.split(text)):
+        yield part if index % 2 == 0 else values.get(part, f"{{{part}}}")
 
 
 @cache

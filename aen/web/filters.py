@@ -8,13 +8,18 @@ from datetime import UTC, datetime
 from typing import Any
 from urllib.parse import quote
 
+from babel.dates import format_datetime, format_timedelta
+from babel.numbers import format_decimal
 from markupsafe import Markup
 
+from aen.languages import LANGUAGE, ngettext
+from aen.languages import gettext as _
 from aen.model.activity import Activity
-from aen.web.acts import ACTS
+from aen.web.acts import ACTS, OWN
 from aen.web.markdown import render_markdown
+from aen.web.words import step, word
 
-_UNITS = (("year", 31_536_000), ("month", 2_592_000), ("day", 86_400), ("hour", 3600), ("minute", 60), ("second", 1))
+_BYTES = ("KB", "MB", "GB", "TB")
 _BROWSERS = (
     ("Edg/", "Edge"),
     ("Firefox/", "Firefox"),
@@ -32,19 +37,12 @@ _SYSTEMS = (
     ("CrOS", "ChromeOS"),
     ("Linux", "Linux"),
 )
-_STEPS = {
-    "account": "Account",
-    "directory": "Project directory",
-    "environment": "Environment",
-    "permissions": "Permissions",
-    "app": "App",
-}
 
 
 def ago(ms: int) -> Markup:
     """How long ago a time (ms since 1970) was, as a `<time>` that the page keeps fresh; "never" for 0."""
     if not ms:
-        return Markup("<span>never</span>")
+        return Markup("<span>{}</span>").format(_("never"))
     return Markup('<time datetime="{}" title="{}" data-ago>{}</time>').format(iso(ms), when(ms), ago_text(ms))
 
 
@@ -52,10 +50,8 @@ def ago_text(ms: int) -> str:
     """How long ago a time was, in words."""
     seconds = max(0.0, time.time() - ms / 1000)
     if seconds < 10:
-        return "just now"
-    name, length = next(unit for unit in _UNITS if seconds >= unit[1])
-    count = int(seconds // length)
-    return f"{count} {name}{'' if count == 1 else 's'} ago"
+        return _("just now")
+    return format_timedelta(-seconds, threshold=1, add_direction=True, locale=_locale())
 
 
 def clock(ms: int) -> Markup:
@@ -68,7 +64,9 @@ def clock(ms: int) -> Markup:
 
 def when(ms: int) -> str:
     """A time for people, in UTC."""
-    return datetime.fromtimestamp(ms / 1000, UTC).strftime("%-d %b %Y, %H:%M UTC") if ms else "never"
+    if not ms:
+        return _("never")
+    return format_datetime(datetime.fromtimestamp(ms / 1000, UTC), "d MMM y, HH:mm 'UTC'", locale=_locale())
 
 
 def iso(ms: int) -> str:
@@ -78,11 +76,12 @@ def iso(ms: int) -> str:
 
 def size(number: float) -> str:
     """Bytes for people: 1.5 GB."""
-    for unit in ("bytes", "KB", "MB", "GB"):
-        if number < 1024:
-            return f"{number:.0f} {unit}" if unit == "bytes" or number >= 10 else f"{number:.1f} {unit}"
-        number /= 1024
-    return f"{number:.1f} TB"
+    if round(number) < 1024:
+        return ngettext("{n} byte", "{n} bytes", round(number))
+    power = 1
+    while number >= 1024 ** (power + 1) and power < len(_BYTES):
+        power += 1
+    return f"{_rounded(number / 1024**power)} {_BYTES[power - 1]}"
 
 
 def duration(seconds: float | None) -> str:
@@ -90,7 +89,7 @@ def duration(seconds: float | None) -> str:
     if seconds is None:
         return ""
     if seconds < 60:
-        return f"{seconds:.1f} s" if seconds < 10 else f"{seconds:.0f} s"
+        return f"{_rounded(seconds)} s"
     return f"{int(seconds // 60)} min {int(seconds % 60)} s"
 
 
@@ -112,27 +111,36 @@ def initials(name: str) -> str:
     return (words[0][0] + words[-1][0]) if len(words) > 1 else words[0][:2]
 
 
-def step(name: str) -> str:
-    """The name of a step of a start."""
-    return _STEPS.get(name, name.capitalize())
+def number(value: float) -> str:
+    """A number as the reader writes it: 1,234.5."""
+    return format_decimal(value, locale=_locale())
+
+
+def _rounded(value: float) -> str:
+    """A number with one digit behind the point while it is small."""
+    return format_decimal(value, "0.0" if value < 10 else "0", locale=_locale())
+
+
+def _locale() -> str:
+    return LANGUAGE.get()
 
 
 def act(entry: Activity) -> str:
     """What somebody did, as the end of a sentence that begins with their name."""
     words = ACTS.get(entry.act, entry.act.replace(".", " ").replace("_", " "))
-    return words.replace("{who}", entry.who) if entry.who != entry.actor else _own(words)
-
-
-def _own(words: str) -> str:
-    """The same of one's own account."""
-    return words.replace(" of {who}", "").replace("{who}", "themselves")
+    if entry.who == entry.actor:  # of one's own account
+        own = OWN.get(entry.act, "")
+        return _(own) if own else _(words.replace(" of {who}", ""), who=_("themselves"))
+    return _(words, who=entry.who)
 
 
 def browser(agent: str) -> str:
     """A browser's name for people, from its User-Agent."""
     name = next((name for mark, name in _BROWSERS if mark in agent), "")
     system = next((name for mark, name in _SYSTEMS if mark in agent), "")
-    return f"{name} on {system}" if name and system else name or agent[:60] or "Unknown browser"
+    if name and system:
+        return _("{browser} on {system}", browser=name, system=system)
+    return name or agent[:60] or _("Unknown browser")
 
 
 FILTERS: dict[str, Callable[..., Any]] = {
@@ -147,6 +155,8 @@ FILTERS: dict[str, Callable[..., Any]] = {
     "hue": hue,
     "initials": initials,
     "step": step,
+    "word": word,
+    "number": number,
     "act": act,
     "browser": browser,
 }

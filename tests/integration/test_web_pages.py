@@ -60,7 +60,7 @@ async def test_permissions_that_differ_are_shown_and_repaired(server: Served, al
     page = "/alice/genome/settings/permissions"
     shown = (await alice.get(f"{page}?look=1", headers=HTML)).text
     assert "1 of 7 differ" in shown
-    assert "<strong>bob</strong> can't read 1 of them" in shown
+    assert "<strong>bob</strong> can&#39;t read 1 of them" in shown
     assert "nb/&lt;b&gt;secret&lt;/b&gt;.txt" in shown
     assert await form(alice, f"{page}/repair") == (303, page, "")
 

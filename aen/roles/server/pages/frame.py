@@ -7,49 +7,51 @@ from typing import Any
 
 from aiohttp import web
 
+from aen.languages import N_, said
+from aen.languages import gettext as _
 from aen.roles.server.domain import DOMAIN, Domain
 from aen.roles.server.permissions import ACTOR, Actor
 
 #: What a page says after a form was sent and the browser was led on: `?done=<key>`. Constant text: nothing is reflected.
 NOTICES = {
-    "saved": "Saved.",
-    "password": "Your password is changed. All other logins and your API tokens have ended.",
-    "login-ended": "That login has ended.",
-    "token-ended": "The token is withdrawn: scripts that use it stop working now.",
-    "signed-out": "You are signed out.",
-    "signed-out-everywhere": "You are signed out everywhere.",
-    "link-ended": "The link has ended: within seconds it shows nothing any more.",
-    "session-again": "The session starts anew.",
-    "measured": "Measured.",
-    "member-set": "The team is changed; files and open pages follow within seconds.",
-    "member-removed": "Removed from the team. Their sessions here have ended.",
-    "environment-active": "The active environment is chosen. Apps that run already follow at their next start.",
-    "renamed": "The project has its new name.",
-    "transferred": "The project has a new owner.",
-    "deleting": "The project is being deleted.",
-    "left": "You have left the project.",
-    "session-stopped": "The session is being stopped.",
-    "user-created": "The account is made.",
-    "user-saved": "The account is changed.",
-    "user-locked": "The account is locked: logins and open pages of that person end within seconds.",
-    "user-unlocked": "The account is unlocked.",
-    "user-removed": "The account is removed.",
-    "invitation-withdrawn": "The invitation is withdrawn.",
-    "node-forgotten": "The node's record is dropped.",
-    "node-draining": "Nothing new is started on that node; what runs there goes on.",
-    "node-back": "That node takes new work again.",
-    "node-removed": "The node is removed: what it was given counts for nothing any more.",
-    "datacenter-added": "The data center is there. Next, invite its gateway.",
-    "datacenter-removed": "The data center is removed.",
-    "job-cancelled": "The job is being cancelled.",
-    "job-again": "The job is tried again.",
-    "job-priority": "The job has its new priority.",
-    "setting-back": "As the configuration says again.",
-    "mail-again": "The mail is tried again now.",
-    "faults-read": "Marked as read.",
-    "sessions-stopped": "The sessions are being stopped.",
-    "project-stopped": "The project is being stopped.",
-    "acting-ended": "You are yourself again.",
+    "saved": N_("Saved."),
+    "password": N_("Your password is changed. All other logins and your API tokens have ended."),
+    "login-ended": N_("That login has ended."),
+    "token-ended": N_("The token is withdrawn: scripts that use it stop working now."),
+    "signed-out": N_("You are signed out."),
+    "signed-out-everywhere": N_("You are signed out everywhere."),
+    "link-ended": N_("The link has ended: within seconds it shows nothing any more."),
+    "session-again": N_("The session starts anew."),
+    "measured": N_("Measured."),
+    "member-set": N_("The team is changed; files and open pages follow within seconds."),
+    "member-removed": N_("Removed from the team. Their sessions here have ended."),
+    "environment-active": N_("The active environment is chosen. Apps that run already follow at their next start."),
+    "renamed": N_("The project has its new name."),
+    "transferred": N_("The project has a new owner."),
+    "deleting": N_("The project is being deleted."),
+    "left": N_("You have left the project."),
+    "session-stopped": N_("The session is being stopped."),
+    "user-created": N_("The account is made."),
+    "user-saved": N_("The account is changed."),
+    "user-locked": N_("The account is locked: logins and open pages of that person end within seconds."),
+    "user-unlocked": N_("The account is unlocked."),
+    "user-removed": N_("The account is removed."),
+    "invitation-withdrawn": N_("The invitation is withdrawn."),
+    "node-forgotten": N_("The node's record is dropped."),
+    "node-draining": N_("Nothing new is started on that node; what runs there goes on."),
+    "node-back": N_("That node takes new work again."),
+    "node-removed": N_("The node is removed: what it was given counts for nothing any more."),
+    "datacenter-added": N_("The data center is there. Next, invite its gateway."),
+    "datacenter-removed": N_("The data center is removed."),
+    "job-cancelled": N_("The job is being cancelled."),
+    "job-again": N_("The job is tried again."),
+    "job-priority": N_("The job has its new priority."),
+    "setting-back": N_("As the configuration says again."),
+    "mail-again": N_("The mail is tried again now."),
+    "faults-read": N_("Marked as read."),
+    "sessions-stopped": N_("The sessions are being stopped."),
+    "project-stopped": N_("The project is being stopped."),
+    "acting-ended": N_("You are yourself again."),
 }
 
 
@@ -64,7 +66,7 @@ def frame(request: web.Request) -> Mapping[str, Any]:
         "banner": banner(request.config_dict[DOMAIN]) if user is not None else None,
         **site_wide(request.config_dict[DOMAIN], actor),
         "theme": user.theme if user is not None else "system",
-        "notice": NOTICES.get(request.query.get("done", ""), ""),
+        "notice": said(NOTICES.get(request.query.get("done", ""), "")),
     }
 
 
@@ -88,6 +90,8 @@ def banner(domain: Domain) -> dict[str, Any] | None:
     slowest = min(building, key=lambda node: node.progress, default=None)
     return {
         "evaluation": evaluation,
-        "building": f"{slowest.id} is getting ready: {slowest.message}" if slowest else "",
+        "building": _("{node} is getting ready: {message}", node=slowest.id, message=said(slowest.message))
+        if slowest
+        else "",
         "progress": slowest.progress if slowest else 1.0,
     }

@@ -6,54 +6,61 @@ from collections.abc import Sequence
 
 from markupsafe import Markup
 
+from aen.languages import N_, ngettext, said
+from aen.languages import gettext as _
 from aen.model import now
 from aen.model.session import Idle, Phase, Session, StepState, Use
 from aen.web.filters import ago, ago_text, clock, size, step
 
-_ENDED = {Phase.STOPPED: "It was stopped.", Phase.PROBLEM: "It ended by itself.", Phase.LOST: "Its node is not heard."}
+_ENDED = {
+    Phase.STOPPED: N_("It was stopped."),
+    Phase.PROBLEM: N_("It ended by itself."),
+    Phase.LOST: N_("Its node is not heard."),
+}
 _FIRST_LOOK = 90_000  # ms: a node has not looked at a session that is younger
 _HOURS = (1, 4, 12, 24, 72, 168)  # offered to keep a session for
 _WIDE, _HIGH = 60, 16  # of the curve, in its own units: one measurement is one unit wide
 
 
-def why(session: Session, idle: Idle | None = None, activity: int = 0, source: str = "") -> Markup:
+def why(session: Session, idle: Idle | None = None, activity: int = 0, source: str = "") -> str:
     """What a session is doing, or why it is alive, or why it ended; in a sentence or two."""
     if session.phase is Phase.RUNNING:
         return _alive(session, idle, activity or session.activity, source or session.activity_source)
     if session.phase is Phase.STARTING:
         running = next((each.name for each in session.steps if each.state is StepState.RUNNING), "")
-        return Markup("Starting: {}.").format(step(running).lower()) if running else Markup("Starting.")
+        return _("Starting: {step}.", step=step(running)) if running else _("Starting.")
     if session.phase is Phase.QUEUED:
-        return Markup("{}").format(session.reason or "Waiting for a free place on the node.")
+        return said(session.reason) or _("Waiting for a free place on the node.")
     if session.phase is Phase.STOPPING:
-        return Markup("Stopping.")
-    return Markup("{}").format(session.reason or _ENDED.get(session.phase, ""))
+        return _("Stopping.")
+    return said(session.reason or _ENDED.get(session.phase, ""))
 
 
-def _alive(session: Session, idle: Idle | None, activity: int, source: str) -> Markup:
-    since = Markup("Started {}: ").format(ago_text(session.since))
+def _alive(session: Session, idle: Idle | None, activity: int, source: str) -> str:
+    since = ago_text(session.since)
     if idle is None and now() - session.since < _FIRST_LOOK:
-        return Markup("Started {}.").format(ago_text(session.since))
+        return _("Started {since}.", since=since)
+    begin = _("Started {since}: ", since=since)
     if idle is None:
-        return since + Markup("AEN can\u2019t see whether it is used, so it goes on until somebody stops it.")
+        return begin + _("AEN can\u2019t see whether it is used, so it goes on until somebody stops it.")
     if idle.busy_since:
-        what = Markup("alive because {} has been busy since {}. ").format(source, clock(idle.busy_since))
+        what = _("alive because {source} has been busy since {time}. ", source=source, time=clock(idle.busy_since))
     else:
-        seen = Markup("last activity {}").format(ago(activity)) if activity else Markup("no activity seen yet")
-        what = seen + (Markup(" ({})").format(source) if source else Markup("")) + Markup(". ")
-    return since + what + _end(idle)
+        seen = _("last activity {ago}", ago=ago(activity)) if activity else _("no activity seen yet")
+        what = seen + (Markup(" ({})").format(source) if source else "") + ". "
+    return Markup("").join([begin, what, _end(idle)])
 
 
-def _end(idle: Idle) -> Markup:
+def _end(idle: Idle) -> str:
     if not idle.hours:
-        return Markup("It goes on until somebody stops it.")
+        return _("It goes on until somebody stops it.")
     if idle.keep_until:
-        return Markup("It is kept until {} at least.").format(clock(idle.keep_until))
+        return _("It is kept until {time} at least.", time=clock(idle.keep_until))
     if idle.busy_since:
-        return Markup("It is not stopped while that goes on; if it ended now, it would stop at {}.").format(
-            clock(idle.stops_at)
+        return _(
+            "It is not stopped while that goes on; if it ended now, it would stop at {time}.", time=clock(idle.stops_at)
         )
-    return Markup("It stops at {} unless it is used before.").format(clock(idle.stops_at))
+    return _("It stops at {time} unless it is used before.", time=clock(idle.stops_at))
 
 
 def keep_choices(idle: Idle | None) -> list[float]:
@@ -68,17 +75,23 @@ def use_text(use: Use | None) -> str:
     """What a session takes: CPU 12 %, 340 MB of 4.0 GB, 9 processes."""
     if use is None:
         return ""
-    of = f" of {size(use.memory_limit)}" if use.memory_limit else ""
-    count = f"{use.processes} process{'' if use.processes == 1 else 'es'}"
+    memory = size(use.memory)
+    if use.memory_limit:
+        memory = _("{memory} of {limit}", memory=memory, limit=size(use.memory_limit))
+    count = ngettext("{n} process", "{n} processes", use.processes)
     lost = f". {_lost(use)}" if use.out_of_memory else ""
-    return f"CPU {use.cpu:.0f} %, {size(use.memory)}{of}, {count}{lost}"
+    return f"CPU {use.cpu:.0f} %, {memory}, {count}{lost}"
 
 
 def _lost(use: Use) -> str:
     """Of a kernel that was ended, people see only that it is gone."""
-    many = f"{use.out_of_memory} programs were" if use.out_of_memory > 1 else "A program was"
-    limit = f" more than {size(use.memory_limit)} of memory" if use.memory_limit else " more memory than it may"
-    return f"{many} ended because the session used{limit}"
+    limit = size(use.memory_limit) if use.memory_limit else _("it may")
+    return ngettext(
+        "A program was ended because the session used more memory than {limit}",
+        "{n} programs were ended because the session used more memory than {limit}",
+        use.out_of_memory,
+        limit=limit,
+    )
 
 
 def curve(uses: Sequence[Use]) -> str:
