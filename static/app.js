@@ -1,6 +1,7 @@
 // What every page does: fresh times, menus, dialogs that ask before something is lost, copying, no double sending.
 
 import { agoText, clockText } from "./times.js";
+import { say } from "./words.js";
 
 for (const element of document.querySelectorAll("[data-again]")) {
   element.addEventListener("click", (event) => { event.preventDefault(); location.reload(); });
@@ -78,7 +79,7 @@ function confirmDialog(text, label) {
     foot.append(button);
     return button;
   };
-  make("Cancel", "", "").autofocus = true;
+  make(say("Cancel"), "", "").autofocus = true;
   make(label, "btn-danger-fill", "yes");
   dialog.append(body, foot);
   document.body.append(dialog);
@@ -94,7 +95,7 @@ document.addEventListener("submit", async (event) => {
   if (form.dataset.confirm && !form.dataset.confirmed) {
     event.preventDefault();
     const button = event.submitter;
-    if (await confirmDialog(form.dataset.confirm, button?.textContent.trim() || button?.title || "Go on")) {
+    if (await confirmDialog(form.dataset.confirm, button?.textContent.trim() || button?.title || say("Go on"))) {
       form.dataset.confirmed = "yes";
       form.requestSubmit(button ?? undefined);
     }
@@ -128,10 +129,10 @@ document.addEventListener("click", async (event) => {
   const source = document.getElementById(button.dataset.copy);
   try {
     await navigator.clipboard.writeText(source.textContent);
-    toast("Copied.");
+    toast(say("Copied."));
   } catch {
     getSelection().selectAllChildren(source);
-    toast("Press Ctrl+C to copy.");
+    toast(say("Press Ctrl+C to copy."));
   }
 });
 

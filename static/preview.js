@@ -1,5 +1,7 @@
 // Write and Preview tabs of a Markdown field; the server renders.
 
+import { say } from "./words.js";
+
 for (const box of document.querySelectorAll("[data-preview]")) {
   const [write, look] = box.querySelectorAll("button[data-tab]");
   const area = box.querySelector("textarea");
@@ -20,7 +22,7 @@ for (const box of document.querySelectorAll("[data-preview]")) {
       // The server sanitised it (nh3); scripts can't run here anyway (CSP).
       pane.innerHTML = await answer.text();
     } else {
-      pane.textContent = "The preview could not be made. Try again in a moment.";
+      pane.textContent = say("The preview could not be made. Try again in a moment.");
     }
     show(true);
   });

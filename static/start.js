@@ -1,10 +1,12 @@
 // The gateway's start page: starts the session, shows its steps as they come, opens the very address asked for.
 
 import { durationText } from "./times.js";
+import { say } from "./words.js";
 
 const card = document.getElementById("start");
 const part = (id) => document.getElementById(id);
-const NAMES = { account: "Account", directory: "Project directory", environment: "Environment", permissions: "Permissions", app: "App" };
+const NAMES = { account: say("Account"), directory: say("Project directory"), environment: say("Environment"), permissions: say("Permissions"), app: say("App") };
+const STATES = { waiting: say("waiting"), running: say("under way"), done: say("done"), skipped: say("nothing to do"), failed: say("failed") };
 const query = new URLSearchParams({ owner: card.dataset.owner, project: card.dataset.project, server: card.dataset.server, app: card.dataset.app });
 const address = `/.aen/api/session?${query}`;
 const since = new Map();
@@ -14,7 +16,7 @@ async function ask(method) {
   const answer = await fetch(address, { method, headers: { Accept: "application/json", "Content-Type": "application/json" }, body: method === "POST" ? "{}" : undefined });
   if (answer.status === 401) { location.reload(); return new Promise(() => {}); }
   const data = await answer.json();
-  if (!answer.ok) throw Object.assign(new Error(data.error?.message || "No answer."), { status: answer.status });
+  if (!answer.ok) throw Object.assign(new Error(data.error?.message || say("No answer.")), { status: answer.status });
   return data;
 }
 
@@ -53,13 +55,13 @@ function showSteps(steps) {
     item.dataset.state = step.state;
     item.dataset.name = step.name;
     item.querySelector(".step-name").textContent = NAMES[step.name] || step.name;
-    item.querySelector(".unseen").textContent = `: ${step.state}`;
+    item.querySelector(".unseen").textContent = `: ${STATES[step.state] || step.state}`;
     let detail = item.querySelector(".step-detail");
     if (!detail) { detail = make("span", "step-detail"); item.children[1].append(detail); }
     detail.textContent = step.detail || "";
     if (step.state === "running") { if (!since.has(step.name)) since.set(step.name, performance.now() - (step.seconds || 0) * 1000); }
     else since.delete(step.name);
-    if (step.state !== "running") item.querySelector(".step-time").textContent = step.state === "skipped" ? "nothing to do" : durationText(step.seconds);
+    if (step.state !== "running") item.querySelector(".step-time").textContent = step.state === "skipped" ? STATES.skipped : durationText(step.seconds);
   });
 }
 
@@ -85,13 +87,13 @@ function show(view) {
   const busy = ["QUEUED", "STARTING", "RUNNING", "STOPPING"].includes(phase);
   part("steps").hidden = !busy && !failed;
   showSteps(view.steps);
-  trouble(failed ? `It did not start. ${view.reason || "It did not say why; its log below may."}` : "");
+  trouble(failed ? `${say("It did not start.")} ${view.reason || say("It did not say why; its log below may.")}` : "");
   part("log").hidden = !failed || !view.log_tail;
   part("log").querySelector("pre").textContent = view.log_tail || "";
   part("again").hidden = busy || !view.may_start;
-  part("again").querySelector("span").textContent = failed ? "Try again" : "Start";
+  part("again").querySelector("span").textContent = failed ? say("Try again") : say("Start");
   part("leave").hidden = !busy;
-  if (busy || failed) part("say").textContent = phase === "QUEUED" ? "Waiting for a free place on the node…" : phase === "STOPPING" ? "It is stopping; you can start it again in a moment." : "";
+  if (busy || failed) part("say").textContent = phase === "QUEUED" ? say("Waiting for a free place on the node…") : phase === "STOPPING" ? say("It is stopping; you can start it again in a moment.") : "";
   if (phase === "RUNNING") location.replace(card.dataset.next);
   return busy;
 }
@@ -105,7 +107,7 @@ async function follow() {
     } catch (error) {
       failures += 1;
       if (error.status && error.status < 500 && error.status !== 429) { trouble(error.message); part("again").hidden = false; return; }
-      part("say").textContent = "The server can't be reached right now; trying again…";
+      part("say").textContent = say("The server can't be reached right now; trying again…");
     }
     await new Promise((resolve) => setTimeout(resolve, Math.min(5000, 500 * (failures + 1))));
   }

@@ -25,11 +25,12 @@ _ERRORS = {"Invalid", "NotSignedIn", "Denied", "NotFound", "Conflict", "TooMany"
 #: Arguments and fields whose value is a message for people, put together far from them.
 _MESSAGES = {"message", "reason", "problem", "note", "silent", "description", "detail"}
 #: Functions and fields that carry finished sentences, by file.
-_SPOKEN = {"_say", "tell", "progress", "report", "_tell", "_note", "_again", "again"}
+_SPOKEN = {"_say", "tell", "progress", "report", "_tell", "_note", "append"}
 #: What only people at a terminal read stays English.
 _TERMINAL = ("aen/cli/", "aen/config/", "aen/bus/", "aen/store/", "aen/ca/")
 _FIELD = re.compile(r"\{(\w*)\}")
-_SENTENCE = re.compile(r"[A-Za-z]{2,}.*[ .…].*|[A-Z][a-z]{2,}", re.DOTALL)
+_SENTENCE = re.compile(r"[A-Za-z{].* .*|[A-Z][a-z]{2,}", re.DOTALL)
+_WHOLE = re.compile(r"[A-Z{].* .* .*\.", re.DOTALL)
 _SCRIPT = re.compile(r"""\bsay\(\s*"((?:[^"\\]|\\.)*)\"""")
 
 
@@ -59,6 +60,8 @@ def _all() -> Iterator[tuple[str, str]]:
 def _python(name: str, tree: ast.Module) -> Iterator[str]:
     terminal = name.startswith(_TERMINAL) or (name.count("/") < 2 and name in _PROCESS)
     for node in ast.walk(tree):
+        if not terminal and isinstance(node, ast.Assign | ast.Dict | ast.Return):
+            yield from _finished(node)
         if not isinstance(node, ast.Call):
             continue
         called = _called(node)
@@ -69,12 +72,31 @@ def _python(name: str, tree: ast.Module) -> Iterator[str]:
             continue
         elif called in _ERRORS:
             yield from (text for arg in node.args[:1] for text in _texts(arg))
+        elif called == "App":
+            yield from (text for arg in node.args[2:3] for text in _texts(arg))
         elif not _logs(node):
             if called in _SPOKEN:
                 yield from (text for arg in node.args for text in _texts(arg) if _SENTENCE.fullmatch(text))
             for keyword in node.keywords:
                 if keyword.arg in _MESSAGES:
                     yield from (text for text in _texts(keyword.value) if _SENTENCE.fullmatch(text))
+
+
+def _finished(node: ast.Assign | ast.Dict | ast.Return) -> Iterator[str]:
+    """Whole sentences that are put by, or given back, to be shown later."""
+    if isinstance(node, ast.Dict):
+        named = [value for key, value in zip(node.keys, node.values, strict=True) if _is_message(key)]
+    elif isinstance(node, ast.Assign):
+        named = [node.value] if any(_is_message(target) for target in node.targets) else []
+    else:
+        named = [node.value] if node.value is not None else []
+    wanted = _WHOLE if isinstance(node, ast.Return) else _SENTENCE
+    yield from (text for value in named for text in _texts(value) if wanted.fullmatch(text))
+
+
+def _is_message(node: ast.expr | None) -> bool:
+    name = node.value if isinstance(node, ast.Constant) else node.id if isinstance(node, ast.Name) else ""
+    return name in _MESSAGES or name in ("text", "title", "why")
 
 
 _PROCESS = {

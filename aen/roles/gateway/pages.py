@@ -16,6 +16,7 @@ from aiohttp import web
 from aen import names
 from aen.bus import Bus
 from aen.errors import AenError, Denied, Invalid, NotFound, NotSignedIn, Unavailable
+from aen.languages import said as in_words
 from aen.links import SHARED
 from aen.messages import OpenSession, SessionView
 from aen.model.session import Phase
@@ -202,7 +203,8 @@ class Pages:
             raise NotFound("There is no such app.")
         look = request.method != "POST"
         view = await self._view(request, owner, project, server, app=request.query.get("app", ""), look=look)
-        return web.json_response(view.model_dump(mode="json"), headers={"Cache-Control": "no-store"})
+        told = {**view.model_dump(mode="json"), "reason": in_words(view.reason)}
+        return web.json_response(told, headers={"Cache-Control": "no-store"})
 
     async def _view(
         self, request: web.Request, owner: str, project: str, server: str, *, app: str = "", look: bool = True

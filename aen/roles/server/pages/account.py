@@ -5,10 +5,12 @@ from __future__ import annotations
 from aiohttp import web
 
 from aen.errors import AenError
+from aen.languages import N_
 from aen.roles.server.accounts import Profile
 from aen.roles.server.domain import DOMAIN
-from aen.roles.server.pages import people, settings
+from aen.roles.server.pages import coming_in, people, second_factor, settings
 from aen.roles.server.pages.browser_login import sign_in
+from aen.roles.server.pages.coming_in import onward, show_login
 from aen.roles.server.pages.forms import Form, again, asked_text, read, see_other
 from aen.roles.server.permissions import ACTOR, Permission
 from aen.roles.server.urls import Url
@@ -23,31 +25,33 @@ async def login_page(
     domain = request.config_dict[DOMAIN]
     if domain.accounts.needs_setup():
         return see_other("/setup")
-    there = safe_next(form.raw("next") if form else request.query.get("next"))
     if request[ACTOR].user is not None and not problem:
-        return see_other(there)
-    registration = await domain.accounts.registration_open()
-    shown = {"problem": problem, "next": there, "registration": registration}
-    return render(request, "account/login.html", {**shown, "name": _shown(form, "name", 64)}, status=status)
+        return see_other(safe_next(form.raw("next") if form else request.query.get("next")))
+    return await show_login(request, problem, status, form)
 
 
 async def login(request: web.Request) -> web.StreamResponse:
     form = await read(request)
     try:
-        await sign_in(request, form.text("name", 200_000), form.raw("password", 200_000))
+        whole = await sign_in(request, form.text("name", 200_000), form.raw("password", 200_000))
     except AenError as error:
         answer = await login_page(request, error.message, error.status, form)
         if error.retry_after:
             answer.headers["Retry-After"] = str(round(error.retry_after))
         return answer
-    return see_other(safe_next(form.raw("next")))
+    return onward(whole, safe_next(form.raw("next")))
 
 
 async def logout(request: web.Request) -> web.StreamResponse:
-    actor = request[ACTOR]
-    if actor.login is not None:
-        await request.config_dict[DOMAIN].accounts.sign_out(actor.login.id)
+    login, accounts = request[ACTOR].login, request.config_dict[DOMAIN].accounts
+    if login is not None:
+        await accounts.sign_out(login.id)
     await logins.forget(request)
+    backend = accounts.visit(login.backend) if login is not None else None
+    back = f"{request.config_dict[DOMAIN].config.server.url}/login?done=signed-out"
+    there = await backend.leave(back) if backend is not None else ""
+    if there:
+        return web.Response(status=303, headers={"Location": there, "Cache-Control": "no-store"})
     return see_other("/login", "signed-out")
 
 
@@ -73,8 +77,7 @@ async def setup(request: web.Request, form: Form) -> web.StreamResponse:
     name, password = form.text("name", 200), form.raw("password")
     profile = Profile(full_name=form.text("full_name", 200))
     await accounts.set_up(form.text("code", 128), name, password, profile, request.remote or "")
-    await sign_in(request, name, password)
-    return see_other("/")
+    return onward(await sign_in(request, name, password), "/")
 
 
 async def signup_page(
@@ -84,7 +87,9 @@ async def signup_page(
     code = form.text("code", 128) if form else asked_text(request, "code", 128)
     invitation = await accounts.invitation(code) if code else None
     if invitation is None and not await accounts.registration_open() and not problem:
-        problem = "Accounts are made by invitation here, and this link holds none that is still good. Ask an administrator for a new one."
+        problem = N_(
+            "Accounts are made by invitation here, and this link holds none that is still good. Ask an administrator for a new one."
+        )
     shown = {name: _shown(form, name) for name in ("name", "full_name", "email")}
     if invitation is not None and not shown["email"]:
         shown["email"] = invitation.email
@@ -102,8 +107,7 @@ async def signup(request: web.Request, form: Form) -> web.StreamResponse:
     code = form.text("code", 128)
     joins = await accounts.joins(await accounts.invitation(code)) if code else ""
     await accounts.sign_up(name, password, code, profile, request.remote or "")
-    await sign_in(request, name, password)
-    return see_other(f"/{joins}")
+    return onward(await sign_in(request, name, password), f"/{joins}")
 
 
 def _shown(form: Form | None, name: str, longest: int = 300) -> str:
@@ -121,6 +125,8 @@ URLS = [
     Url("POST", "/logout", logout, P.ANYBODY),
     Url("GET", "/signup", signup_page, P.ANYBODY),
     Url("POST", "/signup", signup, P.ANYBODY),
+    *coming_in.URLS,
+    *second_factor.URLS,
     *settings.URLS,
     *people.URLS,
 ]

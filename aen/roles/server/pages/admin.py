@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+
 from aiohttp import web
 
+from aen.languages import gettext as _
+from aen.languages import ngettext
 from aen.model.session import Phase
 from aen.roles.server.domain import DOMAIN, Domain
 from aen.roles.server.pages import admin_nodes, admin_users
@@ -24,13 +27,13 @@ async def overview(request: web.Request) -> web.StreamResponse:
         domain.store.count("sessions", (("phase", str(Phase.RUNNING)),)),
         domain.store.count("jobs", (("active", True),)),
     )
-    entries, _ = await domain.activity.security(actor, 8)
+    entries, _cursor = await domain.activity.security(actor, 8)
     figures = [
-        ("Users", users, "/admin/users"),
-        ("Projects", projects, "/?show=all"),
-        ("Running sessions", running, "/admin/sessions?phase=RUNNING"),
-        ("Nodes heard", sum(domain.nodes.up(node.id) for node in domain.nodes.list()), "/admin/nodes"),
-        ("Jobs under way", jobs, "/admin/jobs"),
+        (_("Users"), users, "/admin/users"),
+        (_("Projects"), projects, "/?show=all"),
+        (_("Running sessions"), running, "/admin/sessions?phase=RUNNING"),
+        (_("Nodes heard"), sum(domain.nodes.up(node.id) for node in domain.nodes.list()), "/admin/nodes"),
+        (_("Jobs under way"), jobs, "/admin/jobs"),
     ]
     shown = {"figures": figures, "worries": await worries(domain), "entries": entries}
     return render(request, "admin/overview.html", shown)
@@ -55,7 +58,7 @@ async def worries(domain: Domain) -> list[dict[str, str]]:
     troubled = await domain.store.count("projects", (("state", "PROBLEM"),))
     if troubled:
         text = "Their pages say why; Reset makes them startable again."
-        title = f"{troubled} project{'s have' if troubled > 1 else ' has'} a problem"
+        title = ngettext("{n} project has a problem", "{n} projects have a problem", troubled)
         found.append({"title": title, "text": text, "href": "/?show=all"})
     return found
 

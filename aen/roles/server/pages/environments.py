@@ -9,6 +9,7 @@ from urllib.parse import quote
 from aiohttp import web
 
 from aen.errors import AenError, Conflict, Invalid, NotFound, TimedOut, Unavailable
+from aen.languages import N_, gettext
 from aen.model import now
 from aen.model.environment import LARGEST_FILE, Act, EnvironmentChange, EnvironmentList
 from aen.roles.server.domain import DOMAIN
@@ -20,13 +21,13 @@ from aen.roles.server.urls import Url
 from aen.web.site import render
 
 _WORDS = {
-    Act.STANDARD: "Making {name} with the standard packages",
-    Act.CREATE: "Making {name}",
-    Act.CLONE: "Copying to {name}",
-    Act.REMOVE: "Removing {name}",
-    Act.INSTALL: "Installing in {name}",
-    Act.UNINSTALL: "Removing packages from {name}",
-    Act.ROLL_BACK: "Taking {name} back",
+    Act.STANDARD: N_("Making {name} with the standard packages"),
+    Act.CREATE: N_("Making {name}"),
+    Act.CLONE: N_("Copying to {name}"),
+    Act.REMOVE: N_("Removing {name}"),
+    Act.INSTALL: N_("Installing in {name}"),
+    Act.UNINSTALL: N_("Removing packages from {name}"),
+    Act.ROLL_BACK: N_("Taking {name} back"),
 }
 _WAYS = ("standard", "packages", "file", "copy")
 _SHOWN_MS = 3_600_000  # so long the page shows a change that has ended
@@ -60,7 +61,7 @@ async def list_page(
 def _change(found: EnvironmentList) -> dict[str, Any] | None:
     if found.change is None or (found.change.state != "running" and now() - found.change.ended > _SHOWN_MS):
         return None
-    title = _WORDS[found.change.act].format(name=found.change.name)
+    title = gettext(_WORDS[found.change.act], name=found.change.name)
     return {**found.change.model_dump(), "title": title}
 
 

@@ -8,6 +8,7 @@ from aiohttp import web
 
 from aen.apps import App
 from aen.errors import AenError, Denied, NotFound
+from aen.languages import N_
 from aen.model.project import Project
 from aen.model.session import Phase, Session
 from aen.roles.server.domain import DOMAIN
@@ -42,7 +43,7 @@ async def open_page(request: web.Request) -> web.StreamResponse:
     session = next(mine, None)
     problem = ""
     if session is not None and session.phase in (Phase.PROBLEM, Phase.LOST):
-        problem = session.reason or "It did not say why; the end of its log may."
+        problem = session.reason or N_("It did not say why; the end of its log may.")
     return await _page(request, project, app, session, problem, 200)
 
 

@@ -10,6 +10,7 @@ from weakref import WeakKeyDictionary
 from aiohttp import web
 
 from aen.apps import App, catalog
+from aen.languages import gettext as _
 from aen.model.project import Project, Role
 from aen.model.session import LIVE, Idle, Phase, Session, Use
 from aen.roles.server.domain import Domain
@@ -46,9 +47,11 @@ def _run_reason(actor: Actor, project: Project) -> str:
     """Why somebody may not open apps here, and what to do."""
     role = project.role_of(actor.name)
     if role is Role.VIEWER:
-        return f"You are a viewer: you may look. Ask {project.owner} to make you a member to open other apps."
+        return _(
+            "You are a viewer: you may look. Ask {owner} to make you a member to open other apps.", owner=project.owner
+        )
     if role is None:
-        return f"Only the team opens apps here. Ask {project.owner} to add you."
+        return _("Only the team opens apps here. Ask {owner} to add you.", owner=project.owner)
     return ""
 
 
@@ -120,17 +123,20 @@ def starting(domain: Domain, actor: Actor, project: Project, sessions: Sequence[
     if under_way:
         session = under_way[0]
         app = apps(domain).get(session.app)
-        whose = "" if session.user in (actor.name, "*") else f" for {session.user}"
+        title = app.title if app else session.app
+        own = session.user in (actor.name, "*")
         return {
-            "title": f"Starting {app.title if app else session.app}{whose}",
-            "note": "Its tab opens as soon as it answers.",
+            "title": _("Starting {app}", app=title)
+            if own
+            else _("Starting {app} for {user}", app=title, user=session.user),
+            "note": _("Its tab opens as soon as it answers."),
             "steps": session.steps,
             "since": session.since,
         }
     if project.state == "STARTING":
         return {
-            "title": "Starting the project",
-            "note": "Its folder, environment and permissions are being prepared.",
+            "title": _("Starting the project"),
+            "note": _("Its folder, environment and permissions are being prepared."),
             "steps": domain.projects.life.steps(project.id),
             "since": project.since,
         }
