@@ -159,3 +159,4 @@ for (const input of document.querySelectorAll("input[data-suggest]")) {
 
 if (document.querySelector("[data-events]")) import("./live.js");
 if (document.querySelector("[data-preview]")) import("./preview.js");
+if (document.querySelector("[data-search]")) import("./search.js");

@@ -8,6 +8,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, SecretStr, field_validator, model_validator
 
 from aen.config.logins import Login
+from aen.config.search import Archives, Search
 from aen.config.section import Section
 from aen.config.sessions import Idle, Limits, NodeLimits, Space
 from aen.config.sharing import Sharing
@@ -288,4 +289,6 @@ class Config(Section):
     environments: Environments = Field(default_factory=Environments)
     store: StoreOptions = Field(default_factory=StoreOptions)
     bus: BusOptions = Field(default_factory=BusOptions)
+    search: Search = Field(default_factory=Search)
+    archives: Archives = Field(default_factory=Archives)
     apps: dict[str, App] = Field({}, description="Apps besides the built-in ones, by name.")

@@ -21,6 +21,7 @@ TOOLS = {
     "logins",
     "launchers",
     "environments",
+    "contents",
     "errands",
     "apps",
     "web",

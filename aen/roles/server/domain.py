@@ -13,25 +13,38 @@ from aen.store import Store
 
 if TYPE_CHECKING:
     from aen.roles.server.accounts import Accounts
+    from aen.roles.server.acting import Acting
     from aen.roles.server.activity import ActivityLog
     from aen.roles.server.admitting import Admitting
+    from aen.roles.server.archives import Archives
+    from aen.roles.server.daily import Daily
     from aen.roles.server.environments import Environments
+    from aen.roles.server.errands import Errands
     from aen.roles.server.events import Events
     from aen.roles.server.faults import Faults
     from aen.roles.server.gateways import Gateways
+    from aen.roles.server.indexing import Indexing
     from aen.roles.server.jobs import Jobs
     from aen.roles.server.joining import Joining
     from aen.roles.server.keys import Keys
     from aen.roles.server.leaving import Leaving
+    from aen.roles.server.loads import Loaded
     from aen.roles.server.mail import Mails
     from aen.roles.server.members import Members
     from aen.roles.server.nodes import Nodes
+    from aen.roles.server.notices import Notices
+    from aen.roles.server.overseeing import Overseeing
     from aen.roles.server.projects import Projects
+    from aen.roles.server.related import RelatedProjects
+    from aen.roles.server.revisions import Revisions
     from aen.roles.server.revocations import Revocations
+    from aen.roles.server.search import Search
+    from aen.roles.server.security import Security
     from aen.roles.server.sessions import Sessions
     from aen.roles.server.settings import Settings
     from aen.roles.server.shares import Shares
     from aen.roles.server.spaces import Spaces
+    from aen.roles.server.tags import Tags
     from aen.roles.server.team import Team
     from aen.tickets import Signer
 
@@ -82,9 +95,22 @@ class Domain:
         ("shares", "shares", "Shares"),
         ("spaces", "spaces", "Spaces"),
         ("environments", "environments", "Environments"),
+        ("errands", "errands", "Errands"),
+        ("revisions", "revisions", "Revisions"),
         ("gateways", "gateways", "Gateways"),
+        ("tags", "tags", "Tags"),
+        ("indexing", "indexing", "Indexing"),
+        ("search", "search", "Search"),
+        ("related", "related", "RelatedProjects"),
+        ("archives", "archives", "Archives"),
         ("keys", "keys", "Keys"),
         ("leaving", "leaving", "Leaving"),
+        ("acting", "acting", "Acting"),
+        ("overseeing", "overseeing", "Overseeing"),
+        ("security", "security", "Security"),
+        ("loads", "loads", "Loaded"),
+        ("daily", "daily", "Daily"),
+        ("notices", "notices", "Notices"),
     )
 
     events: Events
@@ -105,9 +131,22 @@ class Domain:
     shares: Shares
     spaces: Spaces
     environments: Environments
+    errands: Errands
+    revisions: Revisions
     gateways: Gateways
+    tags: Tags
+    indexing: Indexing
+    search: Search
+    related: RelatedProjects
+    archives: Archives
     keys: Keys
     leaving: Leaving
+    acting: Acting
+    overseeing: Overseeing
+    security: Security
+    loads: Loaded
+    daily: Daily
+    notices: Notices
 
     def __init__(
         self, config: Config, store: Store, bus: Bus, signer: Signer, roles: tuple[str, ...] = ("server",)

@@ -17,13 +17,17 @@ Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 #: Modules of `pages/`, each with a list `URLS`.
 PAGES = (
     "account",
+    "search",
+    "archives",
     "project",
     "admin",
     "admin_settings",
     "admin_faults",
     "api_account",
     "api_projects",
+    "api_search",
     "api_environments",
+    "api_revisions",
     "api_links",
     "api_sessions",
     "api_nodes",

@@ -1,0 +1,69 @@
+"""Tags: how many projects bear each tag, of those that the asker may see."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections import Counter
+from typing import TYPE_CHECKING
+
+from aen.model.project import ProjectState
+from aen.roles.server.changes import every
+from aen.roles.server.domain import Part
+from aen.roles.server.permissions import Actor, Permission, check
+from aen.store import Doc, Query
+
+if TYPE_CHECKING:
+    from aen.roles.server.domain import Domain
+
+_FRESH_SECONDS = 60.0
+_OWN = 500  # projects of one person that are looked through
+
+
+class Tags(Part):
+    """Tags with counts. Those of public projects are counted for everybody once a minute, one's own each time."""
+
+    def __init__(self, domain: Domain) -> None:
+        super().__init__(domain)
+        self._public: Counter[str] = Counter()
+        self._counted = 0.0  # monotonic; 0: never
+        self._counting = asyncio.Lock()
+
+    async def counts(self, actor: Actor, beginning: str = "", limit: int = 30) -> list[tuple[str, int]]:
+        """The most used tags that begin so, of what the actor may see; ties by name."""
+        check(actor, Permission.SIGNED_IN)
+        counted = await self._of_public() + await self._of_own(actor)
+        start = beginning.strip().lower()
+        found = [(tag, number) for tag, number in counted.items() if tag.startswith(start)]
+        return sorted(found, key=lambda one: (-one[1], one[0]))[:limit]
+
+    async def _of_public(self) -> Counter[str]:
+        if self._counted and time.monotonic() - self._counted < _FRESH_SECONDS:
+            return self._public
+        async with self._counting:
+            if self._counted and time.monotonic() - self._counted < _FRESH_SECONDS:
+                return self._public
+            query = Query(equal=(("visibility", "public"),), sort="updated", limit=500)
+            found: Counter[str] = Counter()
+            async for doc in every(self.store, "projects", query):
+                found.update(_tags_of(doc))
+            self._public, self._counted = found, time.monotonic()
+        return self._public
+
+    async def _of_own(self, actor: Actor) -> Counter[str]:
+        """Of private projects whose team the actor is in: nobody else may learn of their tags, not even the number."""
+        query = Query(equal=(("members", actor.name),), sort="updated", descending=True, limit=_OWN)
+        page = await self.store.find("projects", query)
+        found: Counter[str] = Counter()
+        for doc in page.items:
+            if doc["visibility"] != "public":
+                found.update(_tags_of(doc))
+        return found
+
+    def forget(self) -> None:
+        """Count anew when next asked: what was public is not any more."""
+        self._counted = 0.0
+
+
+def _tags_of(doc: Doc) -> list[str]:
+    return list(doc["tags"]) if doc["state"] != ProjectState.DELETING.value else []
