@@ -70,6 +70,10 @@ class VisitBackend(Protocol):
     title: str  # what stands on the button, after "Sign in with"
     days: float  # how long such a login is good
 
+    @property
+    def origin(self) -> str:
+        """Where it lives: a form of ours may lead on to there."""
+
     async def begin(self, back: str) -> Visit:
         """Send a browser off; it comes back to `back`. Unavailable when the provider can't be asked."""
 

@@ -13,6 +13,7 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
 _KEY = "login"
+_ASIDE = "aside"
 
 
 class LoginCookie(EncryptedCookieStorage):
@@ -77,6 +78,19 @@ async def forget(request: web.Request) -> None:
     """Take the cookie away."""
     session = await aiohttp_session.get_session(request)
     session.invalidate()
+
+
+async def set_aside(request: web.Request, what: dict[str, str]) -> None:
+    """Keep something for this browser alone, in the encrypted cookie, until it is `taken` or somebody signs in."""
+    session = await aiohttp_session.get_session(request)
+    session[_ASIDE] = what
+
+
+async def taken(request: web.Request) -> dict[str, str]:
+    """What was set aside, and no more of it; empty when there is nothing."""
+    session = await aiohttp_session.get_session(request)
+    found = session.pop(_ASIDE, None)
+    return {str(key): str(value) for key, value in found.items()} if isinstance(found, dict) else {}
 
 
 def _fernet(secret: str) -> Fernet:

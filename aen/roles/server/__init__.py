@@ -124,7 +124,7 @@ def make_site(domain: Domain, secret: str) -> web.Application:
     here = app[SITE]
     here.sign_in = "/login"
     here.frame = frame
-    here.form_origins = lambda: _gateway_origins(domain)
+    here.form_origins = lambda: _form_origins(domain)
     app.on_shutdown.append(_end_streams)
     add_routes(app)
     return app
@@ -135,9 +135,10 @@ async def _end_streams(app: web.Application) -> None:
     app[DOMAIN].events.drain()
 
 
-def _gateway_origins(domain: Domain) -> Iterable[str]:
-    """Where forms may lead besides here: browsers check the redirect to an app."""
-    return [center.gateway_url.replace("{project}", "*") for center in domain.nodes.datacenters()]
+def _form_origins(domain: Domain) -> Iterable[str]:
+    """Where forms may lead besides here: browsers check the redirect to an app, and that of signing out."""
+    providers = [backend.origin for backend in domain.accounts.visits()]  # signing out leads on to there
+    return [*providers, *(center.gateway_url.replace("{project}", "*") for center in domain.nodes.datacenters())]
 
 
 def _keys(config: Config) -> tuple[str, Signer]:

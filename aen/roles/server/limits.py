@@ -57,10 +57,13 @@ class Attempts:
         """The account is fine from here on; what its address did with other names stays remembered."""
         for key in self._keys(account, address)[:1]:
             self._failures.pop(key, None)
-        self._known[account, network(address)] = None
-        _trim(self._known)
+        if address:
+            self._known[account, network(address)] = None
+            _trim(self._known)
 
     def _keys(self, account: str, address: str) -> list[tuple[str, str]]:
+        if not address:  # nobody in particular: what one person does there must not hold up all others
+            return [("account", account)]
         net = network(address)
         if (account, net) in self._known:
             return [(f"account {account}", net), ("address", net)]

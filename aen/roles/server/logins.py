@@ -99,8 +99,16 @@ class Logins(Backends):
 
     def wants_code(self, user: User) -> bool:
         """Whether a second factor is asked of this person: they have one, or must."""
+        return user.second_factor is not None or self.must_have_code(user)
+
+    def must_have_code(self, user: User) -> bool:
+        """Whether the administrator asks this person for a second factor."""
         rule = self.domain.config.server.login.second_factor
-        return user.second_factor is not None or rule == "everybody" or (rule == "administrators" and user.admin)
+        return rule == "everybody" or (rule == "administrators" and user.admin)
+
+    async def visit_failed(self, backend: str, address: str, why: str) -> None:
+        """Note that a provider's answer was not taken."""
+        await self._say("login.failed", f"({backend})", address, detail=why)
 
     async def add_login(
         self, user: User, kind: LoginKind, days: float, address: str = "", agent: str = "", **more: Any
@@ -147,8 +155,17 @@ class Logins(Backends):
         user = await self.find(login.user)
         if user is None or user.locked or user.incarnation != login.incarnation:
             return None
+        if login.acting and not await self._still_acting(login):
+            return None
         await self._seen(login)
         return Actor(user, login)
+
+    async def _still_acting(self, login: Login) -> bool:
+        """Whether the administrator behind a login for support is still one, and signed in where it was begun."""
+        administrator = await self.find(login.acting)
+        own = await self._logins.get(login.behind)
+        fine = administrator is not None and administrator.admin and not administrator.locked
+        return fine and own is not None and own.user == login.acting and own.expires > now()
 
     async def _read_login(self, id: str) -> Login | None:
         doc = await self.store.get("logins", id)

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 from aen.errors import Denied, Invalid, NotFound, NotSignedIn
 from aen.model.route import TokenLogin
 from aen.model.user import Login, LoginKind
-from aen.roles.server.logins import Logins
 from aen.roles.server.permissions import Actor
+from aen.roles.server.second_factor import SecondFactors
 from aen.store import Query
 
 if TYPE_CHECKING:
@@ -23,7 +23,7 @@ _ALPHABET = string.ascii_letters + string.digits
 _MOST_KEPT = 50_000
 
 
-class Tokens(Logins):
+class Tokens(SecondFactors):
     """The part of accounts that knows API tokens."""
 
     def __init__(self, domain: Domain) -> None:

@@ -75,7 +75,8 @@ async def password_page(
 async def password(request: web.Request, form: Form) -> web.StreamResponse:
     user, new = person(request), form.raw("new")
     await request.config_dict[DOMAIN].accounts.set_password(request[ACTOR], user.id, new, form.raw("old"))
-    await sign_in(request, user.id, new)
+    if not await sign_in(request, user.id, new):
+        return see_other("/login/code", next="/account/password?done=password")
     return see_other("/account/password", "password")
 
 
