@@ -79,6 +79,7 @@ class Project(Document):
     lease: int = 0  # raised each time the project goes to another node: what an earlier one says counts no more
     environment: str = DEFAULT  # the active one
     space: Space | None = None  # what it takes on the node's disk, as measured last
+    size: int = 0  # `space.bytes`: what lists are sorted by
     space_limit: int = 0  # bytes that an administrator gave it; 0: what the configuration says
     placed: bool = False  # its directory is known to exist at `node`: it starts nowhere else
     pending: list[str] = Field(

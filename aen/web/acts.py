@@ -5,6 +5,8 @@ from __future__ import annotations
 from aen.languages import N_
 
 ACTS: dict[str, str] = {
+    "acting.began": N_("began to act as {who}, for support:"),
+    "acting.ended": N_("acts as {who} no more:"),
     "environment.activated": N_("chose the active environment:"),
     "environment.clone": N_("began to copy an environment to"),
     "environment.create": N_("began to make the environment"),
@@ -28,6 +30,7 @@ ACTS: dict[str, str] = {
     "login.failed": N_("failed to sign in"),
     "login.refused": N_("was refused: the account is locked"),
     "login.succeeded": N_("signed in"),
+    "mail.tested": N_("tried whether mail arrives at"),
     "password.changed": N_("changed the password of {who}"),
     "key.added": N_("added an SSH key of {who}"),
     "key.removed": N_("removed an SSH key of {who}"),
@@ -45,6 +48,9 @@ ACTS: dict[str, str] = {
     "project.updated": N_("changed the settings"),
     "registration.closed": N_("closed registration"),
     "registration.opened": N_("opened registration to everybody"),
+    "security.exported": N_("exported the security log"),
+    "setting.changed": N_("changed the setting"),
+    "setting.taken_back": N_("took back the setting"),
     "session.kept": N_("asked to keep a session for"),
     "share.created": N_("shared by a link from"),
     "share.revoked": N_("ended a link to"),

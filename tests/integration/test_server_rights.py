@@ -131,6 +131,18 @@ ROWS: dict[str, Row] = {
     f"POST {_PROJECT}/environments/{{environment}}/packages": Row({"install": ["x"]}),
     f"POST {_PROJECT}/environments/{{environment}}/roll-back": Row({"number": 1}),
     f"GET {_PROJECT}/environments/{{environment}}/export": Row(),
+    # ── API, administration ──
+    "GET /api/v1/admin/settings": Row(),
+    "PUT /api/v1/admin/settings/{name}": Row({"value": True}),
+    "DELETE /api/v1/admin/settings/{name}": Row(),
+    "GET /api/v1/admin/exceptions": Row(),
+    "POST /api/v1/admin/exceptions/read": Row({}),
+    "GET /api/v1/admin/report": Row(),
+    "GET /api/v1/admin/nodes/{node}/load": Row(),
+    "GET /api/v1/admin/security": Row(),
+    "POST /api/v1/admin/sessions/stop": Row({"ids": ["none"]}, refused=frozenset({401, 403})),
+    "PUT /api/v1/admin/jobs/{id}/priority": Row({"priority": 1}, refused=frozenset({401, 403})),
+    "POST /api/v1/jobs/{id}/retry": Row({}, may=OWN_OR_ADMIN),
     # ── API, sessions and the system ──
     "GET /api/v1/sessions": Row(),
     "GET /api/v1/sessions/{id}": Row(),
@@ -259,7 +271,29 @@ ROWS: dict[str, Row] = {
     "POST /admin/jobs/{id}/cancel": form(),
     "GET /admin/security": Row(),
     "GET /admin/settings": Row(),
-    "POST /admin/settings/registration": form(open=""),
+    "POST /admin/settings/{name}": form(value="1"),
+    "GET /admin/report": Row(),
+    "GET /admin/report.csv": Row(),
+    "GET /admin/report.json": Row(),
+    "GET /admin/nodes/{node}": Row(),
+    "GET /admin/projects": Row(),
+    "POST /admin/projects/stop": form(project="owner/{project}"),
+    "POST /admin/sessions/stop": form(id="{id}"),
+    "POST /admin/jobs/{id}/retry": form(),
+    "POST /admin/jobs/{id}/priority": form(priority="1"),
+    "GET /admin/exceptions": Row(),
+    "POST /admin/exceptions/read": form(),
+    "GET /admin/security/export.csv": Row(),
+    "GET /admin/security/export.jsonl": Row(),
+    "GET /admin/mail": Row(),
+    "POST /admin/mail/test": form(to="a@example.org"),
+    "POST /admin/mail/again": form(id="none"),
+    "POST /admin/users/{name}/act": form(reason="to help them"),
+    "POST /acting/end": form(),
+    "GET /account/notifications": Row(),
+    "POST /account/notifications": form(team="1"),
+    "GET /signup/link": Row(),
+    "POST /signup/link": Row(form={"email": "a@example.org"}, may=frozenset(), refused=frozenset({403})),
 }
 
 
@@ -289,7 +323,7 @@ class Ground:
         self.number += 1
         domain = self.server.domain
         project = f"p{self.number}"
-        made = await domain.projects.create(await self.server.actor("owner"), NewProject(name=project))
+        made = await domain.projects.create(await self.server.actor("owner"), NewProject(name=project, datacenter="main"))
         for person in ("viewer", "member", "ex", "guest"):
             role = "member" if person == "ex" else "viewer" if person == "guest" else person
             await domain.team.set(ROOT, "owner", project, person, role)
@@ -308,6 +342,8 @@ class Ground:
         if url.path.startswith("/admin/users/{name}") or (url.method, url.path) == ("DELETE", _USER):
             values["user"] = values["name"] = f"user{self.number}"
             await domain.accounts.create(ROOT, NewUser(name=values["user"], password=PASSWORD))
+        if "/settings/{name}" in url.path:
+            values["name"] = "sharing.links"
         if url.path == "/people/{name}":
             values["name"] = "owner"
         if "/keys" in url.path:

@@ -2,17 +2,27 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
 from aen.model import new_id
 from aen.model.activity import Activity
 from aen.roles.server.domain import Part
 from aen.roles.server.permissions import Actor, Permission, check
 from aen.store import Query
 
+if TYPE_CHECKING:
+    from aen.roles.server.domain import Domain
+
 LONGEST = 200  # characters of any text kept: a huge user name must not fill the disk
 
 
 class ActivityLog(Part):
-    """The log of acts."""
+    """The log of acts. `listeners` are told of each record once it is stored; they must not wait or raise."""
+
+    def __init__(self, domain: Domain) -> None:
+        super().__init__(domain)
+        self.listeners: list[Callable[[Activity], None]] = []
 
     async def record(
         self,
@@ -31,10 +41,11 @@ class ActivityLog(Part):
         `who` is the person acted upon (default: the actor); `project` is a project id; `security` puts it into the security log.
         """
         name = actor.name if actor is not None else "aen"
+        acting = actor.login.acting if actor is not None and actor.login is not None else ""
         entry = Activity(
             id=new_id(),
             who=_short(who or name),
-            actor=_short(name),
+            actor=_short(acting or name),
             act=act,
             object=_short(object),
             project=project,
@@ -43,6 +54,8 @@ class ActivityLog(Part):
             security=security,
         )
         await self.store.insert("activity", entry.model_dump(mode="json"))
+        for listener in self.listeners:
+            listener(entry)
 
     async def of_user(self, actor: Actor, user: str, limit: int = 50, cursor: str = "") -> tuple[list[Activity], str]:
         """What was done by and to `user`, newest first: for themselves and administrators."""

@@ -31,6 +31,9 @@ class Background(AbstractAsyncContextManager["Background"]):
         self._tasks[key] = task
         task.add_done_callback(lambda done: self._done(key, done))
 
+    def __len__(self) -> int:
+        return len(self._tasks)
+
     def busy(self, key: str) -> bool:
         """Whether work of that key is under way."""
         return key in self._tasks

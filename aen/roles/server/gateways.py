@@ -10,7 +10,7 @@ from urllib.parse import quote, urlsplit
 import structlog
 
 from aen import names
-from aen.errors import Invalid, NotFound, NotSignedIn
+from aen.errors import Denied, Invalid, NotFound, NotSignedIn
 from aen.messages import (
     CheckToken,
     Keys,
@@ -76,6 +76,8 @@ class Gateways(Part):
         """
         if actor.user is None or actor.login is None:
             raise NotSignedIn("Sign in first.")
+        if actor.login.acting:
+            raise Denied("While you act as somebody else their apps stay closed to you. End it first.")
         if not any(_is_origin(audience, center.gateway_url) for center in self.domain.nodes.datacenters()):
             raise Invalid("That is not the address of a gateway of this AEN. Open the app from its project's page.")
         if not re.fullmatch(r"[0-9a-f]{64}", nonce_hash):

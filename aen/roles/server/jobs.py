@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
-from aen.errors import Conflict, Denied, NotFound
+from aen.errors import Conflict, Denied, Invalid, NotFound
 from aen.model import new_id, now
 from aen.model.job import Job, JobState
 from aen.names import split_slug
+from aen.roles.server.changes import change, every
 from aen.roles.server.domain import Part
 from aen.roles.server.leases import JOBS, JobFunction
-from aen.roles.server.permissions import Actor
+from aen.roles.server.permissions import Actor, Permission, check
 from aen.roles.server.worker import FIRST_WAIT, LEASE, SLOTS, Worker, end
 from aen.service import Service
 from aen.store import Query, Stale
@@ -28,6 +30,7 @@ class Jobs(Part):
         self, domain: Domain, *, slots: int = SLOTS, lease: float = LEASE, first_wait: float = FIRST_WAIT
     ) -> None:
         super().__init__(domain)
+        self.listeners: list[Callable[[Job], None]] = []  # told of each change; they must not wait or raise
         self._worker = Worker(domain.store, self._tell, slots, lease, first_wait)
 
     async def begin(self, service: Service) -> None:
@@ -79,7 +82,14 @@ class Jobs(Part):
         return job
 
     async def list(
-        self, actor: Actor, *, state: JobState | None = None, subject: str = "", limit: int = 50, cursor: str = ""
+        self,
+        actor: Actor,
+        *,
+        state: JobState | None = None,
+        subject: str = "",
+        kind: str = "",
+        limit: int = 50,
+        cursor: str = "",
     ) -> tuple[list[Job], str]:
         """Jobs, newest first, and the next cursor: of a project one may see, else one's own, else (administrators) all."""
         if subject and not actor.admin:
@@ -88,11 +98,11 @@ class Jobs(Part):
         if subject:
             equal = (("subject", subject),)
         elif actor.admin:
-            equal = (("state", state.value),) if state else ()
+            equal = (("state", state.value),) if state else (("kind", kind),) if kind else ()
         query = Query(equal=equal, sort="created", descending=True, limit=limit, cursor=cursor)
         page = await self.store.find(JOBS, query)
         found = [Job.model_validate(doc) for doc in page.items]
-        return [job for job in found if state in (None, job.state)], page.next
+        return [job for job in found if state in (None, job.state) and kind in ("", job.kind)], page.next
 
     async def cancel(self, actor: Actor, id: str) -> Job:
         """End a job: at once while it waits, as soon as its function lets go while it runs. Conflict when it has ended."""
@@ -115,6 +125,52 @@ class Jobs(Part):
             self._worker.cancel(id)
             self._tell(job)
             return job
+
+    async def retry(self, actor: Actor, id: str) -> Job:
+        """Try a job again that failed or was cancelled: its attempts begin anew. Conflict while it is under way."""
+
+        def edit(job: Job) -> None:
+            if job.active or job.state is S.DONE:
+                raise Conflict(f"This job is {job.state.lower()}: only what failed or was cancelled is tried again.")
+            job.state, job.active, job.cancel, job.attempts = S.QUEUED, True, False, 0
+            job.progress, job.message, job.not_before, job.leased_until, job.leased_by = 0.0, "", 0, 0, ""
+
+        return await self._change(actor, id, edit)
+
+    async def prioritize(self, actor: Actor, id: str, priority: int) -> Job:
+        """Let a job that waits come earlier (above 0) or later, for administrators. Invalid, Conflict."""
+        check(actor, Permission.ADMIN)
+        if not -100 <= priority <= 100:
+            raise Invalid("A priority is a number from -100 to 100; 0 is usual, higher comes first.")
+
+        def edit(job: Job) -> None:
+            if job.state is not S.QUEUED:
+                raise Conflict("Only a job that waits has a place in the queue.")
+            job.priority = priority
+
+        return await self._change(actor, id, edit)
+
+    async def _change(self, actor: Actor, id: str, edit: Callable[[Job], None]) -> Job:
+        job = await self.get(actor, id)
+        if not actor.admin and job.created_by != actor.name:
+            raise Denied("Only who started this job, or an administrator, can do that.")
+        job = await change(self.store, JOBS, Job, id, edit)
+        self._worker.note(job)
+        self._tell(job)
+        return job
+
+    async def workers(self, actor: Actor) -> Sequence[dict[str, Any]]:
+        """Who does jobs: each server's worker, what it has in hand, and for this server how many it takes at once."""
+        check(actor, Permission.ADMIN)
+        held: dict[str, list[Job]] = {self._worker.name: []}
+        async for doc in every(self.store, JOBS, Query((("state", S.RUNNING.value),), sort="created")):
+            job = Job.model_validate(doc)
+            held.setdefault(job.leased_by, []).append(job)
+        here = self._worker.name
+        return [
+            {"name": name, "here": name == here, "slots": self._worker.slots if name == here else 0, "jobs": jobs}
+            for name, jobs in sorted(held.items())
+        ]
 
     async def run(self) -> None:
         """Do jobs for life. It sleeps until something is added, ends, or falls due."""
@@ -141,6 +197,8 @@ class Jobs(Part):
             "message": job.message,
         }
         self.domain.events.publish("jobs", "job", data)
+        for listener in self.listeners:
+            listener(job)
         project = job.payload.get("project")
         if isinstance(project, str) and project:
             self.domain.events.publish(f"project:{project}", "job", data)

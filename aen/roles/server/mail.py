@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import time
 from collections import deque
 from typing import TYPE_CHECKING, Any
@@ -11,7 +12,7 @@ from urllib.parse import urlsplit
 import structlog
 
 from aen import mail
-from aen.errors import AenError, Invalid
+from aen.errors import AenError, Invalid, NotFound
 from aen.languages import LANGUAGE, SOURCE, choose
 from aen.languages import gettext as _
 from aen.mail import Letter, Refused
@@ -155,13 +156,14 @@ class Mails(Part):
         return [Outgoing.model_validate({**doc, "text": "", "html": ""}) for doc in page.items], page.next
 
     async def again(self, actor: Actor, id: str) -> None:
-        """Try a letter again now, for administrators."""
+        """Try a letter again now, for administrators; fine when it went meanwhile."""
         check(actor, Permission.ADMIN)
 
         def edit(out: Outgoing) -> None:
             out.state, out.due, out.created = "waiting", now(), now()
 
-        await change(self.store, _OUTBOX, Outgoing, id, edit)
+        with contextlib.suppress(NotFound):
+            await change(self.store, _OUTBOX, Outgoing, id, edit)
         self._wake.set()
 
     # ── sending ─────────────────────────────────────────────────────────────────────────────────────

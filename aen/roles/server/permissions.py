@@ -87,6 +87,9 @@ RULES: dict[Permission, Rule] = {
     Permission.ADMIN: Rule("admin"),
 }
 
+#: What an administrator who acts as somebody (for support) may not: passwords, tokens, keys, deletion, apps.
+NOT_WHILE_ACTING = frozenset({Permission.ACCOUNT, Permission.OWN, Permission.LOOK, Permission.RUN, Permission.ADMIN})
+
 _ORDER = {role: rank for rank, role in enumerate(Role)}
 
 #: Set by the server's middleware on every request.
@@ -111,6 +114,8 @@ def check(actor: Actor, permission: Permission, project: Project | None = None) 
         return
     if not actor.known:
         raise NotSignedIn("Sign in first.")
+    if actor.login is not None and actor.login.acting and permission in NOT_WHILE_ACTING:
+        raise Denied("While you act as somebody else you can't do that: not what stays, nor what runs as them.")
     rule = RULES[permission]
     if actor.scope and rule.scope not in actor.scope:
         raise Denied(f"This API token may not do that: it needs the scope {rule.scope!r}. Make another one.")

@@ -72,7 +72,7 @@ class Reports(Part):
         session = Session.model_validate(doc) if doc else None
         if session is None or session.node != node or session.generation != report.generation:
             return None
-        before = session.phase
+        before, was = session.phase, session
 
         def edit(session: Session) -> None:
             nonlocal before
@@ -83,6 +83,7 @@ class Reports(Part):
         await self._route(session, report)
         if session.phase is not before or session.phase is Phase.STARTING:
             await self.domain.projects.life.session_changed(session)
+        self.domain.notices.session_changed(was, session)
         if session.phase is not before:
             log.info("session", session=session.id, project=session.slug, user=session.user, phase=session.phase)
         return session

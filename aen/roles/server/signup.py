@@ -169,7 +169,7 @@ class SignUp(Tokens):
         if await self.find(name) is not None:
             raise Conflict(f"The user name {name!r} is taken. Choose another.")
         profile = profile or Profile()
-        if invitation is not None and invitation.email and not profile.email:
+        if invitation is not None and invitation.email and (not profile.email or not invitation.created_by):
             profile = profile.model_copy(update={"email": invitation.email})
         password_hash = await hashed(password)
         user = await self._use(invitation, name, password_hash, profile)
@@ -186,6 +186,25 @@ class SignUp(Tokens):
             raise Denied(f"Registration is for e-mail addresses of {listed}. Give yours, or ask an administrator.")
         if self.domain.mail.on:
             raise Denied("Have a link sent to your e-mail address first: it leads to registration.")
+
+    async def send_link(self, email: str, address: str = "") -> None:
+        """Mail a link for registration to an address, where registration is open. Denied, Invalid, TooMany; silent about the rest."""
+        if not self.domain.mail.on or not await self.registration_open():
+            raise Denied("Registration is by invitation here. Ask an administrator for one.")
+        email = email_address(email)
+        domains = self.domain.settings.value("server.registration.domains")
+        if not email or (domains and email.rpartition("@")[2] not in domains):
+            raise Invalid(f"Give an e-mail address{' of ' + ', '.join(domains) if domains else ''}.")
+        for key in ("sign-up link", f"sign-up link {email}"):
+            self.attempts.check(key, address)
+            self.attempts.failed(key, address)  # each counts: nobody floods an address by us
+        if await self.store.get("claims", f"email:{email}") is not None:
+            return  # there is an account: whoever asks is told nothing of that
+        code = secrets.token_urlsafe(24)
+        invitation = Invitation(id=_digest(code), email=email, created_by="", expires=now() + DAY)
+        await self.store.insert("invitations", invitation.model_dump(mode="json"))
+        lines = ["Follow this link to make your account. It is good for one day and works once."]
+        await self.domain.mail.write(email, "sign-up", "Your account at AEN", lines, f"/signup?code={code}")
 
     async def _use(self, invitation: Invitation | None, name: str, password_hash: str, profile: Profile) -> User:
         """Make the account; the invitation goes first, so that it works once, and comes back when the name was taken."""

@@ -145,7 +145,7 @@ class Spaces(Part):
         found.at = now()
 
         def edit(project: Project) -> None:
-            project.space = found
+            project.space, project.size = found, found.bytes
 
         return await change(self.store, "projects", Project, project.id, edit)
 

@@ -96,6 +96,11 @@ class Worker:
         if running is not None:
             running.end("cancel")
 
+    @property
+    def slots(self) -> int:
+        """How many jobs are done at the same time here."""
+        return self._slots
+
     def busy(self) -> tuple[int, int]:
         """How many jobs wait, and how many run here."""
         return len(self._waiting), len(self._running)

@@ -1,4 +1,4 @@
-"""Pages, admin: how the installation is doing, its nodes, sessions, jobs, security log and settings; users at the end."""
+"""Pages, admin: how the installation is doing; users and nodes at the end."""
 
 from __future__ import annotations
 
@@ -11,12 +11,9 @@ from aen.languages import ngettext
 from aen.model.session import Phase
 from aen.roles.server.domain import DOMAIN, Domain
 from aen.roles.server.pages import admin_nodes, admin_users
-from aen.roles.server.pages.forms import asked_text, page_links, see_other
 from aen.roles.server.permissions import ACTOR, Permission
 from aen.roles.server.urls import Url
 from aen.web.site import render
-
-_PAGE = 50
 
 
 async def overview(request: web.Request) -> web.StreamResponse:
@@ -30,7 +27,7 @@ async def overview(request: web.Request) -> web.StreamResponse:
     entries, _cursor = await domain.activity.security(actor, 8)
     figures = [
         (_("Users"), users, "/admin/users"),
-        (_("Projects"), projects, "/?show=all"),
+        (_("Projects"), projects, "/admin/projects"),
         (_("Running sessions"), running, "/admin/sessions?phase=RUNNING"),
         (_("Nodes heard"), sum(domain.nodes.up(node.id) for node in domain.nodes.list()), "/admin/nodes"),
         (_("Jobs under way"), jobs, "/admin/jobs"),
@@ -59,40 +56,8 @@ async def worries(domain: Domain) -> list[dict[str, str]]:
     if troubled:
         text = "Their pages say why; Reset makes them startable again."
         title = ngettext("{n} project has a problem", "{n} projects have a problem", troubled)
-        found.append({"title": title, "text": text, "href": "/?show=all"})
+        found.append({"title": title, "text": text, "href": "/admin/projects?state=PROBLEM"})
     return found
-
-
-async def sessions(request: web.Request) -> web.StreamResponse:
-    domain, phase = request.config_dict[DOMAIN], asked_text(request, "phase", 20)
-    phase = phase if phase in list(Phase) else ""
-    found, cursor = await domain.sessions.all(request[ACTOR], phase, _PAGE, asked_text(request, "cursor", 500))
-    shown = {"sessions": found, "phase": phase, **page_links(request, cursor)}
-    return render(request, "admin/sessions.html", shown)
-
-
-async def stop_session(request: web.Request) -> web.StreamResponse:
-    await request.config_dict[DOMAIN].sessions.stop(request[ACTOR], request.match_info["id"])
-    return see_other("/admin/sessions", "session-stopped")
-
-
-async def jobs(request: web.Request) -> web.StreamResponse:
-    found, cursor = await request.config_dict[DOMAIN].jobs.list(
-        request[ACTOR], limit=_PAGE, cursor=asked_text(request, "cursor", 500)
-    )
-    return render(request, "admin/jobs.html", {"jobs": found, **page_links(request, cursor)})
-
-
-async def cancel_job(request: web.Request) -> web.StreamResponse:
-    await request.config_dict[DOMAIN].jobs.cancel(request[ACTOR], request.match_info["id"])
-    return see_other("/admin/jobs", "job-cancelled")
-
-
-async def security(request: web.Request) -> web.StreamResponse:
-    entries, cursor = await request.config_dict[DOMAIN].activity.security(
-        request[ACTOR], _PAGE, asked_text(request, "cursor", 500)
-    )
-    return render(request, "admin/security.html", {"entries": entries, **page_links(request, cursor)})
 
 
 A = Permission.ADMIN
@@ -100,9 +65,4 @@ URLS = [
     Url("GET", "/admin", overview, A),
     *admin_users.URLS,
     *admin_nodes.URLS,
-    Url("GET", "/admin/sessions", sessions, A),
-    Url("POST", "/admin/sessions/{id}/stop", stop_session, A),
-    Url("GET", "/admin/jobs", jobs, A),
-    Url("POST", "/admin/jobs/{id}/cancel", cancel_job, A),
-    Url("GET", "/admin/security", security, A),
 ]
