@@ -72,7 +72,7 @@ class Settled(Part):
         """Make the environments anew; sentences on those that could not be made. The files are there in any case."""
         notes: list[str] = []
         wanted: Any = found.get("environments")
-        for told in (wanted if isinstance(wanted, list) else [])[:_MOST_ENVIRONMENTS]:
+        for told in list(wanted)[:_MOST_ENVIRONMENTS] if isinstance(wanted, list) else ():
             if not isinstance(told, dict) or not all(isinstance(told.get(key), str) for key in ("name", "yml", "lock")):
                 continue
             try:

@@ -75,7 +75,7 @@ class Archives(Part):
             actor, "project.exported", project.slug, project=project.id, who=owner, security=True
         )
         archive = await self._open(project, user, "pack", metadata)
-        return f"{project.name}.aen.tar.gz", self._packed(project, archive)
+        return f"{project.name}.aen.tar.gz", self._packed(project, archive, [])
 
     async def copy(self, actor: Actor, owner: str, name: str, new_name: str) -> tuple[Project, Job]:
         """A project of the actor's own with the files, settings and environments of another. For its team, viewers too."""
@@ -153,7 +153,10 @@ class Archives(Part):
             project = await self._ready(actor, project, progress)
             archive = await self._open(source, actor.name, "pack", metadata)
             total = source.space.bytes if source.space else 0
-            report = await self._unpacked(project, self._packed(source, archive), progress, total)
+            left_out: list[str] = []
+            packed = self._packed(source, archive, left_out)
+            report = await self._unpacked(project, packed, progress, total)
+            report.notes, report.skipped = [*left_out, *report.notes], report.skipped + len(left_out)
             await self._finish(actor, project, {**metadata, "tags": source.tags}, report, progress)
 
     async def _import(self, job: Job, progress: Progress) -> None:
@@ -227,8 +230,8 @@ class Archives(Part):
         await ask(self.bus, names.address("compute", project.node), command, _OPEN_SECONDS)
         return archive
 
-    async def _packed(self, project: Project, archive: str) -> AsyncIterator[bytes]:
-        """The archive's bytes; ended on the node however this ends."""
+    async def _packed(self, project: Project, archive: str, left_out: list[str]) -> AsyncIterator[bytes]:
+        """The archive's bytes; ended on the node however this ends. What could not be read is put into `left_out`."""
         address, number, whole = names.address("compute", project.node), 0, False
         try:
             while True:
@@ -237,7 +240,8 @@ class Archives(Part):
                 if not part.data:
                     break
                 yield base64.b64decode(part.data)
-            await ask(self.bus, address, CloseArchive(archive=archive), _END_SECONDS)
+            report: ArchiveReport = await ask(self.bus, address, CloseArchive(archive=archive), _END_SECONDS)
+            left_out += report.notes
             whole = True
         finally:
             if not whole:

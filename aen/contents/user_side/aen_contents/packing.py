@@ -5,6 +5,7 @@ Environments are left out: what they consist of stands in the first member, and 
 
 from __future__ import annotations
 
+import gzip
 import io
 import json
 import os
@@ -25,7 +26,10 @@ def pack(told: Told) -> Told:
     report = {"files": 0, "bytes": 0, "skipped": 0, "notes": []}
     with connection(told["socket"]) as sent, sent.makefile("wb", buffering=256 << 10) as out:
         try:
-            with tarfile.open(fileobj=out, mode="w|gz", format=tarfile.PAX_FORMAT, compresslevel=3) as archive:
+            with (
+                gzip.GzipFile(fileobj=out, mode="wb", compresslevel=3) as packed,
+                tarfile.open(fileobj=packed, mode="w|", format=tarfile.PAX_FORMAT) as archive,
+            ):
                 _metadata(archive, told["metadata"])
                 for name, path in _everything(told["project"]):
                     _add(archive, name, path, report)

@@ -7,10 +7,12 @@ are refused, and so is whatever holds a path that leads outside.
 
 from __future__ import annotations
 
+import gzip
 import json
 import os
 import shutil
 import tarfile
+import zlib
 from contextlib import suppress
 from typing import IO, Any
 
@@ -23,6 +25,7 @@ _LARGEST_HEADER = 1 << 20  # bytes of the extended header of one member: it is r
 _LONGEST_PATH, _LONGEST_NAME, _DEEPEST = 4096, 255, 100
 _SKIPPED = frozenset({"envs"})
 _TROUBLE = 20
+_MOST_PADDING = 1 << 20  # bytes after the last member
 _HEADERS = (
     tarfile.XHDTYPE,
     tarfile.XGLTYPE,
@@ -55,7 +58,7 @@ def unpack(told: Told) -> Told:
             metadata = unpacking.read(source)
         unpacking.make_links()
         _move(place, project)
-    except (tarfile.TarError, EOFError, OSError, ValueError, RecursionError) as error:
+    except (tarfile.TarError, zlib.error, EOFError, OSError, ValueError, RecursionError) as error:
         if isinstance(error, OSError) and error.errno:
             raise
         raise Refused(f"This is no whole archive of a project: {str(error)[:200] or 'it ends too early'}.") from None
@@ -74,7 +77,8 @@ class _Unpacking:
     def read(self, source: IO[bytes]) -> Told:
         """All members; returns the metadata, which comes first."""
         metadata: Told | None = None
-        with tarfile.open(fileobj=source, mode="r|gz", tarinfo=_Info, errorlevel=2) as archive:
+        packed = gzip.GzipFile(fileobj=source, mode="rb")  # unlike tarfile's own stream, it looks at the check sum
+        with tarfile.open(fileobj=packed, mode="r|", tarinfo=_Info, errorlevel=2) as archive:
             for info in archive:
                 self._members += 1
                 if self._members > self._most_files:
@@ -84,8 +88,11 @@ class _Unpacking:
                 else:
                     self._member(archive, info)
                 archive.members = []  # type: ignore[attr-defined]  # else all of them stay in memory
-        while source.read(1 << 16):  # what follows the end of the archive: nobody must wait for us
-            pass
+        left = _MOST_PADDING
+        while rest := packed.read(1 << 16):  # what follows the archive's end; the check sum is behind it
+            left -= len(rest)
+            if left < 0:
+                raise Refused("This archive goes on after its end. It was not unpacked.")
         if metadata is None:
             raise Refused("This archive is empty.")
         return metadata
