@@ -85,6 +85,7 @@ class MeasureProject(Command):
     """What a project takes on the node's disk. Changes nothing; takes its time."""
 
     project: ProjectSpec
+    most: int = 0  # bytes that it may take, so that apps of ours refuse what would be more; 0: no bound
 
 
 class RenameProject(Command):

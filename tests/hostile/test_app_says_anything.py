@@ -73,7 +73,7 @@ async def test_whatever_an_app_says_the_node_goes_on(name: str, tmp_path: Path) 
     launching = SimpleNamespace(launch_of=lambda record, account: None)
     launcher = SimpleNamespace(ensure_account=account)
     usage = SimpleNamespace(at_work=frozenset())
-    parts: list[Any] = [launcher, sessions, launching, usage]
+    parts: list[Any] = [launcher, sessions, launching, usage, {}]
     activity = Activity(Config(), *parts)
     async with await asyncio.start_unix_server(talk, tmp_path / "s"):
         await activity.ask()

@@ -34,6 +34,14 @@ async def alice(here: Stand) -> AsyncIterator[Bench]:
 
 
 @pytest.fixture
+async def bounded(here: Stand) -> AsyncIterator[Bench]:
+    """A Workbench of its own, whose project may grow by 1,000 bytes only."""
+    async with here.bench(ALICE) as made:
+        assert (await made.ask("GET", "api/ready", extra={"X-AEN-Room": "1000"})).status == 200
+        yield made
+
+
+@pytest.fixture
 async def bob(here: Stand) -> AsyncIterator[Bench]:
     async with here.bench(BOB) as made:
         yield made
@@ -204,6 +212,26 @@ async def test_a_planted_partial_is_not_written_to(here: Stand, alice: Bench, bo
         answer = await one.piece(3, 7)
         assert answer.status in (403, 409), answer.body
     assert private.read_text() == "mine"
+
+
+async def test_no_more_than_the_project_may_take(here: Stand, bounded: Bench) -> None:
+    here.put("bounded/x")
+    folder = here.project / "bounded"
+    answer = await Upload(bounded, folder, "large", bytes(1_001)).begin()
+    assert (answer.status, answer.json["error"]) == (507, "no-room")
+    assert "1.0 kB more" in answer.json["message"]
+    fits = Upload(bounded, folder, "fits", bytes(1_000))
+    assert (await fits.begin()).status == 200
+    assert (await fits.piece(0, 1_000)).status == 200
+    assert (await fits.finish()).status == 200
+    again = {"path": wire(folder / "fits"), "folder": wire(folder)}
+    assert (await bounded.ask("POST", "api/copy", json=again)).status == 507
+    forged = {"X-AEN-Room": "99999999", "X-Forwarded-For": "192.0.2.1"}  # only the node itself says how much
+    assert (await bounded.ask("GET", "api/ready", extra=forged)).status == 200
+    assert (await Upload(bounded, folder, "more", b"x").begin()).status == 507
+    assert (await Upload(bounded, bounded.home, "mine", bytes(5_000)).begin()).status == 200
+    assert (await bounded.ask("GET", "api/ready")).status == 200  # the bound is gone
+    assert (await Upload(bounded, folder, "more", b"x").begin()).status == 200
 
 
 # ── full disks ──────────────────────────────────────────────────────────────────────────────────────

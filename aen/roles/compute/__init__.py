@@ -85,7 +85,7 @@ class Compute(Role):
         self.errands = Errands(config, self.node, context.bus, self.launcher, self.projects, self.roots)
         self.accounts = Accounts(self.node, self.launcher)
         self.usage = Usage(config, self.launcher, self.sessions)
-        self.activity = Activity(config, self.launcher, self.sessions, launching, self.usage)
+        self.activity = Activity(config, self.launcher, self.sessions, launching, self.usage, self.projects.rooms)
         self.endpoint: Endpoint | None = None
         self._started = now()
         self._draining = False

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Mapping
 
 import structlog
 
@@ -27,10 +28,16 @@ class Activity:
     """Asks all running sessions, for life."""
 
     def __init__(
-        self, config: Config, launcher: Launcher, sessions: Sessions, launching: Launching, usage: Usage
+        self,
+        config: Config,
+        launcher: Launcher,
+        sessions: Sessions,
+        launching: Launching,
+        usage: Usage,
+        rooms: Mapping[str, int],
     ) -> None:
         self._policy = config.compute.idle
-        self._usage = usage
+        self._usage, self._rooms = usage, rooms
         self._busy: dict[str, int] = {}  # session → since when something works there; 0: nothing does
         self._launcher, self._sessions, self._launching = launcher, sessions, launching
 
@@ -51,7 +58,7 @@ class Activity:
             account = await self._launcher.ensure_account(record.user)
             launch = self._launching.launch_of(record, account)
             server = self._sessions.servers[kind(record.app_server)]
-            seen = await server.activity(launch, Asker(record).get_json)
+            seen = await server.activity(launch, Asker(record, self._rooms.get(record.project.id)).get_json)
         except AenError as error:
             log.debug("no word of its activity", session=record.session, reason=error.message)
             return

@@ -20,10 +20,13 @@ _CREDENTIALS = struct.Struct("iII")  # struct ucred: pid, uid, gid
 
 
 class Asker:
-    """Asks one session's app server, as its person and with its secret. Who listens is checked each time."""
+    """Asks one session's app server, as its person and with its secret. Who listens is checked each time.
 
-    def __init__(self, record: Record) -> None:
-        self._record = record
+    `room`: the bytes that its project may still grow by, which our own apps keep to.
+    """
+
+    def __init__(self, record: Record, room: int | None = None) -> None:
+        self._record, self._room = record, room
 
     async def answers(self, path: str) -> bool:
         """Whether it answers below its prefix; a fault of its own (5xx) is not an answer."""
@@ -75,6 +78,7 @@ class Asker:
             "Host: localhost",
             f"X-AEN-User: {self._record.user}",
             f"X-AEN-App-Token: {self._record.secret}",
+            *(() if self._room is None else (f"X-AEN-Room: {self._room}",)),
         )
         return ("\r\n".join(lines) + "\r\n\r\n").encode()
 

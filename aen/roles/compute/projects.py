@@ -48,6 +48,7 @@ class Projects:
         self._preparing: dict[str, Preparation] = {}
         self.moved = Moved(config, UserProgram(config, launcher, roots))
         self.open_work: set[asyncio.Task[None]] = set()
+        self.rooms: dict[str, int] = {}  # project → bytes that it may still grow by, where there is a bound
 
     def begin(self, spec: ProjectSpec, user: str) -> Start:
         """What the steps of a start share; `ready` runs them."""
@@ -121,9 +122,14 @@ class Projects:
     async def measure(self, command: MeasureProject) -> Space:
         """What it takes on this node's disk; nothing where it was never started."""
         try:
-            return Space.model_validate(vars(await self._launcher.measure_project(project_ref(command.project))))
+            found = Space.model_validate(vars(await self._launcher.measure_project(project_ref(command.project))))
         except NotFound:
-            return Space()
+            found = Space()
+        if command.most:
+            self.rooms[command.project.id] = max(0, command.most - found.bytes)
+        else:
+            self.rooms.pop(command.project.id, None)
+        return found
 
     def _told(self, project: str) -> Callable[[int, int], None]:
         """Publish how far a walk is, now and then."""

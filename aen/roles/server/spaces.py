@@ -139,7 +139,8 @@ class Spaces(Part):
 
     async def fresh(self, project: Project) -> Project:
         """The project, measured now. For the server itself: no permission is asked."""
-        command = MeasureProject(project=self.domain.projects.spec(project))
+        most = await self._most(project)
+        command = MeasureProject(project=self.domain.projects.spec(project), most=most)
         found = await self.bus.request(names.address("compute", project.node), command, _MEASURE_SECONDS)
         assert isinstance(found, Space)
         found.at = now()
@@ -148,6 +149,15 @@ class Spaces(Part):
             project.space, project.size = found, found.bytes
 
         return await change(self.store, "projects", Project, project.id, edit)
+
+    async def _most(self, project: Project) -> int:
+        """What it may take, in bytes: its own bound, and what its owner's other projects leave of theirs; 0: no bound."""
+        own, theirs = self.of_project(project).hard, self.of_user().hard
+        if not theirs:
+            return own
+        others = await self.used_by(project.owner) - (project.space.bytes if project.space else 0)
+        left = max(1, theirs - others)
+        return min(own, left) if own else left
 
     async def _sweep_for_life(self) -> None:
         while True:

@@ -40,6 +40,7 @@ async def copy(request: web.Request) -> web.Response:
     """A copy."""
     data = await data_of(request)
     places, path, into = request.app[STATE].places, from_wire(word(data, "path")), from_wire(word(data, "folder"))
+    request.app[STATE].uploads.check_room(into, 1)  # how much it will be is known only when it is done
     return await answer(changes.copy, places, path, into)
 
 

@@ -39,8 +39,11 @@ async def about(request: web.Request) -> web.Response:
 
 
 async def ready(request: web.Request) -> web.Response:
-    """When somebody last did something here, for those who stop forgotten sessions."""
+    """When somebody last did something here, for those who stop forgotten sessions. They say how much room there is."""
     state = request.app[STATE]
+    if "X-Forwarded-For" not in request.headers:  # the node itself asks
+        told = request.headers.get("X-AEN-Room", "")
+        state.uploads.room = int(told) if told.isascii() and told.isdigit() else None
     return web.json_response({"last_activity": state.active, "busy": state.uploads.under_way})
 
 

@@ -47,6 +47,7 @@ class Uploads:
     def __init__(self, places: Places) -> None:
         self._places = places
         self._busy: set[tuple[bytes, bytes]] = set()
+        self.room: int | None = None  # bytes that the project may still grow by, as the node said last; None: no bound
 
     @property
     def under_way(self) -> bool:
@@ -61,8 +62,9 @@ class Uploads:
             _sweep(fd)
             offset = _size(fd, upload.partial)
             taken = _kind(fd, upload.name)
-            room = os.fstatvfs(fd)
-            free = room.f_bavail * room.f_frsize
+            self.check_room(upload.folder, upload.size - offset)
+            disk = os.fstatvfs(fd)
+            free = disk.f_bavail * disk.f_frsize
             if upload.size - offset > max(0, free - _SPARE):
                 raise Trouble(
                     507,
@@ -72,6 +74,18 @@ class Uploads:
             if not os.access(f"/proc/self/fd/{fd}", os.W_OK | os.X_OK):
                 raise Trouble(403, "denied", "You have no right to put files here.")
         return {"offset": offset, "taken": taken}
+
+    def check_room(self, folder: bytes, size: int) -> None:
+        """Raises Trouble when so many bytes more in `folder` are more than the project may take."""
+        inside = self._places.root_of(folder) == self._places.project
+        if self.room is None or not inside or size <= self.room:
+            return
+        raise Trouble(
+            507,
+            "no-room",
+            f"The project may take {_amount(self.room)} more on the disk, and this needs {_amount(size)}. Remove what is "
+            "not needed (the trash counts too), measure again on its Compute page, or ask an administrator for more.",
+        )
 
     async def take(self, upload: Upload, offset: int, pieces: AsyncIterator[bytes]) -> dict[str, Any]:
         """Write what comes at `offset`, which must be where the partial ends. What arrived before a break stays."""
@@ -103,6 +117,8 @@ class Uploads:
             elif taken == "both" and _kind(fd, name):
                 name = trees.free_name(fd, name, "uploaded")
             trees.move(fd, upload.partial, fd, name)
+            if self.room is not None:
+                self.room = max(0, self.room - size)  # until the node measures again
         return {"path": to_wire(upload.folder + b"/" + name)}
 
     def cancel(self, upload: Upload) -> dict[str, Any]:
