@@ -111,14 +111,17 @@ def prepare(loaded: Loaded) -> list[str]:
 
 def preload(roles: tuple[str, ...], config: Config) -> None:
     """Import whatever `roles` will need: later the process may not be able to read the installation."""
-    packages = ["aen.web", "aen.model", "aen.config", "aen.logins", "aen.environments", "aen.apps"]
-    packages += [f"aen.roles.{role}" for role in roles]
+    packages = ["aen.model", "aen.config", "aen.environments", "aen.apps", *(f"aen.roles.{role}" for role in roles)]
+    if set(roles) != {"compute"}:  # fifty compute nodes need no pages: 12 MB and half of the start less, each
+        packages += ["aen.web", "aen.logins"]
     if "gateway" in roles:
         packages.append("aen.proxy")
+    other = plugins.modules("aen.environments") - plugins.modules("aen.environments", config.environments.backend)
     for package in packages:
         module = import_module(package)
         for found in pkgutil.walk_packages(module.__path__, f"{package}."):
-            _import_if_installed(found.name)
+            if found.name not in other:
+                _import_if_installed(found.name)
     if "server" in roles:
         plugins.load("aen.stores", config.store.url.partition(":")[0])
     plugins.load("aen.buses", "local" if config.bus.mode == "local" else "nats")

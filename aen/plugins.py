@@ -15,6 +15,11 @@ def names(group: str) -> list[str]:
     return sorted({entry.name for entry in entry_points(group=group)})
 
 
+def modules(group: str, name: str = "") -> set[str]:
+    """The modules in which the plug-ins of `group` stand; with `name`, only that one's. Imports none of them."""
+    return {entry.module for entry in entry_points(group=group) if name in ("", entry.name)}
+
+
 def load(group: str, name: str) -> Any:
     """The object that the entry point `name` of `group` names.
 

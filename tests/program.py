@@ -40,6 +40,11 @@ class Program:
 
     def start(self) -> None:
         """Start it and wait until it says that it is ready. AssertionError with the logs when it does not."""
+        self.spawn()
+        self.wait_ready()
+
+    def spawn(self) -> None:
+        """Start it, and wait for nothing."""
         assert self.process is None, "it runs already"
         with self.log.open("ab") as log:
             self.process = subprocess.Popen(
@@ -54,7 +59,6 @@ class Program:
                 extra_groups=[] if os.geteuid() == 0 else None,
                 start_new_session=True,
             )
-        self._wait_ready()
 
     def stop(self, seconds: float = 60.0) -> int:
         """SIGTERM, and wait. Returns its exit code."""
@@ -83,15 +87,16 @@ class Program:
             process.wait()
             raise AssertionError(f"{self.role} did not end within {seconds:g} s:\n{self.logs()}") from None
 
-    def _wait_ready(self) -> None:
-        deadline = time.monotonic() + READY_SECONDS
+    def wait_ready(self, seconds: float = READY_SECONDS) -> None:
+        """Wait until it says that it is ready. AssertionError with the logs when it ends, or does not."""
+        deadline = time.monotonic() + seconds
         while not _answers(f"{self.ops}/-/ready"):
             assert self.process is not None
             code = self.process.poll()
             if code is not None:
                 self.process = None
                 raise AssertionError(f"aen {self.role} ended with {code} before it was ready:\n{self.logs()}")
-            assert time.monotonic() < deadline, f"{self.role} not ready after {READY_SECONDS:g} s:\n{self.logs()}"
+            assert time.monotonic() < deadline, f"{self.role} not ready after {seconds:g} s:\n{self.logs()}"
             time.sleep(0.05)  # between two looks; the fact decides, not the time
 
 

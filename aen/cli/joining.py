@@ -7,6 +7,7 @@ import hashlib
 import ipaddress
 import json
 import os
+import random
 import socket
 import ssl
 import time
@@ -24,10 +25,11 @@ from aen.config import Config
 from aen.config.checks import split_listen
 from aen.config.machine import Machine
 from aen.credentials import Credentials, Joined
-from aen.errors import AenError, Denied, Invalid, Unavailable, from_wire
+from aen.errors import AenError, Denied, Invalid, TimedOut, Unavailable, from_wire
 
 _SECONDS = 60.0  # for the answer, with the look at this host in it
 _KNOCK_SECONDS = 10.0
+_AGAIN_SECONDS = 1.0  # between two questions, when the answer to one was lost
 _CLOCK_WARN, _CLOCK_MOST = 30.0, 300.0  # seconds between the two clocks
 _JOIN_PATHS = {"server": "/api/v1/join", "gateway": "/.aen/join"}
 
@@ -116,7 +118,7 @@ def join(config: Config, host: Host, url: str, token: str, say: Callable[[str], 
     }
     with reaching.answering({place.option: place.listen for place in host.places}, public):
         before = time.time()
-        given = _ask(url, body)
+        given = _answered(url, body)
         after = time.time()
     _check_answer(given, token, keys, host)
     _check_clock(given["now"] / 1000, before, after, say)
@@ -137,6 +139,18 @@ def join(config: Config, host: Host, url: str, token: str, say: Callable[[str], 
     for line in _reachable(joined):
         say(line)
     return kept
+
+
+def _answered(url: str, body: dict[str, Any]) -> dict[str, Any]:
+    """Ask until it is known how it went: another host that joins at this moment may cost us the answer. Raises AenErrors."""
+    deadline = time.monotonic() + _SECONDS
+    while True:
+        try:
+            return _ask(url, body)
+        except TimedOut:  # the same keys may use the token again
+            if time.monotonic() > deadline:
+                raise
+        time.sleep(_AGAIN_SECONDS * random.uniform(0.5, 1.5))  # noqa: S311 - not all hosts at once
 
 
 def _ask(url: str, body: dict[str, Any]) -> dict[str, Any]:
