@@ -18,10 +18,21 @@ class By(StrEnum):
 class Visitor:
     """Somebody who may come in. One object for each login, so that ending it is seen by all that hold it."""
 
-    __slots__ = ("by", "ended", "expires", "issued", "lines", "login", "renew_at", "user")
+    __slots__ = ("by", "ended", "expires", "issued", "lines", "login", "projects", "renew_at", "user")
 
-    def __init__(self, user: str, login: str, by: By, expires: int, *, issued: int = 0, renew_at: int = 0) -> None:
+    def __init__(
+        self,
+        user: str,
+        login: str,
+        by: By,
+        expires: int,
+        *,
+        issued: int = 0,
+        renew_at: int = 0,
+        projects: frozenset[str] | None = None,
+    ) -> None:
         self.user, self.login, self.by = user, login, by
+        self.projects = projects  # the only ones (`owner/name`) that an API token was narrowed to; None: all of the person's
         self.expires = expires  # ms since 1970
         self.issued = issued  # for whoever admits: what a revocation is compared with
         self.renew_at = renew_at  # ms since 1970; from then on a page visit renews the login; 0: never

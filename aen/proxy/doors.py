@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 _SAFE = frozenset(("GET", "HEAD", "OPTIONS"))
 ONCE = b"_other_host=1"  # in an address that we have led here: a proxy that hides the host would lead us in a circle
 _LINK = b"/shared-"  # in an address: a link for people without a login, which our pages open
+_NARROW = "This API token was narrowed to other projects than this one."
 _SIGN_IN = "Sign in first: with a browser at the gateway, or with an API token."
 
 
@@ -92,6 +93,9 @@ async def _ask(plane: Plane, client: Downstream, request: Request, site: Site, t
 
 def _lead(plane: Plane, client: Downstream, request: Request, site: Site, visitor: Visitor | None) -> None:
     fields = request.fields
+    if visitor is not None and visitor.projects is not None and not _within(request.key, visitor.projects):
+        client.reply(403, _NARROW)
+        return
     entry = plane.routes.find(request.key, visitor.user if visitor is not None else "") if request.key else None
     if entry is not None and entry.open:
         _show(plane, client, request, entry)
@@ -111,6 +115,11 @@ def _lead(plane: Plane, client: Downstream, request: Request, site: Site, visito
         client.lead_to(b"/.aen/renew?next=" + quote(request.target.decode("ascii"), safe="/").encode())
     else:
         client.go(request, entry.door or _door(plane, entry))
+
+
+def _within(key: bytes, projects: frozenset[str]) -> bool:
+    """Whether what is asked for (`owner/project/app server`) is one of the projects that an API token was narrowed to."""
+    return key.decode().rpartition("/")[0] in projects
 
 
 def _show(plane: Plane, client: Downstream, request: Request, entry: Entry) -> None:

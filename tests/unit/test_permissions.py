@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
-from aen.errors import Denied, NotFound, NotSignedIn
+from aen.errors import Denied, Invalid, NotFound, NotSignedIn
+from aen.model import scopes
 from aen.model.project import Member, Project, Role, Visibility
 from aen.model.user import Login, LoginKind, User
 from aen.roles.server.permissions import RULES, Actor, Permission, allows, check, may_see
+from aen.roles.server.rights import markdown
 
 
 def user(name: str, *, admin: bool = False) -> User:
@@ -48,6 +52,7 @@ ACTORS = {
 MAY = {
     Permission.ANYBODY: set(ACTORS),
     Permission.SIGNED_IN: set(ACTORS) - {"anonymous"},
+    Permission.LIST: set(ACTORS) - {"anonymous"},
     Permission.ACCOUNT: set(ACTORS) - {"anonymous"},
     Permission.CREATE: set(ACTORS) - {"anonymous"},
     Permission.VIEW: {"viewer", "member", "maintainer", "owner", "admin", "local"},
@@ -92,11 +97,26 @@ def test_what_one_may_not_see_is_not_found() -> None:
 @pytest.mark.parametrize(
     ("scope", "allowed"),
     [
-        (["read"], {Permission.VIEW, Permission.SIGNED_IN}),
+        (["read"], {Permission.VIEW, Permission.SIGNED_IN, Permission.LIST}),
         (["run"], {Permission.LOOK, Permission.RUN, Permission.CONTROL}),
         (["write"], {Permission.ACCOUNT, Permission.CREATE, Permission.EDIT, Permission.TEAM, Permission.OWN}),
         (["admin"], {Permission.ADMIN}),
         ([], set(Permission) - {Permission.ANYBODY}),
+        (["projects:read"], {Permission.VIEW, Permission.LIST}),
+        (["projects:read!project=olga/genome"], {Permission.VIEW}),
+        (["projects:read!project=olga/genome2"], set()),
+        (["projects:read!project=olga/genom"], set()),
+        (
+            ["sessions:write!project=olga/genome"],
+            {Permission.VIEW, Permission.LOOK, Permission.RUN, Permission.CONTROL},
+        ),
+        (["sessions:look"], {Permission.VIEW, Permission.LIST, Permission.LOOK}),
+        (["projects:team!project=olga/genome"], {Permission.VIEW, Permission.TEAM}),
+        (["account:read"], {Permission.SIGNED_IN}),
+        (["account:write"], {Permission.ACCOUNT}),
+        (["unknown:read"], set()),
+        (["run!project=olga/genome"], {Permission.LOOK, Permission.RUN, Permission.CONTROL}),
+        (["admin!project=olga/genome"], set()),
     ],
 )
 def test_a_token_is_narrowed_by_its_scope(scope: list[str], allowed: set[Permission]) -> None:
@@ -108,3 +128,70 @@ def test_a_token_is_narrowed_by_its_scope(scope: list[str], allowed: set[Permiss
 def test_names_of_actors() -> None:
     assert [Actor().name, Actor(local=True).name, ACTORS["owner"].name] == ["", "(local)", "olga"]
     assert not ACTORS["stranger"].admin
+
+
+@pytest.mark.parametrize(
+    ("given", "why"),
+    [
+        ("root", "no scope"),
+        ("", "no scope"),
+        ("READ", "no scope"),
+        ("projects:read!project=", "name"),
+        ("projects:read!project=olga", "name"),
+        ("projects:read!project=olga/*", "name"),
+        ("projects:read!project=*/*", "name"),
+        ("projects:read!project=../olga", "name"),
+        ("projects:read!user=olga", "no scope"),
+        ("account:write!project=olga/genome", "bound"),
+        ("admin!project=olga/genome", "bound"),
+        ("read!project=olga/genome", "bound"),
+        ("projects:create!project=olga/genome", "bound"),
+    ],
+)
+def test_scopes_that_are_none(given: str, why: str) -> None:
+    with pytest.raises(Invalid, match=why):
+        scopes.checked([given])
+
+
+@pytest.mark.parametrize(
+    ("held", "wanted", "may"),
+    [
+        (["read"], "read", True),
+        (["read"], "run", False),
+        (["projects:read"], "projects:read!project=a/b", True),
+        (["projects:read!project=a/b"], "projects:read", False),
+        (["projects:read!project=a/b"], "projects:read!project=a/c", False),
+        (["projects:read!project=a/b", "sessions:write"], "sessions:write!project=a/c", True),
+        (["sessions:write"], "projects:read", False),
+    ],
+)
+def test_a_narrow_token_makes_no_wider_one(held: list[str], wanted: str, may: bool) -> None:
+    assert scopes.covers(held, wanted) is may
+
+
+@pytest.mark.parametrize(
+    ("given", "projects"),
+    [
+        ([], None),
+        (["run"], None),
+        (["read"], frozenset()),
+        (["sessions:look"], frozenset()),
+        (["sessions:write!project=a/b", "read"], frozenset({"a/b"})),
+        (["sessions:write!project=a/b", "sessions:write"], None),
+    ],
+)
+def test_whose_apps_a_token_may_use(given: list[str], projects: frozenset[str] | None) -> None:
+    assert scopes.may_run(given) == projects
+
+
+def test_a_narrowed_administrator_is_none() -> None:
+    for scope, admin in ([], True), (["admin"], True), (["read", "write"], False), (["projects:own"], False):
+        login = Login(id="l", user="ada", incarnation="ada", kind=LoginKind.TOKEN, scope=scope, expires=1)
+        actor = Actor(user("ada", admin=True), login)
+        assert actor.admin is admin
+        assert may_see(actor, project()) is admin
+
+
+def test_the_page_of_rights_is_up_to_date() -> None:
+    page = Path(__file__).resolve().parents[2] / "docs" / "rights.md"
+    assert page.read_text() == markdown(), "run `python -m aen.roles.server.rights > docs/rights.md`"

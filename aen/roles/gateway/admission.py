@@ -11,7 +11,7 @@ from typing import Any, Protocol
 from aen import names
 from aen.errors import Denied, NotSignedIn
 from aen.messages import CheckToken, Command, RedeemTicket, RenewGrant, SignedGrant
-from aen.model import now
+from aen.model import now, scopes
 from aen.model.route import Revocation, RevocationKind, TokenLogin
 from aen.proxy import By, Visitor
 from aen.tickets import Verifier
@@ -19,8 +19,8 @@ from aen.tickets import Verifier
 _MOST_KNOWN = 50_000  # logins remembered; more and all are checked anew
 _MOST_BAD = 10_000
 _BAD_SECONDS = 2.0  # a token that was no good is not asked about again for so long
-_SCOPE = "run"  # what a narrowed API token needs: whatever comes through here can run code as the person
-_NARROW = f"This API token may not use apps: it needs the scope {_SCOPE!r}. Make another one."
+#: Whatever comes through here can run code as the person.
+_NARROW = "This API token may not use apps: it needs the scope 'run' (or sessions:write). Make another one."
 _KEPT_MS = 14 * 24 * 3600 * 1000  # longer than any grant lives
 _LATER_MS = 60_000  # after a renewal that could not be had
 
@@ -119,10 +119,11 @@ class Doorman:
         except NotSignedIn:
             self._keep_out(hashed)
             return None
-        if login.scope and _SCOPE not in login.scope:
+        projects = scopes.may_run(login.scope)
+        if projects is not None and not projects:
             self._keep_out(hashed, _NARROW)
             raise Denied(_NARROW)
-        visitor = Visitor(login.user, login.login, By.TOKEN, login.expires, issued=number)
+        visitor = Visitor(login.user, login.login, By.TOKEN, login.expires, issued=number, projects=projects)
         if not self.revoked.allows(visitor):
             return None
         if len(self._tokens) >= _MOST_KNOWN:

@@ -8,8 +8,11 @@ from enum import StrEnum
 from aiohttp import web
 
 from aen.errors import Denied, NotFound, NotSignedIn
+from aen.model import scopes
 from aen.model.project import Project, Role, Visibility
 from aen.model.user import Login, User
+
+ADMIN_SCOPE = "admin"
 
 #: How the local administrator (admin socket) is named in records. No user can have this name.
 LOCAL = "(local)"
@@ -37,12 +40,14 @@ class Actor:
 
     @property
     def admin(self) -> bool:
-        """May administer: an administrator, or the local administrator."""
-        return self.local or (self.user is not None and self.user.admin)
+        """May administer: an administrator, or the local administrator. Not by a token that was narrowed to something else:
+        a narrowed administrator stays narrowed in every list, too."""
+        may = self.user is not None and self.user.admin
+        return self.local or (may and (not self.scope or ADMIN_SCOPE in self.scope))
 
     @property
     def scope(self) -> frozenset[str]:
-        """What an API token is narrowed to (`read`, `run`, `write`, `admin`); empty: all that the person may."""
+        """What an API token is narrowed to, as `projects:read` or `sessions:write!project=alice/genome`; empty: nothing."""
         return frozenset(self.login.scope) if self.login else frozenset()
 
 
@@ -51,6 +56,7 @@ class Permission(StrEnum):
 
     ANYBODY = "anybody"  # no login at all
     SIGNED_IN = "signed_in"  # look at what every signed-in person may
+    LIST = "list"  # lists of projects and sessions, each entry by its own right
     ACCOUNT = "account"  # change one's own account
     CREATE = "create"  # make a project
     VIEW = "view"  # see a project
@@ -65,26 +71,29 @@ class Permission(StrEnum):
 
 @dataclass(frozen=True)
 class Rule:
-    """The least team role (None: not about a project), whether administrators may without being in the team, the token scope."""
+    """The least team role (None: not about a project), whether administrators may without being in the team, and the scope
+    that an API token needs if it is narrowed: `broad` for this and all of its kind, or `scope`."""
 
+    broad: str
     scope: str
     role: Role | None = None
     admin: bool = True
 
 
 RULES: dict[Permission, Rule] = {
-    Permission.SIGNED_IN: Rule("read"),
-    Permission.ACCOUNT: Rule("write"),
-    Permission.CREATE: Rule("write"),
-    Permission.VIEW: Rule("read", Role.VIEWER),
-    Permission.LOOK: Rule("run", Role.VIEWER, admin=False),
+    Permission.SIGNED_IN: Rule("read", "account:read"),
+    Permission.LIST: Rule("read", "projects:read"),
+    Permission.ACCOUNT: Rule("write", "account:write"),
+    Permission.CREATE: Rule("write", "projects:create"),
+    Permission.VIEW: Rule("read", "projects:read", Role.VIEWER),
+    Permission.LOOK: Rule("run", "sessions:look", Role.VIEWER, admin=False),
     # Apps run as the person's own account, which only the team's permissions let into the files.
-    Permission.RUN: Rule("run", Role.MEMBER, admin=False),
-    Permission.CONTROL: Rule("run", Role.MEMBER),
-    Permission.EDIT: Rule("write", Role.MAINTAINER),
-    Permission.TEAM: Rule("write", Role.MAINTAINER),
-    Permission.OWN: Rule("write", Role.OWNER),
-    Permission.ADMIN: Rule("admin"),
+    Permission.RUN: Rule("run", "sessions:write", Role.MEMBER, admin=False),
+    Permission.CONTROL: Rule("run", "sessions:write", Role.MEMBER),
+    Permission.EDIT: Rule("write", "projects:write", Role.MAINTAINER),
+    Permission.TEAM: Rule("write", "projects:team", Role.MAINTAINER),
+    Permission.OWN: Rule("write", "projects:own", Role.OWNER),
+    Permission.ADMIN: Rule(ADMIN_SCOPE, ADMIN_SCOPE),
 }
 
 #: What an administrator who acts as somebody (for support) may not: passwords, tokens, keys, deletion, apps.
@@ -117,12 +126,35 @@ def check(actor: Actor, permission: Permission, project: Project | None = None) 
     if actor.login is not None and actor.login.acting and permission in NOT_WHILE_ACTING:
         raise Denied("While you act as somebody else you can't do that: not what stays, nor what runs as them.")
     rule = RULES[permission]
-    if actor.scope and rule.scope not in actor.scope:
-        raise Denied(f"This API token may not do that: it needs the scope {rule.scope!r}. Make another one.")
+    check_scope(actor, permission, project)
     if permission is Permission.ADMIN and not actor.admin:
         raise Denied("Only administrators may do that. Ask one of them.")
     if rule.role is not None and project is not None:
         _check_role(actor, rule, rule.role, project)
+
+
+def check_scope(actor: Actor, permission: Permission, project: Project | None = None) -> None:
+    """Return if the actor's API token is not narrowed, or wide enough. Denied, with the scope that is missing.
+
+    A scope that is bound to one project counts for that one. Before the project is known (`project` is None) it counts for
+    what is about a project, which is checked again then; it never counts for lists and accounts.
+    """
+    if not actor.scope:
+        return
+    rule = RULES[permission]
+    if not any(_grants(scope, rule, project) for scope in actor.scope):
+        needed = rule.scope if rule.scope == rule.broad else f"{rule.scope} (or {rule.broad})"
+        where = f" in {project.slug}" if project is not None else ""
+        raise Denied(f"This API token may not do that{where}: it needs the scope {needed}. Make another one.")
+
+
+def _grants(scope: str, rule: Rule, project: Project | None) -> bool:
+    name, slug = scopes.parts(scope)
+    if name not in (rule.broad, rule.scope) and rule.scope not in scopes.IMPLIED.get(name, ()):
+        return False
+    if not slug:
+        return True
+    return rule.role is not None and (project is None or project.slug == slug)
 
 
 def allows(actor: Actor, permission: Permission, project: Project | None = None) -> bool:

@@ -64,11 +64,12 @@ class Projects(Part):
 
     async def allowed(self, actor: Actor, owner: str, name: str, permission: Permission) -> Project:
         """The project, if the actor has `permission` there; NotFound or Denied."""
-        check(actor, Permission.SIGNED_IN)
+        check(actor, Permission.VIEW)
         page = await self.store.find("projects", Query(equal=(("slug", names.slug(owner, name)),), limit=1))
         if not page.items:
             raise NotFound("There is no such project, or you may not see it.")
         project = Project.model_validate(page.items[0])
+        check(actor, Permission.VIEW, project)  # whatever a token may do there, it may do where it may look
         check(actor, permission, project)
         return project
 
@@ -79,14 +80,14 @@ class Projects(Part):
 
         `scope`: mine (owner), team (in the team, not owner), starred, public, all (everything visible to the actor).
         """
-        check(actor, Permission.SIGNED_IN)
+        check(actor, Permission.LIST)
         if scope not in SCOPES:
             raise Invalid(f"There is no scope {scope[:40]!r}: use one of {', '.join(SCOPES)}.")
         return await self.listing.page(actor, scope, tag, search, max(1, min(limit, 200)), cursor)
 
     async def tags(self, actor: Actor, limit: int = 30) -> tuple[tuple[str, int], ...]:
         """The tags of what the actor may see (of the 200 projects changed last), most used first."""
-        check(actor, Permission.SIGNED_IN)
+        check(actor, Permission.LIST)
         return await self.listing.tags(actor, limit)
 
     # ── changing ────────────────────────────────────────────────────────────────────────────────────

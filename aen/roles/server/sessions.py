@@ -16,7 +16,7 @@ from aen.model.route import ANYONE
 from aen.model.session import LIVE, Phase, Session
 from aen.roles.server.changes import every
 from aen.roles.server.dispatch import Dispatch
-from aen.roles.server.permissions import Actor, Permission, allows, check
+from aen.roles.server.permissions import Actor, Permission, allows, check, check_scope
 from aen.roles.server.reports import Reports
 from aen.roles.server.routes import RouteTable
 from aen.roles.server.session_views import Shown
@@ -205,7 +205,7 @@ class Sessions(Shown):
 
     async def get(self, actor: Actor, id: str) -> Session:
         """The session: one's own, those of projects one is on, all for administrators; else NotFound."""
-        check(actor, Permission.SIGNED_IN)
+        check(actor, Permission.VIEW)
         doc = await self.store.get("sessions", id)
         if doc is None:
             raise NotFound(_NONE)
@@ -213,6 +213,7 @@ class Sessions(Shown):
         project = await self.domain.projects.by_id(session.project)
         if not _sees(actor, session, project):
             raise NotFound(_NONE)
+        check_scope(actor, Permission.VIEW, project)
         return self._shown(actor, session, project)
 
     async def of_project(self, actor: Actor, owner: str, name: str) -> list[Session]:
@@ -224,7 +225,7 @@ class Sessions(Shown):
 
     async def of_user(self, actor: Actor, user: str) -> list[Session]:
         """A person's sessions, newest first. One's own, or an administrator's look."""
-        check(actor, Permission.SIGNED_IN if actor.name == user else Permission.ADMIN)
+        check(actor, Permission.LIST if actor.name == user else Permission.ADMIN)
         query = Query(equal=(("user", user),), sort="created", descending=True, limit=200)
         return [Session.model_validate(doc) for doc in (await self.store.find("sessions", query)).items]
 

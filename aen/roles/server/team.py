@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from aen import names
-from aen.errors import Conflict, Denied, Invalid, NotFound
+from aen.errors import Conflict, Invalid, NotFound
 from aen.messages import ApplyPermissions
 from aen.model import now
 from aen.model.job import Job
@@ -14,7 +14,7 @@ from aen.roles.server.changes import every
 from aen.roles.server.domain import Part
 from aen.roles.server.leases import Progress
 from aen.roles.server.moves import PERMISSIONS
-from aen.roles.server.permissions import Actor, Permission
+from aen.roles.server.permissions import Actor, Permission, check_scope
 from aen.service import Service
 from aen.store import Query
 
@@ -68,8 +68,8 @@ class Team(Part):
         leaving = actor.user is not None and actor.user.id == user
         permission = Permission.VIEW if leaving else Permission.TEAM
         project = await self.domain.projects.allowed(actor, owner, name, permission)
-        if leaving and actor.scope and "write" not in actor.scope:
-            raise Denied("This API token may not do that: it needs the scope 'write'. Make another one.")
+        if leaving:
+            check_scope(actor, Permission.TEAM, project)
         project = await self._take_off(project, user)
         await self.domain.activity.record(
             actor, "team.removed", project.slug, project=project.id, who=user, security=True

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from aen.errors import Denied, Invalid, NotFound, NotSignedIn
+from aen.model import scopes
 from aen.model.route import TokenLogin
 from aen.model.user import Login, LoginKind
 from aen.roles.server.permissions import Actor
@@ -18,7 +19,6 @@ from aen.store import Query
 if TYPE_CHECKING:
     from aen.roles.server.domain import Domain
 
-SCOPES = ("read", "run", "write", "admin")
 _ALPHABET = string.ascii_letters + string.digits
 _MOST_KEPT = 50_000
 
@@ -63,14 +63,12 @@ class Tokens(SecondFactors):
     async def new_token(
         self, actor: Actor, user: str, title: str = "", days: float = 90, scope: Sequence[str] = ()
     ) -> tuple[Login, str]:
-        """A new API token, shown only now: `aen_` and 40 characters. `scope`: of read, run, write, admin; none: all."""
+        """A new API token, shown only now: `aen_` and 40 characters. `scope`: see `model/scopes.py`; none: all."""
         self.check_self(actor, user)
-        unknown = sorted(set(scope) - set(SCOPES))
-        if unknown or not 0 < days <= 3660 or len(title) > 100:
-            raise Invalid(
-                f"A token has a title of at most 100 characters, 0 to 3660 days, and scopes of {', '.join(SCOPES)}."
-            )
-        if actor.scope and not (scope and set(scope) <= actor.scope):
+        scope = scopes.checked(scope)
+        if not 0 < days <= 3660 or len(title) > 100:
+            raise Invalid("A token has a title of at most 100 characters and is good for 0 to 3660 days.")
+        if actor.scope and not (scope and all(scopes.covers(actor.scope, each) for each in scope)):
             raise Denied("A narrowed API token can't make a token that may do more than itself.")
         person = await self.find(user)
         if person is None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated, Literal
 
 from aiohttp import web
 from pydantic import Field
@@ -44,11 +44,11 @@ class UserQuery(Paging):
 
 
 class NewToken(Word):
-    """A token to make: good for `days`, for `scope` only (none: all that the person may)."""
+    """A token to make: good for `days`, for `scope` only (docs/rights.md; none: all that the person may)."""
 
     title: str = Field("", max_length=100)
     days: float = Field(90, gt=0, le=3660)
-    scope: list[Literal["read", "run", "write", "admin"]] = Field(default_factory=list, max_length=4)
+    scope: list[Annotated[str, Field(max_length=200)]] = Field(default_factory=list, max_length=20)
 
 
 class NewPassword(Word):

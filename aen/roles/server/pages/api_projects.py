@@ -208,7 +208,7 @@ P = Permission
 _ONE = f"{PREFIX}/projects/{{owner}}/{{name}}"
 _TEAM = PageOf[MemberView]
 URLS = [
-    Url("GET", f"{PREFIX}/projects", projects, P.SIGNED_IN, None, PageOf[ProjectView], 200, ProjectQuery, "Projects"),
+    Url("GET", f"{PREFIX}/projects", projects, P.LIST, None, PageOf[ProjectView], 200, ProjectQuery, "Projects"),
     Url("POST", f"{PREFIX}/projects", create, P.CREATE, NewProject, ProjectView, 201, summary="Make a project"),
     Url("GET", _ONE, project, P.VIEW, gives=ProjectView, summary="A project"),
     Url("PATCH", _ONE, update, P.EDIT, ProjectChanges, ProjectView, summary="Change a project"),
@@ -224,7 +224,15 @@ URLS = [
     Url("POST", f"{_ONE}/stop", stop, P.CONTROL, None, ProjectView, 202, summary="Stop, with all sessions"),
     Url("POST", f"{_ONE}/reset", reset, P.CONTROL, None, ProjectView, 202, summary="End whatever is left"),
     Url("GET", f"{_ONE}/permissions", permissions, P.CONTROL, gives=Drift, summary="Files not in line"),
-    Url("POST", f"{_ONE}/space/measure", measure, P.CONTROL, Nothing, ProjectView, summary="Measure its space on the disk"),
+    Url(
+        "POST",
+        f"{_ONE}/space/measure",
+        measure,
+        P.CONTROL,
+        Nothing,
+        ProjectView,
+        summary="Measure its space on the disk",
+    ),
     Url("PUT", f"{_ONE}/space", bound_space, P.ADMIN, SpaceLimit, ProjectView, summary="Bound its space on the disk"),
     Url("POST", f"{_ONE}/permissions/repair", repair, P.CONTROL, None, JobView, 202, summary="Bring files in line"),
     Url("GET", f"{_ONE}/activity", activity, P.VIEW, None, PageOf[ActivityView], 200, Paging, "What happened"),

@@ -187,7 +187,7 @@ _LIST = PageOf[SessionViewOfApi]
 URLS = [
     Url("GET", f"{_PROJECT}/sessions", of_project, P.VIEW, gives=_LIST, summary="A project's sessions"),
     Url("POST", f"{_PROJECT}/sessions", open_app, P.LOOK, NewSession, SessionViewOfApi, 202, summary="Open an app"),
-    Url("GET", f"{PREFIX}/sessions", sessions, P.SIGNED_IN, None, _LIST, 200, SessionQuery, "Sessions"),
+    Url("GET", f"{PREFIX}/sessions", sessions, P.LIST, None, _LIST, 200, SessionQuery, "Sessions"),
     Url("GET", _ONE, session, P.VIEW, gives=SessionViewOfApi, summary="A session"),
     Url("DELETE", _ONE, stop, P.CONTROL, None, SessionViewOfApi, 202, summary="Stop a session"),
     Url("POST", f"{_ONE}/keep", keep, P.CONTROL, Keep, SessionViewOfApi, summary="Keep an idle session for some hours"),

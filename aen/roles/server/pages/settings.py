@@ -7,6 +7,7 @@ from aiohttp import web
 from aen.errors import Invalid
 from aen.languages import LANGUAGES
 from aen.languages import gettext as _
+from aen.model import scopes
 from aen.model.user import LoginKind
 from aen.roles.server.accounts import UserPatch
 from aen.roles.server.domain import DOMAIN
@@ -104,7 +105,7 @@ async def tokens_page(
 ) -> web.StreamResponse:
     found = await request.config_dict[DOMAIN].accounts.logins(request[ACTOR], person(request).id)
     shown = [login for login in found if login.kind is LoginKind.TOKEN]
-    context = {"tokens": shown, "problem": problem, "made": made}
+    context = {"tokens": shown, "problem": problem, "made": made, "scopes": scopes.SCOPES, "form": form}
     return render(request, "account/tokens.html", context, status=status)
 
 
@@ -113,9 +114,20 @@ async def make_token(request: web.Request, form: Form) -> web.StreamResponse:
     """The token is shown in this very answer and nowhere else: it never stands in an address."""
     user = person(request)
     _, token = await request.config_dict[DOMAIN].accounts.new_token(
-        request[ACTOR], user.id, form.text("title", 100), form.number("days", 90), form.text("scope", 100).split()
+        request[ACTOR], user.id, form.text("title", 100), form.number("days", 90), _scope(form)
     )
     return await tokens_page(request, made=token)
+
+
+def _scope(form: Form) -> list[str]:
+    """What the form asks for: one of the ready-made sets, or the boxes that were checked, for one project or all."""
+    if form.text("scope", 100) != "own":
+        return form.text("scope", 100).split()
+    chosen = [scope for scope in scopes.SCOPES if form.has(f"scope-{scope}")]
+    if not chosen:
+        raise Invalid("Check at least one box of what the token may do.")
+    project = form.text("project", 200)
+    return scopes.bound(chosen, project) if project else chosen
 
 
 async def end_token(request: web.Request) -> web.StreamResponse:
