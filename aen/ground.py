@@ -43,6 +43,7 @@ class Ground:
     bound: dict[str, socket.socket]
     handle: LauncherHandle | None
     lock: places.Lock
+    loaded: Loaded | None = None  # the configuration as it was given
 
     def again(self, loaded: Loaded) -> Config:
         """Another configuration, completed for the same machine, roles and ports."""
@@ -94,7 +95,7 @@ def lay(loaded: Loaded, roles: tuple[str, ...], *, headless: bool = False) -> Gr
         raise
     if "compute" in roles and not machine.root:
         log.warning("evaluation mode: apps run as one account and are not isolated from each other", uid=uid)
-    return Ground(config, machine, roles, bound, handle, lock)
+    return Ground(config, machine, roles, bound, handle, lock, loaded)
 
 
 def prepare(loaded: Loaded) -> list[str]:

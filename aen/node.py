@@ -21,6 +21,8 @@ from aen.bus import Bus
 from aen.bus.broker import Broker
 from aen.config import Config
 from aen.credentials import Credentials
+from aen.doctor import Patient
+from aen.doctor.telling import Telling
 from aen.faults import FAULTS
 from aen.ground import Ground
 from aen.launchers.process import ProcessLauncher
@@ -131,6 +133,7 @@ class Node:
             await role.start()
             self.roles[name] = role
             log.info("role started", role=name)
+        await self._tell_of_itself(self.bus)
 
     async def _carrier(self) -> Bus:
         """The bus of this node, not yet open; before it the broker that belongs to a server or gateway."""
@@ -152,6 +155,16 @@ class Node:
         credentials = Credentials.load(self.config.data_dir) if self.config.bus.mode != "local" else None
         if credentials is not None and "server" not in self.ground.roles:
             await self._stack.enter_async_context(Belonging(bus, credentials, self._broker))
+
+    async def _tell_of_itself(self, bus: Bus) -> None:
+        """A node that serves (no command's stand-in) tells the server what `aen doctor` finds here."""
+        ground = self.ground
+        if "ops" not in ground.bound and self._reread is None:
+            return
+        mine = Credentials.load(self.config.data_dir) if self.config.bus.mode != "local" else None
+        files = ground.loaded.files if ground.loaded is not None else ()
+        patient = Patient(self.config, ground.machine, files, ground.roles, mine, inside=True)
+        await self._stack.enter_async_context(Telling(bus, patient, self._name(), ground.loaded))
 
     def _name(self) -> str:
         """What this node is called on the bus."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from typing import Any
 
 import yaml
@@ -13,6 +14,7 @@ from aen.config.model import Config
 from aen.config.options import MISSING, Option, options, plain, sections, type_name
 
 HIDDEN = "(hidden)"
+_PASSWORD = re.compile(r"(://[^:/@\s]*:)[^@\s]*@")  # in an address, as mongodb://user:password@host
 
 _SAMPLE_HEAD = """\
 # AEN's configuration: every option with its default, commented out.
@@ -121,10 +123,17 @@ def _shown(value: Any) -> Any:
     if isinstance(value, SecretStr):
         return HIDDEN if value.get_secret_value() else ""
     if isinstance(value, dict):
-        return {key: _shown(inner) for key, inner in value.items()}
+        return {key: _hidden(inner) if key == "env" else _shown(inner) for key, inner in value.items()}
     if isinstance(value, BaseModel):
-        return value.model_dump(mode="json")
+        return _shown(value.model_dump(mode="json"))
+    if isinstance(value, str):
+        return _PASSWORD.sub(rf"\1{HIDDEN}@", value)
     return plain(value)
+
+
+def _hidden(env: Any) -> Any:
+    """Variables of apps: their names; what stands in them is often a secret."""
+    return dict.fromkeys(env, HIDDEN) if isinstance(env, dict) else _shown(env)
 
 
 def _yaml(value: Any) -> str:

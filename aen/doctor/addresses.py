@@ -8,9 +8,9 @@ import socket
 from collections.abc import Iterator
 from urllib.parse import urlsplit
 
-from aen.cli.findings import Finding, Patient, ok, problem, warning
 from aen.config import Config
 from aen.config.checks import split_listen
+from aen.doctor.findings import Finding, Patient, ok, problem, warning
 
 _PROBE = "aen-doctor--probe"  # stands for a project in {project}
 _FREE_FOR_ALL = 1024  # the lowest port that accounts other than root may listen on
@@ -26,11 +26,15 @@ def addresses(patient: Patient) -> Iterator[Finding]:
         yield warning(
             "gateway.url",
             "all projects share one browser origin: code in one project's app can act in another that the same person "
-            "has open. With https://{project}.apps.example.org, best below a domain apart from the server's, each has its own",
+            "has open",
+            "Set gateway.url to https://{project}.apps.example.org, best below a domain apart from the server's, with a "
+            "wildcard DNS record and certificate.",
         )
     if config.server.url.startswith("http:") and not _is_local(_host(config.server.url)):
         yield warning(
-            "server.url", "is not HTTPS: passwords cross the network readable. Set server.tls, or a front proxy"
+            "server.url",
+            "is not HTTPS: passwords cross the network readable",
+            "Set server.tls, or a front proxy with TLS.",
         )
 
 
@@ -51,7 +55,11 @@ def _resolved(option: str, url: str) -> Finding:
         if host.endswith(".localhost"):
             wild = " (browsers know it all the same; for other programs there is gateway.api_url)"
             return warning(option, f"{host} does not resolve on this machine{wild}")
-        return problem(option, f"{host} does not resolve on this machine{wild}")
+        return problem(
+            option,
+            f"{host} does not resolve on this machine{wild}",
+            f"Add a DNS record, or set {option} to a name that has one.",
+        )
     known = list(dict.fromkeys(str(entry[4][0]) for entry in found))
     return ok(option, url if known == [host] else f"{url}: {host} is {', '.join(known)}")
 

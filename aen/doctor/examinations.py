@@ -5,19 +5,24 @@ from __future__ import annotations
 import contextlib
 import os
 import shutil
-import socket
 import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from aen import listeners, places
-from aen.cli.addresses import addresses
-from aen.cli.findings import Finding, Patient, ok, problem, warning
+from aen.doctor.addresses import addresses
+from aen.doctor.certificates import certificates, node_certificate
+from aen.doctor.findings import ALL, Finding, Patient, ok, problem, warning
+from aen.doctor.machine import accounts, graphics, selinux
+from aen.doctor.reaching import answers, clock, websockets
+from aen.doctor.store import passwords, store
+from aen.doctor.talking import bus
 from aen.environments import old
 from aen.errors import AenError
 
-_FREE_BYTES = 5 * 1024**3  # environments take about 1 GB each where they can't share
+_ROOM = {"data_dir": 10, "envs_dir": 10, "compute.project_root": 20}  # GiB; environments take about 1 each
+_NO_ROOM = 1024**3  # bytes
 _FREE_INODES = 100_000
 
 
@@ -28,7 +33,11 @@ def python(patient: Patient) -> Iterator[Finding]:
     closed = places.closed_parent(path)
     if patient.machine.root and (closed is not None or not path.stat().st_mode & 0o001):
         where = closed or path
-        yield problem("Python", f"{path} can't be executed by other accounts (see {where}): use the system's Python.")
+        yield problem(
+            "Python",
+            f"{path} can't be executed by other accounts (see {where})",
+            "Make AEN's environment with the system's Python.",
+        )
     else:
         yield ok("Python", f"{version} at {path}")
 
@@ -37,10 +46,19 @@ def programs(patient: Patient) -> Iterator[Finding]:
     """Programs that AEN calls."""
     for name, why in (("git", "projects keep versions with it"), ("bash", "terminals run it")):
         found = shutil.which(name)
-        yield ok(name, found) if found else problem(name, f"is missing ({why}): install it")
+        cure = f"`apt-get install {name}` or `dnf install {name}`."
+        yield ok(name, found) if found else problem(name, f"is missing ({why})", cure)
     if patient.config.accounts.mode == "managed":
         found = shutil.which("useradd", path="/usr/sbin:/sbin:/usr/bin:/bin")
-        yield ok("useradd", found) if found else problem("useradd", "is missing: AEN makes people's accounts with it")
+        yield (
+            ok("useradd", found)
+            if found
+            else problem(
+                "useradd",
+                "is missing: AEN makes people's accounts with it",
+                "Install it (Debian: passwd; Fedora: shadow-utils).",
+            )
+        )
 
 
 def service_account(patient: Patient) -> Iterator[Finding]:
@@ -54,10 +72,10 @@ def service_account(patient: Patient) -> Iterator[Finding]:
     try:
         entry = pwd.getpwnam(name)
     except KeyError:
-        yield warning("service account", f"{name} is missing: the first start, or `aen init`, makes it")
+        yield warning("service account", f"{name} is missing", "The first start, or `aen init`, makes it.")
         return
     if entry.pw_uid == 0:
-        yield problem("service account", f"{name} is root: set service_account to an account of its own")
+        yield problem("service account", f"{name} is root", "Set service_account to an account of its own.")
     else:
         yield ok("service account", f"{name} (uid {entry.pw_uid})")
 
@@ -70,15 +88,27 @@ def directories(patient: Patient) -> Iterator[Finding]:
         ("envs_dir", config.envs_dir),
         ("compute.project_root", config.compute.project_root),
     ):
+        if option != "data_dir" and "compute" not in patient.roles:
+            continue
         there = _nearest(path)
         yield _room(option, path, there)
         closed = places.closed_parent(path) if patient.machine.root and option != "data_dir" else None
         if closed is not None:
-            yield problem(option, f"{path} lies below {closed}, which other accounts can't enter")
+            yield problem(
+                option, f"{path} lies below {closed}, which other accounts can't enter", f"chmod o+x {closed}"
+            )
+    if "compute" not in patient.roles:
+        return
     yield _acl(_nearest(config.compute.project_root))
     roots = (_nearest(config.envs_dir), _nearest(config.compute.project_root))
     if roots[0].stat().st_dev != roots[1].stat().st_dev:
-        yield warning("envs_dir", "is on another file system than the projects: new projects copy their environment")
+        yield warning(
+            "envs_dir",
+            "is on another file system than the projects: new projects copy their environment (about 1 GB, some seconds)",
+            "Put envs_dir (/opt/aen/envs) and compute.project_root (/projects) on one file system.",
+        )
+    else:
+        yield ok("envs_dir", "is on one file system with the projects: environments share what they have in common")
     for environment, size in old.sizes(config.envs_dir):
         days = int((time.time() - environment.stat().st_mtime) / 86400)
         age = f"; not the newest for {days} days, removed when it is over {old.KEPT_DAYS} and unused" if days else ""
@@ -88,35 +118,46 @@ def directories(patient: Patient) -> Iterator[Finding]:
 def _room(option: str, path: Path, there: Path) -> Finding:
     found = os.statvfs(there)
     free = found.f_bavail * found.f_frsize
+    wanted = _ROOM[option]
     text = f"{path}: {free / 1024**3:.1f} GiB free"
+    cure = f"Make room, or move {option} to a larger file system: {wanted} GiB are a sensible least."
     if found.f_files and found.f_favail < _FREE_INODES:
-        return problem(option, f"{path}: only {found.f_favail} files can still be made on this file system")
-    return ok(option, text) if free > _FREE_BYTES else warning(option, f"{text}: that is little")
+        return problem(option, f"{path}: only {found.f_favail} files can still be made on this file system", cure)
+    if free < _NO_ROOM:
+        return problem(option, f"{text}: that is too little to work", cure)
+    return ok(option, text) if free >= wanted * 1024**3 else warning(option, f"{text}: that is little", cure)
 
 
 def _acl(there: Path) -> Finding:
     what = "POSIX ACLs"
     if not os.access(there, os.W_OK):
-        return warning(what, f"not tried: {there} is not yours to write in (run as the account that starts AEN)")
+        return warning(
+            what, f"not tried: {there} is not ours to write in", "Run `aen doctor` as the account that starts AEN."
+        )
     from aen.acl.posix import supports_acl
 
     if supports_acl(str(there)):
         return ok(what, f"work below {there}")
-    return problem(what, f"do not work below {there}: mount that file system with ACLs, or choose another")
+    return problem(
+        what,
+        f"do not work below {there}",
+        "Mount that file system with ACLs, or choose another (ext4, xfs, btrfs; not NFSv4, not vfat).",
+    )
 
 
 def ports(patient: Patient) -> Iterator[Finding]:
     """Whether the ports are free, or ours."""
-    roles = ("server", "compute", "gateway")
-    running = _running(patient.config.run_dir)
-    for _, (option, address) in listeners.wanted(patient.config, roles).items():
+    running = patient.inside or places.Lock(patient.config.data_dir).taken()
+    for _, (option, address) in listeners.wanted(patient.config, patient.roles).items():
         if running:
             yield ok(option, f"{address} (AEN is running)")
             continue
         try:
             listeners.close(listeners.bind({"x": (option, address)}))
         except AenError as error:
-            yield problem(option, error.message.removeprefix(f"{option}: "))
+            yield problem(
+                option, error.message.removeprefix(f"{option}: "), f"End that program, or set another {option}."
+            )
         else:
             yield ok(option, f"{address} is free")
 
@@ -134,7 +175,7 @@ def secrets(patient: Patient) -> Iterator[Finding]:
             if path.stat().st_mode & 0o044:
                 open_files.append(str(path))
     if open_files:
-        yield problem("secrets", f"others can read {', '.join(open_files)}: chmod 600")
+        yield problem("secrets", f"others can read {', '.join(open_files)}", f"chmod o=,g-w {' '.join(open_files)}")
     else:
         yield ok("secrets", "no secret file is open to others")
 
@@ -151,10 +192,8 @@ def kernel(patient: Patient) -> Iterator[Finding]:
                 yield ok(f"fs.{name}", value)
             else:
                 found = problem if name == "protected_hardlinks" else warning
-                yield found(f"fs.{name}", f"is {value}: {why}. Set it to 1 with sysctl")
-    with contextlib.suppress(OSError):
-        mode = Path("/sys/fs/selinux/enforce").read_text().strip()
-        yield ok("SELinux", "enforcing; AEN works with it" if mode == "1" else "permissive")
+                cure = f"sysctl -w fs.{name}=1, and a line `fs.{name} = 1` in /etc/sysctl.d/60-aen.conf."
+                yield found(f"fs.{name}", f"is {value}: {why}", cure)
 
 
 _BY_GROUP = {"memory_bytes": "memory", "processes": "processes", "cpu_millis": "processors"}
@@ -171,8 +210,9 @@ def limits(patient: Patient) -> Iterator[Finding]:
     if patient.config.accounts.mode == "single":
         yield warning(what, "evaluation mode: memory of each process by itself; processes and processors not at all")
         return
-    if not patient.machine.root:
-        yield warning(what, "not tried: control groups are root's (run as root)")
+    if not patient.root:
+        if not patient.inside:
+            yield warning(what, "not tried: control groups are root's", "Run `aen doctor` as root.")
         return
     from aen.launchers.keeping import kept_here
 
@@ -182,21 +222,37 @@ def limits(patient: Patient) -> Iterator[Finding]:
     rest = [words for name, words in _OTHERWISE.items() if name not in held]
     if rest:
         groups = f"{by} keep {', '.join(sorted(held))}" if held else "no controllers of control groups can be used"
-        yield warning(what, f"{groups} here. Kept otherwise: {'; '.join(rest)}")
+        cure = "Start AEN by systemd, or with control groups of version 2 mounted writable."
+        yield warning(what, f"{groups} here. Kept otherwise: {'; '.join(rest)}", cure)
     else:
         yield ok(what, f"memory, processes and processors of a session are kept by {by}")
 
 
-EXAMINATIONS: tuple[Callable[[Patient], Iterator[Finding]], ...] = (
-    python,
-    programs,
-    service_account,
-    directories,
-    ports,
-    addresses,
-    secrets,
-    kernel,
-    limits,
+_PEOPLE = ("server", "gateway")  # who is reached by browsers
+_COMPUTE = ("compute",)
+
+#: For which roles → what is looked at.
+EXAMINATIONS: tuple[tuple[tuple[str, ...], Callable[[Patient], Iterator[Finding]]], ...] = (
+    (ALL, python),
+    (_COMPUTE, programs),
+    (ALL, service_account),
+    (ALL, directories),
+    (ALL, ports),
+    (_PEOPLE, addresses),
+    (ALL, answers),
+    (ALL, clock),
+    (_PEOPLE, websockets),
+    (_PEOPLE, certificates),
+    (ALL, node_certificate),
+    (ALL, bus),
+    (("server",), store),
+    (ALL, secrets),
+    (ALL, passwords),
+    (ALL, kernel),
+    (ALL, selinux),
+    (_COMPUTE, accounts),
+    (_COMPUTE, graphics),
+    (_COMPUTE, limits),
 )
 
 
@@ -205,10 +261,3 @@ def _nearest(path: Path) -> Path:
     while not path.exists():
         path = path.parent
     return path
-
-
-def _running(run_dir: Path) -> bool:
-    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe, contextlib.suppress(OSError):
-        probe.connect(str(run_dir / "admin.sock"))
-        return True
-    return False

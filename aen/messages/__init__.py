@@ -65,8 +65,10 @@ from aen.messages.kinds import (
 )
 from aen.messages.nodes import (
     CertificateRenewed,
+    ExamineNodes,
     JoinNode,
     KnownNode,
+    NodeExamined,
     NodeJoined,
     NodeRemoved,
     NodesChanged,
@@ -87,6 +89,7 @@ __all__ = [
     "ErrandAnswer",
     "ErrandReported",
     "Event",
+    "ExamineNodes",
     "FaultReported",
     "JoinNode",
     "KeepAccount",
@@ -95,6 +98,7 @@ __all__ = [
     "KnownNode",
     "ListEnvironments",
     "MeasureProject",
+    "NodeExamined",
     "NodeJoined",
     "NodeRemoved",
     "NodeReported",

@@ -82,5 +82,40 @@ class NodeRemoved(Event):
     revoked: list[str]  # every serial number that counts for nothing, hex
 
 
+class FoundWord(Word):
+    """What `aen doctor` found of one thing."""
+
+    what: str = Field(max_length=1000)
+    state: Literal["ok", "warning", "problem"]
+    message: str = Field(max_length=1000)
+    cure: str = Field("", max_length=1000)
+
+
+class OptionWord(Word):
+    """One option as it is in force on a node; secrets hidden."""
+
+    path: str = Field(max_length=200)
+    value: str = Field(max_length=1000)
+    origin: str = Field("", max_length=300)  # file:line, a variable, or default
+
+
+class ExamineNodes(Event):
+    """An administrator wants to know how the nodes are: each (or that one) examines itself and tells."""
+
+    node: str = Field("", max_length=63)
+
+
+class NodeExamined(Event):
+    """What a node found when it examined itself, and its configuration."""
+
+    node: str = Field(max_length=63)
+    host: str = Field("", max_length=253)
+    roles: list[str] = Field(max_length=3)
+    version: str = Field("", max_length=40)
+    at: int
+    findings: list[FoundWord] = Field(max_length=200)
+    options: list[OptionWord] = Field(max_length=400)
+
+
 JoinNode.answer = NodeJoined
 RenewCertificate.answer = CertificateRenewed

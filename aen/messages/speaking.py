@@ -33,6 +33,7 @@ RULES: dict[str, Rule] = {
     "PermissionsWalked": Rule(("compute",), "server"),
     "NodeReported": Rule(("compute", "gateway"), "server", ("node", "datacenter", "roles")),
     "FaultReported": Rule(("compute", "gateway"), "server", ("node",)),
+    "NodeExamined": Rule(("compute", "gateway"), "server", ("node", "roles")),
     "RouteAdded": _TO_GATEWAYS,
     "RouteRemoved": _TO_GATEWAYS,
     "Revoked": _TO_GATEWAYS,

@@ -138,6 +138,8 @@ ROWS: dict[str, Row] = {
     "GET /api/v1/admin/exceptions": Row(),
     "POST /api/v1/admin/exceptions/read": Row({}),
     "GET /api/v1/admin/report": Row(),
+    "GET /api/v1/doctor": Row(),
+    "GET /api/v1/doctor/drift": Row(),
     "GET /api/v1/admin/nodes/{node}/load": Row(),
     "GET /api/v1/admin/security": Row(),
     "POST /api/v1/admin/sessions/stop": Row({"ids": ["none"]}, refused=frozenset({401, 403})),
@@ -296,6 +298,9 @@ ROWS: dict[str, Row] = {
     "POST /signup/link": Row(form={"email": "a@example.org"}, may=frozenset(), refused=frozenset({403})),
 }
 
+    "GET /admin/doctor": Row(),
+    "POST /admin/doctor/examine": form(),
+    "GET /admin/doctor/{node}/configuration": Row(),
 
 def key(url: Url) -> str:
     return f"{url.method} {url.path}"

@@ -6,8 +6,8 @@ import socket
 
 import pytest
 
-from aen.cli.addresses import addresses
-from aen.cli.findings import Finding, Patient
+from aen.doctor.addresses import addresses
+from aen.doctor.findings import Finding, Patient
 from aen.config import Config
 from aen.config.machine import Machine
 

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from aen.roles.server.environments import Environments
     from aen.roles.server.errands import Errands
     from aen.roles.server.events import Events
+    from aen.roles.server.examined import Examined
     from aen.roles.server.faults import Faults
     from aen.roles.server.gateways import Gateways
     from aen.roles.server.indexing import Indexing
@@ -90,6 +91,7 @@ class Domain:
         ("joining", "joining", "Joining"),
         ("projects", "projects", "Projects"),
         ("team", "team", "Team"),
+        ("examined", "examined", "Examined"),
         ("admitting", "admitting", "Admitting"),
         ("sessions", "sessions", "Sessions"),
         ("shares", "shares", "Shares"),
@@ -128,6 +130,7 @@ class Domain:
     team: Team
     admitting: Admitting
     sessions: Sessions
+    examined: Examined
     shares: Shares
     spaces: Spaces
     environments: Environments

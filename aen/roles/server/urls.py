@@ -22,6 +22,7 @@ PAGES = (
     "project",
     "admin",
     "admin_settings",
+    "admin_doctor",
     "admin_faults",
     "admin_mail",
     "admin_work",

@@ -51,6 +51,7 @@ NOTICES = {
     "faults-read": N_("Marked as read."),
     "sessions-stopped": N_("The sessions are being stopped."),
     "project-stopped": N_("The project is being stopped."),
+    "nodes-asked": N_("The nodes examine themselves; what they find is here within seconds."),
     "acting-ended": N_("You are yourself again."),
 }
 

@@ -1,0 +1,75 @@
+"""Telling: a running node examines itself, at its start, once a day and when it is asked, and tells the server."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import socket
+from dataclasses import asdict
+
+import structlog
+
+from aen import __version__
+from aen.bus import Bus
+from aen.config.load import Loaded
+from aen.config.show import values
+from aen.doctor import Patient, examine, worst_first
+from aen.errors import AenError
+from aen.messages import ExamineNodes, NodeExamined
+from aen.messages.nodes import FoundWord, OptionWord
+from aen.model import now
+from aen.service import Service
+
+log = structlog.get_logger(__name__)
+
+_FIRST_SECONDS = 3.0  # after the start: roles are up then
+_AGAIN_SECONDS = 24 * 3600.0
+_MOST = 200  # findings in one message
+
+
+class Telling(Service):
+    """For life. `loaded`: the configuration as it was given, for where each value comes from."""
+
+    name = "doctor"
+
+    def __init__(self, bus: Bus, patient: Patient, node: str, loaded: Loaded | None) -> None:
+        super().__init__()
+        self._bus, self._patient, self._node, self._loaded = bus, patient, node, loaded
+        self._asked = asyncio.Event()
+
+    async def open(self) -> None:
+        """See Service."""
+        self._stack.callback(self._bus.subscribe(ExamineNodes, self._examine).cancel)
+        self.spawn(self._tell_for_life(), "doctor")
+
+    async def _examine(self, event: ExamineNodes) -> None:
+        if event.node in ("", self._node):
+            self._asked.set()
+
+    async def _tell_for_life(self) -> None:
+        pause = _FIRST_SECONDS
+        while True:
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._asked.wait(), pause)
+            self._asked.clear()
+            pause = _AGAIN_SECONDS
+            try:
+                await self._bus.publish(await self._found())
+            except AenError as error:
+                log.warning("what was found could not be told", reason=error.message)
+
+    async def _found(self) -> NodeExamined:
+        findings = worst_first(await asyncio.to_thread(examine, self._patient))
+        origin = self._loaded.origin if self._loaded is not None else lambda path: ""
+        return NodeExamined(
+            node=self._node,
+            host=socket.gethostname()[:253],
+            roles=list(self._patient.roles),
+            version=__version__,
+            at=now(),
+            findings=[FoundWord(**{key: text[:1000] for key, text in asdict(one).items()}) for one in findings[:_MOST]],
+            options=[
+                OptionWord(path=path, value=str(value)[:1000], origin=origin(path)[:300])
+                for path, value in values(self._patient.config).items()
+            ],
+        )
