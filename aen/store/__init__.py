@@ -182,8 +182,21 @@ SCHEMA: tuple[Collection, ...] = (
         text=("search",),
     ),
     Collection("libraries", (Index("by_library", ("libraries", "id"), array=True),)),
+    Collection("team_links", (Index("by_project", ("project", "expires")),)),
     Collection("searches", (Index("by_user", ("user", "created")),)),
     Collection("shares", (Index("by_project", ("project", "created")),)),
+    Collection("schedules", (Index("by_project", ("project", "created")), Index("by_due", ("due",)))),
+    Collection(
+        "runs",
+        (
+            Index("by_schedule", ("schedule", "created")),
+            Index("by_project", ("project", "created")),
+            Index("by_active", ("active", "created")),
+            Index("by_schedule_active", ("schedule", "active", "id")),
+        ),
+    ),
+    Collection("publications", (Index("by_project", ("project", "created")), Index("by_user", ("user", "created")))),
+    Collection("published_pages", (Index("by_publication", ("publication", "id")),)),
     Collection("errands", (Index("by_project", ("project", "id")),)),
     Collection(
         "jobs",

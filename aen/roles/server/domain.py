@@ -37,8 +37,10 @@ if TYPE_CHECKING:
     from aen.roles.server.overseeing import Overseeing
     from aen.roles.server.projects import Projects
     from aen.roles.server.related import RelatedProjects
+    from aen.roles.server.publications import Publications
     from aen.roles.server.revisions import Revisions
     from aen.roles.server.revocations import Revocations
+    from aen.roles.server.schedules import Schedules
     from aen.roles.server.search import Search
     from aen.roles.server.security import Security
     from aen.roles.server.sessions import Sessions
@@ -47,6 +49,7 @@ if TYPE_CHECKING:
     from aen.roles.server.spaces import Spaces
     from aen.roles.server.tags import Tags
     from aen.roles.server.team import Team
+    from aen.roles.server.teamlinks import TeamLinks
     from aen.tickets import Signer
 
 
@@ -89,9 +92,9 @@ class Domain:
         ("members", "members", "Members"),
         ("nodes", "nodes", "Nodes"),
         ("joining", "joining", "Joining"),
+        ("examined", "examined", "Examined"),
         ("projects", "projects", "Projects"),
         ("team", "team", "Team"),
-        ("examined", "examined", "Examined"),
         ("admitting", "admitting", "Admitting"),
         ("sessions", "sessions", "Sessions"),
         ("shares", "shares", "Shares"),
@@ -99,8 +102,11 @@ class Domain:
         ("environments", "environments", "Environments"),
         ("errands", "errands", "Errands"),
         ("revisions", "revisions", "Revisions"),
+        ("schedules", "schedules", "Schedules"),
+        ("publications", "publications", "Publications"),
         ("gateways", "gateways", "Gateways"),
         ("tags", "tags", "Tags"),
+        ("teamlinks", "teamlinks", "TeamLinks"),
         ("indexing", "indexing", "Indexing"),
         ("search", "search", "Search"),
         ("related", "related", "RelatedProjects"),
@@ -126,18 +132,21 @@ class Domain:
     members: Members
     nodes: Nodes
     joining: Joining
+    examined: Examined
     projects: Projects
     team: Team
     admitting: Admitting
     sessions: Sessions
-    examined: Examined
     shares: Shares
     spaces: Spaces
     environments: Environments
     errands: Errands
     revisions: Revisions
+    schedules: Schedules
+    publications: Publications
     gateways: Gateways
     tags: Tags
+    teamlinks: TeamLinks
     indexing: Indexing
     search: Search
     related: RelatedProjects

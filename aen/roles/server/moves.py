@@ -170,6 +170,8 @@ class Moves(Part):
             await ask(self.bus, names.address("compute", project.node), command, _LONG_SECONDS)
         await self._forget_stars(project)
         await self.domain.shares.forget(project.id)
+        await self.domain.schedules.forget(project.id)
+        await self.domain.publications.forget(project.id)
         await self.domain.indexing.forget(project.id)
         async for doc in every(self.store, "sessions", Query(equal=(("project", project.id),), sort="created")):
             self.domain.sessions.routes.drop(doc["id"], int(doc["generation"]), doc["datacenter"])

@@ -41,7 +41,7 @@ class Shares(Part):
             raise Denied("Links are switched off here (sharing.links). Ask an administrator.")
         if not 0 < days <= most:  # NaN is neither
             raise Invalid(f"A link lives for at most {most} days. Choose how many.")
-        wire = _path(path)
+        wire = path_of(path)
         if len(await self._of(project)) >= MOST:
             raise Conflict(f"{project.slug} has {MOST} links. End one that is not needed any more.")
         secret = secrets.token_urlsafe(24)
@@ -153,7 +153,7 @@ def _opened(share: Share) -> None:
     share.opened = now()
 
 
-def _path(text: str) -> str:
+def path_of(text: str) -> str:
     """A path below the project, in its plain percent-encoded form. Raises Invalid."""
     path = unquote_to_bytes(text).strip(b"/")
     parts = path.split(b"/")

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import os
 import re
-import resource
 import shutil
 import stat
 import subprocess
@@ -16,11 +15,10 @@ import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 
-from aen_errands import Refused, Told, places
+from aen_errands import Refused, Told, ended, places
 
 _LARGEST = 24 << 20  # bytes of git's answer
 _SECONDS = 40.0
-_LARGEST_FILE = 4 << 30  # bytes of one file that git may write
 _LARGEST_INDEX = 256 << 20
 _LINKED = ("objects", "refs", "packed-refs", "shallow")
 _HEAD = re.compile(rb"ref: refs/heads/[^\s\x00-\x1f~^:?*\[\\]{1,200}\n?|[0-9a-f]{40}\n?|[0-9a-f]{64}\n?")
@@ -67,7 +65,7 @@ class Repository:
         """What git answers. Raises Failed with what it said."""
         with tempfile.TemporaryFile() as complaints:
             process = self._start(arguments, complaints.fileno())
-            data = _answer(process, feed, seconds, most)
+            data = ended.answer(process, feed, seconds, most)
             complaints.seek(0)
             said = complaints.read(20_000).decode(errors="replace")
         if process.returncode:
@@ -82,9 +80,9 @@ class Repository:
             return ""
 
     def talk(self, *arguments: str, seconds: float = 3000.0) -> None:
-        """With a remote: what git says goes to our log, where people follow it. Raises Failed."""
-        process = self._start((*arguments,), None)
-        _answer(process, b"", seconds, _LARGEST)
+        """With a remote: what git says goes to our log, where people follow it. Raises Refused."""
+        process = self._start(arguments, None)
+        ended.answer(process, b"", seconds, _LARGEST)
         if process.returncode:
             raise Refused("The other side could not be reached, or refused. What git said stands above.")
 
@@ -97,7 +95,7 @@ class Repository:
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=complaints,
-            preexec_fn=_limit,
+            preexec_fn=ended.limit,
         )
 
     def _environ(self) -> dict[str, str]:
@@ -114,9 +112,7 @@ class Repository:
             "GIT_CONFIG_GLOBAL": "/dev/null",
             "GIT_ATTR_NOSYSTEM": "1",
             "GIT_TERMINAL_PROMPT": "0",
-            "GIT_ASKPASS": "/bin/false",
-            "SSH_ASKPASS": "/bin/false",
-            "GIT_EDITOR": "/bin/false",
+            **dict.fromkeys(("GIT_ASKPASS", "SSH_ASKPASS", "GIT_EDITOR"), "/bin/false"),
             "GIT_ALLOW_PROTOCOL": "https:http:ssh",
             "GIT_OPTIONAL_LOCKS": "0",
         }
@@ -145,9 +141,7 @@ class Repository:
             "core.protectHFS": "true",
             "core.protectNTFS": "true",
             "protocol.allow": "never",
-            "protocol.https.allow": "always",
-            "protocol.http.allow": "always",
-            "protocol.ssh.allow": "always",
+            **dict.fromkeys(("protocol.https.allow", "protocol.http.allow", "protocol.ssh.allow"), "always"),
             "submodule.recurse": "false",
             "fetch.recurseSubmodules": "false",
             "fetch.fsckObjects": "true",
@@ -175,37 +169,6 @@ def _setting(name: str, value: str) -> str:
     head = f'[{section} "{escaped}"]' if below else f"[{section}]"
     told = value.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")
     return f'{head}\n\t{key} = "{told}"\n'
-
-
-def _limit() -> None:
-    resource.setrlimit(resource.RLIMIT_FSIZE, (_LARGEST_FILE, _LARGEST_FILE))
-
-
-def _answer(process: subprocess.Popen[bytes], feed: bytes, seconds: float, most: int) -> bytes:
-    import threading
-
-    timer = threading.Timer(seconds, process.kill)
-    timer.start()
-    try:
-        assert process.stdin is not None
-        assert process.stdout is not None
-        with suppress(BrokenPipeError), process.stdin:
-            process.stdin.write(feed)
-        data = process.stdout.read(most + 1)
-        if len(data) > most:
-            process.kill()
-            raise Refused(f"That is too much to show: more than {most >> 20} MiB. Use git in a terminal for it.")
-        process.wait()
-    finally:
-        late = not timer.is_alive()
-        timer.cancel()
-        process.stdout.close() if process.stdout else None
-        if process.poll() is None:
-            process.kill()
-            process.wait()
-    if late:
-        raise Refused(f"Git took longer than {seconds:.0f} seconds, and was ended. Use it in a terminal for this.")
-    return data
 
 
 def _real(path: str, kind: int) -> bool:
@@ -292,6 +255,9 @@ def _copy_in(repository: Repository) -> None:
     _write(private, "HEAD", head)
     if (index := _taken(os.path.join(git, "index"), _LARGEST_INDEX)) is not None:
         _write(private, "index", index)
+        # Its age tells git which files may have changed in the second after it was written.
+        age = os.lstat(os.path.join(git, "index")).st_mtime_ns
+        os.utime(os.path.join(private, "index"), ns=(age, age))
     _write(private, "theirs", _taken(os.path.join(git, "config"), 1 << 20) or b"")
     repository.settings = list(_harmless(os.path.join(private, "theirs")))
     for name in _LINKED:
@@ -303,7 +269,8 @@ def _copy_out(repository: Repository) -> None:
     git = os.path.join(repository.place, ".git")
     for name in ("HEAD", "index"):
         with suppress(FileNotFoundError), open(os.path.join(repository.private, name), "rb") as file:
-            places.put(git, name, file.read())
+            age = os.fstat(file.fileno()).st_mtime_ns
+            places.put(git, name, file.read(), age=age)
 
 
 def _write(folder: str, name: str, data: bytes) -> None:

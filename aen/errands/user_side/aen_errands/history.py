@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from typing import Any
 from urllib.parse import unquote_to_bytes
@@ -10,6 +11,7 @@ from aen_errands import Refused, Told, git, notebooks, places
 
 _PAGE = 50
 _MOST_ROWS = 4000  # of one answer
+_MOST_CHARACTERS = 250_000  # of it: half of what the bus carries, as everything may count twice
 _LARGEST_NOTEBOOK = 16 << 20
 _MOST_FILES = 200
 _HUNK = re.compile(r"@@ -(\d+)(?:,\d+)? \+(\d+)(?:,\d+)? @@(.*)")
@@ -25,7 +27,7 @@ def history(told: Told) -> Told:
             return {"revisions": [], "next": 0}
         form = "--format=%H%x00%h%x00%an%x00%ae%x00%at%x00%s%x00%b%x1e"
         answer = here.git("log", "-z", form, f"--skip={skip}", f"--max-count={_PAGE + 1}", "HEAD", "--", *path)
-    found = [_revision(entry.strip("\0\n")) for entry in answer.decode(errors="replace").split("\x1e")]
+    found = [_revision(entry.lstrip("\0\n")) for entry in answer.decode(errors="replace").split("\x1e")]
     listed = [one for one in found if one]
     return {"revisions": listed[:_PAGE], "next": skip + _PAGE if len(listed) > _PAGE else 0}
 
@@ -71,18 +73,20 @@ def _differences(here: git.Repository, sides: list[str], path: list[str]) -> Tol
     """Files with rows of text, or cells of a notebook; cut where it gets too long for a page."""
     listed = here.git("diff", "--raw", "--abbrev=64", "-z", *_PLAIN, *sides, "--", *path).split(b"\0")
     pairs = [(listed[at], listed[at + 1]) for at in range(0, len(listed) - 1, 2)]
-    left, files = _MOST_ROWS, []
+    rows, characters, files = _MOST_ROWS, _MOST_CHARACTERS, []
     for head, name in pairs[:_MOST_FILES]:
-        told = {"path": places.wire(name), "state": _STATES.get(head.decode()[-1], "changed")}
-        if left > 0:
-            told |= _one(here, sides, head, name, left)
-        else:
-            told["note"] = "Not shown: there is too much on this page. Choose this file alone."
-        left -= len(told.get("rows", [])) + sum(len(cell["rows"]) for cell in told.get("cells", []))
-        files.append(told)
+        told: Told = {"path": places.wire(name[:1000]), "state": _STATES.get(head.decode()[-1], "changed")}
+        more: Told = _one(here, sides, head, name, rows) if rows > 0 and characters > 0 else {"note": _TOO_MUCH}
+        if (size := len(json.dumps(more))) > characters:
+            more, size = {"note": _TOO_MUCH if len(pairs) > 1 else _TOO_LONG}, 100
+        characters -= size
+        rows -= len(more.get("rows", [])) + sum(len(cell["rows"]) for cell in more.get("cells", []))
+        files.append(told | more)
     return {"files": files, "more": len(pairs) > _MOST_FILES}
 
 
+_TOO_MUCH = "Not shown: there is too much on this page. Choose this file alone."
+_TOO_LONG = "This differs by too much to be shown here."
 _STATES = {"A": "new", "D": "removed", "M": "changed", "T": "changed", "U": "conflict"}
 
 
@@ -100,7 +104,7 @@ def _one(here: git.Repository, sides: list[str], head: bytes, name: bytes, left:
     except git.Failed:
         raise
     except Refused:
-        return {"note": "This differs by too much to be shown here."}
+        return {"note": _TOO_LONG}
     if "\nBinary files " in text or text.startswith("Binary files "):
         return {"note": "Not a text: it is not shown."}
     rows = _rows(text, left)

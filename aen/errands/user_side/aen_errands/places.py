@@ -71,13 +71,15 @@ def _whole(fd: int, path: str, most: int) -> bytes:
     return data
 
 
-def put(folder_path: str, name: str, data: bytes, mode: int = 0o666) -> None:
-    """Write a file whole or not at all, and never through a link that stands there."""
+def put(folder_path: str, name: str, data: bytes, age: int = 0) -> None:
+    """Write a file whole or not at all, and never through a link that stands there; `age`: its time, in ns."""
     beside = os.path.join(folder_path, f".aen-{os.getpid()}-{name}")
-    fd = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, mode)
+    fd = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o666)
     try:
         with open(fd, "wb") as file:
             file.write(data)
+        if age:
+            os.utime(beside, ns=(age, age))
         os.replace(beside, os.path.join(folder_path, name))
     except BaseException:
         with suppress(OSError):

@@ -10,6 +10,7 @@ from urllib.parse import unquote_to_bytes
 from aen_errands import Refused, Told, git, places
 
 _MOST_FILES = 2000
+_MOST_CHARACTERS = 200_000  # of their names
 _SKIPPED = {"envs", ".git", ".aen", "node_modules", "__pycache__"}
 _TRACK = re.compile(r"\+(\d+) -(\d+)")
 
@@ -60,8 +61,10 @@ def _read(answer: bytes) -> Told:
             told["ahead"], told["behind"] = int(match[1]), int(match[2])
         elif entry[:2] in (b"1 ", b"u ", b"? "):
             told["files"].append(_file(entry))
-    told["more"] = len(told["files"]) > _MOST_FILES
-    told["files"] = sorted(told["files"], key=lambda one: str(one["path"]))[:_MOST_FILES]
+    listed = sorted(told["files"], key=lambda one: str(one["path"]))[:_MOST_FILES]
+    room = _MOST_CHARACTERS
+    told["files"] = [one for one in listed if (room := room - len(one["path"])) > 0]
+    told["more"] = len(told["files"]) < len(listed) or len(listed) == _MOST_FILES
     return told
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from functools import wraps
 from typing import Any, Concatenate, ParamSpec
 from urllib.parse import urlencode
@@ -20,8 +20,9 @@ Page = Callable[..., Awaitable[web.StreamResponse]]
 class Form:
     """The fields of a form. `text` is never None; a field that came twice counts once, the last."""
 
-    def __init__(self, fields: dict[str, str]) -> None:
-        self._fields = fields
+    def __init__(self, fields: dict[str, str], repeated: Sequence[tuple[str, str]] = ()) -> None:
+        """`repeated`: every field that came, as often as it came."""
+        self._fields, self._repeated = fields, repeated
 
     def text(self, name: str, longest: int = 1000) -> str:
         """A field without blanks around it. Raises Invalid when it is longer than any honest one."""
@@ -41,6 +42,10 @@ class Form:
         """Whether the field came at all: how a check box says yes."""
         return name in self._fields
 
+    def all(self, name: str) -> list[str]:
+        """The values of a field that may come several times, as check boxes do."""
+        return [value for key, value in self._repeated if key == name]
+
     def number(self, name: str, default: int) -> int:
         """A whole number, or `default` when it is none."""
         try:
@@ -52,7 +57,8 @@ class Form:
 async def read(request: web.Request) -> Form:
     """The form that was sent; files in it are ignored."""
     posted = await request.post()
-    return Form({name: value for name, value in posted.items() if isinstance(value, str)})
+    came = [(name, value) for name, value in posted.items() if isinstance(value, str)]
+    return Form(dict(came), came)
 
 
 def see_other(path: str, done: str = "", **query: str) -> web.Response:

@@ -26,6 +26,8 @@ NOTICES = {
     "member-set": N_("The team is changed; files and open pages follow within seconds."),
     "member-removed": N_("Removed from the team. Their sessions here have ended."),
     "environment-active": N_("The active environment is chosen. Apps that run already follow at their next start."),
+    "committed": N_("Committed: it is a revision now."),
+    "restored": N_("The files are as they were then. Nothing is committed: look, then commit, or go back again."),
     "renamed": N_("The project has its new name."),
     "transferred": N_("The project has a new owner."),
     "deleting": N_("The project is being deleted."),
@@ -49,9 +51,9 @@ NOTICES = {
     "setting-back": N_("As the configuration says again."),
     "mail-again": N_("The mail is tried again now."),
     "faults-read": N_("Marked as read."),
+    "nodes-asked": N_("The nodes examine themselves; what they find is here within seconds."),
     "sessions-stopped": N_("The sessions are being stopped."),
     "project-stopped": N_("The project is being stopped."),
-    "nodes-asked": N_("The nodes examine themselves; what they find is here within seconds."),
     "acting-ended": N_("You are yourself again."),
 }
 

@@ -7,8 +7,19 @@ from aiohttp import web
 from aen import names
 from aen.errors import Invalid
 from aen.model.project import Project, Visibility
+from aen.roles.server import attention
 from aen.roles.server.domain import DOMAIN
-from aen.roles.server.pages import environments, project_compute, project_links, project_open, project_settings
+from aen.roles.server.pages import (
+    environments,
+    project_compute,
+    project_links,
+    project_open,
+    project_settings,
+    publications,
+    revisions,
+    schedules,
+)
+from aen.roles.server.pages.archives import making
 from aen.roles.server.pages.forms import Form, again, asked_text, page_links, person, read, see_other
 from aen.roles.server.pages.project_views import address, app_rows, context, session_rows, starting
 from aen.roles.server.permissions import ACTOR, Permission
@@ -30,13 +41,17 @@ async def home(request: web.Request) -> web.StreamResponse:
     scope = scope if scope in _SCOPES else "mine"
     projects, cursor = await domain.projects.list(actor, scope, tag, search, _PAGE, asked_text(request, "cursor", 500))
     sessions = [session for session in await domain.sessions.of_user(actor, user.id) if session.phase in _SHOWN]
+    notices, people = await attention.of(domain, actor, sessions)
     shown = {
+        "attention": notices,
+        "companions": people,
+        "saved": await domain.search.saved(actor),
         "scope": scope,
         "tag": tag,
         "search": search,
         "projects": projects,
         "sessions": session_rows(domain, actor, sessions[:8]),
-        "tags": await domain.projects.tags(actor, 12),
+        "tags": await domain.tags.counts(actor, limit=12),
         **page_links(request, cursor),
     }
     return render(request, "project/home.html", shown)
@@ -95,6 +110,8 @@ async def page(request: web.Request) -> web.StreamResponse:
         "apps": app_rows(domain, actor, project, sessions),
         "starting": starting(domain, actor, project, sessions),
         "activity": activity,
+        "related": await domain.related.of(actor, project.owner, project.name),
+        "making": [job for job in await making(domain, actor, project) if job.active],
         "space_warning": await domain.spaces.warning(project),
     }
     return render(request, "project/page.html", shown)
@@ -165,6 +182,9 @@ URLS = [
     *project_links.URLS,
     *project_compute.URLS,
     *environments.URLS,
+    *revisions.URLS,
+    *schedules.URLS,
+    *publications.URLS,
     Url("GET", f"{_ONE}/activity", activity_page, P.VIEW),
     Url("POST", f"{_ONE}/start", start, P.CONTROL),
     Url("POST", f"{_ONE}/stop", stop, P.CONTROL),

@@ -18,6 +18,7 @@ from aen.roles.server.pages.session_words import curve, keep_choices, use_text, 
 from aen.roles.server.permissions import ACTOR, Actor, Permission, allows
 
 _MAY = {
+    "look": Permission.LOOK,
     "run": Permission.RUN,
     "control": Permission.CONTROL,
     "edit": Permission.EDIT,
