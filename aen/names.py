@@ -19,7 +19,7 @@ _NODE = _PROJECT
 # Words of our own addresses and names that would mislead people; accounts of the system are refused by uid on the node.
 RESERVED_USERS = frozenset(
     """root aen wakari anonymous nobody public system daemon bin sys www-data
-    api acting admin account login logout signup setup static gateway project projects user users team me new about help
+    api acting admin account forgotten login logout signup setup static gateway project projects user users team me new about help
     people session sessions search events health metrics app apps job jobs node nodes invite avatar import join published""".split()
 )
 RESERVED_PROJECTS = frozenset({"new", "settings"})

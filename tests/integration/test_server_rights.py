@@ -31,6 +31,7 @@ SEE = frozenset({"viewer", "member", "owner", "admin"})
 MAY: dict[P, frozenset[str]] = {
     P.ANYBODY: frozenset(ROLES),
     P.SIGNED_IN: SIGNED_IN,
+    P.LIST: SIGNED_IN,
     P.ACCOUNT: SIGNED_IN,
     P.CREATE: SIGNED_IN,
     P.VIEW: SEE,
@@ -120,6 +121,19 @@ ROWS: dict[str, Row] = {
     f"POST {_PROJECT}/space/measure": Row(),
     f"PUT {_PROJECT}/space": Row({"limit": "1G"}),
     f"GET {_PROJECT}/activity": Row(),
+    f"GET {_PROJECT}/related": Row(),
+    f"POST {_PROJECT}/copy": Row({"name": ""}),
+    f"GET {_PROJECT}/export": Row(may=MAY[P.LOOK] | {"admin"}),
+    f"GET {_PROJECT}/invitations": Row(),
+    f"POST {_PROJECT}/invitations": Row({}, may=frozenset({"owner", "admin"})),
+    f"DELETE {_PROJECT}/invitations/{{id}}": Row(),
+    "POST /api/v1/imports": Row(query="?name="),
+    "GET /api/v1/search": Row(query="?q=o"),
+    "GET /api/v1/search/suggestions": Row(query="?q=o"),
+    "GET /api/v1/tags": Row(),
+    "GET /api/v1/searches": Row(),
+    "POST /api/v1/searches": Row({"q": "fish"}),
+    "DELETE /api/v1/searches/{id}": Row(),
     f"GET {_PROJECT}/sessions": Row(),
     f"POST {_PROJECT}/sessions": Row({"app": "jupyterlab"}, may=MAY[P.RUN]),  # a viewer opens the Viewer alone
     f"GET {_PROJECT}/events": Row(stream=True),
@@ -137,9 +151,9 @@ ROWS: dict[str, Row] = {
     "DELETE /api/v1/admin/settings/{name}": Row(),
     "GET /api/v1/admin/exceptions": Row(),
     "POST /api/v1/admin/exceptions/read": Row({}),
-    "GET /api/v1/admin/report": Row(),
     "GET /api/v1/doctor": Row(),
     "GET /api/v1/doctor/drift": Row(),
+    "GET /api/v1/admin/report": Row(),
     "GET /api/v1/admin/nodes/{node}/load": Row(),
     "GET /api/v1/admin/security": Row(),
     "POST /api/v1/admin/sessions/stop": Row({"ids": ["none"]}, refused=frozenset({401, 403})),
@@ -178,6 +192,14 @@ ROWS: dict[str, Row] = {
     "POST /setup": form(code="x", name="x", password="x"),
     "GET /login": Row(),
     "POST /login": form(name="{me}", password=PASSWORD),
+    "GET /login/code": Row(),
+    "POST /login/code": Row(form={"code": "000000"}, may=frozenset(), refused=frozenset({401})),  # nobody is half in
+    "GET /login/{backend}": Row(may=frozenset(), hidden=True),
+    "GET /login/{backend}/callback": Row(may=frozenset(), hidden=True),
+    "GET /forgotten": Row(),
+    "POST /forgotten": form(name="x"),
+    "GET /forgotten/{code}": Row(may=frozenset(), hidden=True),
+    "POST /forgotten/{code}": Row(form={"password": PASSWORD}, may=frozenset(), hidden=True),
     "GET /logout": Row(),
     "POST /logout": form(),
     "GET /signup": Row(),
@@ -189,6 +211,12 @@ ROWS: dict[str, Row] = {
     "POST /account/theme": form(theme="dark"),
     "GET /account/password": Row(),
     "POST /account/password": form(new=PASSWORD, old=PASSWORD),
+    "GET /account/second-factor": Row(),
+    "POST /account/second-factor": Row(form={"code": "0"}, may=frozenset(), refused=frozenset({303, 401, 403})),
+    "POST /account/second-factor/codes": form(password=PASSWORD),
+    "POST /account/second-factor/remove": form(password=PASSWORD),
+    "GET /account/delete": Row(),
+    "POST /account/delete": form(password=PASSWORD, typed="x"),
     "GET /account/logins": Row(),
     "POST /account/logins/end": Row(form={"id": "{id}"}, may=OWN_OR_ADMIN, hidden=True),
     "POST /account/logins/end-all": form(),
@@ -208,6 +236,20 @@ ROWS: dict[str, Row] = {
     "POST /new": form(name="{fresh}"),
     f"GET {_PAGE}": Row(),
     f"GET {_PAGE}/activity": Row(),
+    "GET /search": Row(query="?q=o"),
+    "GET /search/suggest": Row(query="?q=o"),
+    "POST /search/saved": form(q="fish"),
+    "POST /search/saved/remove": form(id="none"),
+    "GET /import": Row(),
+    "GET /join/{code}": Row(),
+    "POST /join/{code}": form(),
+    f"GET {_PAGE}/archive": Row(),
+    f"POST {_PAGE}/copy": form(name=""),
+    f"GET {_PAGE}/export": Row(may=MAY[P.LOOK] | {"admin"}),
+    f"GET {_PAGE}/file": Row(query="?path=a", may=MAY[P.LOOK]),
+    f"GET {_PAGE}/settings/invite": Row(),
+    f"POST {_PAGE}/settings/invite": form(role="member"),
+    f"POST {_PAGE}/settings/invite/withdraw": form(id="none"),
     f"GET {_PAGE}/settings": Row(),
     f"POST {_PAGE}/settings": form(summary="x", description="", tags=""),
     f"GET {_PAGE}/settings/team": Row(),
@@ -285,6 +327,9 @@ ROWS: dict[str, Row] = {
     "POST /admin/jobs/{id}/priority": form(priority="1"),
     "GET /admin/exceptions": Row(),
     "POST /admin/exceptions/read": form(),
+    "GET /admin/doctor": Row(),
+    "POST /admin/doctor/examine": form(),
+    "GET /admin/doctor/{node}/configuration": Row(),
     "GET /admin/security/export.csv": Row(),
     "GET /admin/security/export.jsonl": Row(),
     "GET /admin/mail": Row(),
@@ -298,9 +343,6 @@ ROWS: dict[str, Row] = {
     "POST /signup/link": Row(form={"email": "a@example.org"}, may=frozenset(), refused=frozenset({403})),
 }
 
-    "GET /admin/doctor": Row(),
-    "POST /admin/doctor/examine": form(),
-    "GET /admin/doctor/{node}/configuration": Row(),
 
 def key(url: Url) -> str:
     return f"{url.method} {url.path}"
@@ -464,7 +506,7 @@ async def test_who_may(tmp_path: Path, role: str) -> None:
             status, location = await ask(client, url, row, await ground.fresh(url, _name(role)))
             refused = expected(url, row, role)
             led_to_login = location == "/login" or location.startswith("/login?next=")
-            led_to_login = led_to_login and url.path not in ("/logout", "/setup", "/login")
+            led_to_login = led_to_login and url.path not in ("/logout", "/setup", "/login", "/login/code")
             if refused and (status not in refused or (status == 303 and not led_to_login)):
                 wrong.append(f"{key(url)}: {status} {location}, not {refused}")
             if not refused and (status in (401, 403, 404, 405, 415, 500) or led_to_login):

@@ -37,7 +37,6 @@ from aen.messages import (
     StopErrand,
     StopSession,
 )
-from aen.messages.contents import CloseArchive, OpenArchive, ReadArchive, ReadContents, WriteArchive
 from aen.model import now
 from aen.model.errand import ErrandReport
 from aen.roles import Context, Role
@@ -75,7 +74,9 @@ class Compute(Role):
         self.launcher = context.launcher
         self.node = names.node(config.compute.name)
         backend = plugins.load("aen.environments", config.environments.backend)
-        self.roots = Roots(backend(config, {"apps": [*apps.user_sides(), ENVIRONMENTS_SIDE, CONTENTS_SIDE, ERRANDS_SIDE]}))
+        self.roots = Roots(
+            backend(config, {"apps": [*apps.user_sides(), ENVIRONMENTS_SIDE, CONTENTS_SIDE, ERRANDS_SIDE]})
+        )
         self.projects = Projects(config, self.node, context.bus, self.launcher, self.roots)
         launching = Launching(config, self.launcher, self.roots, Records(config.data_dir))
         self.sessions = Sessions(config, self.node, context.bus, self.launcher, self.projects, launching)
@@ -120,11 +121,7 @@ class Compute(Role):
             respond(address, StartErrand, self._start_errand),
             respond(address, ReadErrand, self.errands.read),
             respond(address, StopErrand, self.errands.stop),
-            respond(address, ReadContents, self.contents.read),
-            respond(address, OpenArchive, self.contents.open),
-            respond(address, ReadArchive, self.contents.part),
-            respond(address, WriteArchive, self.contents.take),
-            respond(address, CloseArchive, self.contents.close),
+            *self.contents.answers(self.context.bus, address),
         ]
         if self.endpoint is not None:
             await self.enter(self.endpoint)

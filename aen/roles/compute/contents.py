@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 import structlog
 from pydantic import ValidationError
 
+from aen.bus import Bus, Subscription
 from aen.config import Config
 from aen.contents import PROGRAM
 from aen.errors import AenError, Conflict, Invalid, NotFound, TooMany, Unavailable
@@ -70,6 +71,16 @@ class Contents:
         self._program = UserProgram(config, launcher, roots)
         self._archives: dict[str, Archive] = {}
         self._looking: dict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
+
+    def answers(self, bus: Bus, address: str) -> list[Subscription]:
+        """Answer at the node's address."""
+        return [
+            bus.respond(address, ReadContents, self.read),
+            bus.respond(address, OpenArchive, self.open),
+            bus.respond(address, ReadArchive, self.part),
+            bus.respond(address, WriteArchive, self.take),
+            bus.respond(address, CloseArchive, self.close),
+        ]
 
     # ── search ──────────────────────────────────────────────────────────────────────────────────────
 
