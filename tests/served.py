@@ -146,7 +146,9 @@ class Served:
         await self.role.context.bus.publish(report)
 
 
-def configured(folder: Path, run_dir: Path, port: int, store: str = "", **server: Any) -> Config:
+def configured(
+    folder: Path, run_dir: Path, port: int, store: str = "", mail: dict[str, Any] | None = None, **server: Any
+) -> Config:
     """A configuration of a server on this port, with everything below `folder`. `store`: its store.url."""
     config = Config.model_validate(
         {
@@ -155,6 +157,7 @@ def configured(folder: Path, run_dir: Path, port: int, store: str = "", **server
             "envs_dir": str(folder / "envs"),
             "accounts": {"mode": "managed"},
             "store": {"url": store},
+            "mail": mail or {},
             "server": {"listen": f"127.0.0.1:{port}", "url": f"http://127.0.0.1:{port}", **server},
             "gateway": {"listen": "127.0.0.1:1", "url": "http://127.0.0.2:1"},
             "compute": {"project_root": str(folder / "projects")},

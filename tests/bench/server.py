@@ -35,7 +35,7 @@ async def measure() -> AsyncIterator[Row]:
         async with world.client() as client:
             client.headers["Accept"] = "text/html"
             client.origin = world.server
-            await _sign_in(client, "u00000")
+            await sign_in(client, "u00000")
             for name, path in (("home page", "/"), ("admin user list", "/admin/users")):
                 times = await _times(client, path)
                 yield Row(f"{name} p50", percentile(times, 0.5) * 1000, "ms")
@@ -49,9 +49,9 @@ async def _fill(data: Path, world: World) -> None:
     password = await hashed(PASSWORD)
     async with SqliteStore(data / "aen.db") as store:
         for start in range(0, USERS, 1000):
-            await asyncio.gather(*(store.insert("users", _user(n, password)) for n in range(start, start + 1000)))
+            await asyncio.gather(*(store.insert("users", make_user(n, password)) for n in range(start, start + 1000)))
         for start in range(0, PROJECTS, 1000):
-            await asyncio.gather(*(store.insert("projects", _project(n)) for n in range(start, start + 1000)))
+            await asyncio.gather(*(store.insert("projects", make_project(n)) for n in range(start, start + 1000)))
     if os.geteuid() == 0:
         from aen.privileges import ensure_service_account
 
@@ -61,7 +61,7 @@ async def _fill(data: Path, world: World) -> None:
     data.chmod(0o700)
 
 
-def _user(number: int, password: str) -> dict[str, object]:
+def make_user(number: int, password: str) -> dict[str, object]:
     name = f"u{number:05}"
     made = User(
         id=name,
@@ -76,7 +76,7 @@ def _user(number: int, password: str) -> dict[str, object]:
     return made.model_dump(mode="json")
 
 
-def _project(number: int) -> dict[str, object]:
+def make_project(number: int) -> dict[str, object]:
     owner = f"u{number % 500:05}"
     team = [owner, *(f"u{(number * 7 + step) % USERS:05}" for step in range(1, 4))]
     made = Project(
@@ -95,7 +95,7 @@ def _project(number: int) -> dict[str, object]:
     return made.model_dump(mode="json")
 
 
-async def _sign_in(client: Client, name: str) -> None:
+async def sign_in(client: Client, name: str) -> None:
     answer = await client.post("/login", data={"name": name, "password": PASSWORD})
     assert answer.status == 303, f"login answered {answer.status}"
 
@@ -120,7 +120,7 @@ async def _logins(world: World) -> AsyncIterator[Row]:
         async with world.client() as client:
             client.origin = world.server
             begun = time.monotonic()
-            await _sign_in(client, f"u{number + 1:05}")
+            await sign_in(client, f"u{number + 1:05}")
             whole.append(time.monotonic() - begun)
     ours = percentile(whole, 0.5) - percentile(kdf, 0.5)
     yield Row("Argon2id, median", percentile(kdf, 0.5) * 1000, "ms")

@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import contextlib
+import datetime
+import math
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from aen.faults import describe
 from aen.model import now
 from aen.model.project import Visibility
+from aen.model.report import Day
 from aen.model.session import Phase, Step, StepState
 from aen.roles.server.accounts import NewUser, UserPatch
+from aen.roles.server.loads import Loads, Point
 from aen.roles.server.permissions import Actor
 from aen.roles.server.projects import NewProject
 from tests.fakenode import FakeNode
@@ -55,7 +60,46 @@ async def sample(folder: Path) -> AsyncIterator[Sample]:
         made = Sample(server, node)
         await _people(server)
         await _projects(made)
+        await _administration(server)
         yield made
+
+
+async def _administration(server: Served) -> None:
+    """Some weeks of figures, a fault, an announcement: what an installation has that is in use."""
+    domain = server.domain
+    today = datetime.datetime.now(datetime.UTC).date()
+    for back in range(1, 31):
+        busy = 3 if (today - datetime.timedelta(days=back)).weekday() > 4 else 14
+        acts = {
+            "login/succeeded": busy * 3 + back % 5,
+            "session/opened": busy * 2 + back % 7,
+            "project/created": back % 4,
+        }
+        day = Day(id=str(today - datetime.timedelta(days=back)), acts=acts, complete=True, session_hours=busy * 4.5)
+        await domain.store.insert("days", day.model_dump(mode="json"))
+    points = [
+        Point(
+            at=now() - 300_000 * step,
+            load=0.3 + 0.25 * math.sin(step / 20),
+            memory=0.5 + step / 1200,
+            disk=0.61,
+            sessions=step % 9,
+        )
+        for step in range(288, -1, -1)
+    ]
+    await domain.store.insert("loads", Loads(id="n1", fine=points, coarse=points[::12]).model_dump(mode="json"))
+    try:
+        raise ValueError("could not read the answer: password=hunter2")
+    except ValueError as error:
+        for number in range(3):
+            fault = describe(error, "request failed by a fault", f"a1b2c3d4e5f{number}")
+            await domain.faults.take(fault.model_copy(update={"node": "n1"}))
+    told = {
+        "text": "Maintenance on Friday at 18:00: sessions go on, pages are away for some minutes.",
+        "level": "info",
+        "until": 0,
+    }
+    await domain.settings.set(ROOT, "announcement", told)
 
 
 async def _people(server: Served) -> None:

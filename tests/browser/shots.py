@@ -69,6 +69,13 @@ PAGES = (
     Shot("admin-jobs", "/admin/jobs"),
     Shot("admin-security", "/admin/security"),
     Shot("admin-settings", "/admin/settings"),
+    Shot("admin-report", "/admin/report?period=month"),
+    Shot("admin-projects", "/admin/projects"),
+    Shot("admin-node", "/admin/nodes/n1"),
+    Shot("admin-exceptions", "/admin/exceptions"),
+    Shot("admin-mail", "/admin/mail"),
+    Shot("account-notifications", "/account/notifications"),
+    Shot("signup-link", "/signup/link", ""),
     Shot("not-found", "/alice/nothing"),
     Shot("denied", "/admin", "bob"),
 )

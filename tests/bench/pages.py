@@ -1,0 +1,153 @@
+"""Pages with 50,000 users, 20,000 projects and 1,000,000 audit records on SQLite, 50 requests in flight."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import os
+import random
+import sqlite3
+import time
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+from aen.logins.local import hashed
+from aen.model import new_id, now
+from aen.model.activity import Activity
+from aen.store import Store
+from aen.store.sqlite import SqliteStore
+from tests.bench.row import Row, percentile
+from tests.bench.server import make_project, make_user, sign_in
+from tests.served import PASSWORD, Client
+from tests.world import World
+
+USERS, PROJECTS, RECORDS = 50_000, 20_000, 1_000_000
+IN_FLIGHT, REQUESTS = 50, 2_000
+ACTS = (
+    "login.succeeded",
+    "login.failed",
+    "login.ended",
+    "token.created",
+    "team.added",
+    "user.changed",
+    "password.changed",
+)
+SPAN = 90 * 86_400_000  # ms over which records lie
+
+#: Name → what is asked for; `{n}` becomes another number each time.
+PAGES = (
+    ("home", "/"),
+    ("home, team projects", "/?show=team"),
+    ("home, all projects", "/?show=all"),
+    ("search of projects, one word", "/?q=p{n}"),
+    ("search of projects, a word of all", "/?q=project"),
+    ("admin: users", "/admin/users"),
+    ("admin: users, by last login", "/admin/users?sort=last_login&order=down"),
+    ("admin: users, one word", "/admin/users?q=u{n}"),
+    ("admin: users, a word of all", "/admin/users?q=person"),
+    ("admin: projects", "/admin/projects"),
+    ("admin: projects, by size", "/admin/projects?sort=size"),
+    ("admin: projects, a word of all", "/admin/projects?q=project"),
+    ("admin: security log", "/admin/security"),
+    ("admin: security log, one act", "/admin/security?act=login.failed"),
+    ("admin: security log, one person", "/admin/security?who=u{n}"),
+    ("admin: daily report", "/admin/report"),
+)
+
+
+async def measure() -> AsyncIterator[Row]:
+    """Fill a store, start the real program on it, ask as administrators' browsers would."""
+    world = World()
+    world.config["log"]["level"] = "warning"
+    data = Path(world.config["data_dir"])
+    began = time.monotonic()
+    await fill(data)
+    yield Row(f"filled with {RECORDS:,} records", time.monotonic() - began, "s")
+    with world:
+        async with world.client() as client:
+            client.headers["Accept"] = "text/html"
+            client.origin = world.server
+            await sign_in(client, "u00000")
+            for name, path in PAGES:
+                alone = await _times(client, path, 1, 50)
+                yield Row(f"{name}: alone, median", percentile(alone, 0.5) * 1000, "ms")
+                times = await _times(client, path, IN_FLIGHT, REQUESTS)
+                yield Row(f"{name}: {IN_FLIGHT} in flight, p99", percentile(times, 0.99) * 1000, "ms", aim="<= 100")
+            seconds, size = await _export(client)
+            yield Row("admin: security log, CSV of all", seconds, "s")
+            yield Row("admin: security log, CSV of all, size", size / 2**20, "MB")
+
+
+async def fill(data: Path) -> None:
+    """A store with everything in it, readable by the service account."""
+    data.mkdir(parents=True)
+    password = await hashed(PASSWORD)
+    async with SqliteStore(data / "aen.db") as store:
+        await _put(store, "users", (make_user(n, password) for n in range(USERS)))
+        await _put(store, "projects", (make_project(n) for n in range(PROJECTS)))
+    _put_records(data / "aen.db")
+    if os.geteuid() == 0:
+        from aen.privileges import ensure_service_account
+
+        uid, gid = ensure_service_account("aen")
+        for path in (data, *data.iterdir()):
+            os.chown(path, uid, gid)
+    data.chmod(0o700)
+
+
+async def _put(store: Store, collection: str, docs: object) -> None:
+    batch: list[dict[str, object]] = []
+    for doc in docs:  # type: ignore[attr-defined]
+        batch.append(doc)
+        if len(batch) == 5000:
+            await asyncio.gather(*(store.insert(collection, one) for one in batch))
+            batch = []
+    await asyncio.gather(*(store.insert(collection, one) for one in batch))
+
+
+def _put_records(path: Path) -> None:
+    """A million records as one transaction: one by one would take most of the benchmark's time."""
+    with contextlib.closing(sqlite3.connect(path)) as connection, connection:
+        rows = ((doc["id"], 1, json.dumps({**doc, "rev": 1})) for doc in map(_record, range(RECORDS)))
+        connection.executemany("INSERT INTO activity(id, rev, body) VALUES (?, ?, ?)", rows)
+
+
+def _record(number: int) -> dict[str, object]:
+    chance = random.Random(number)
+    who = f"u{chance.randrange(USERS):05}"
+    made = Activity(
+        id=new_id(),
+        at=now() - SPAN + number * SPAN // RECORDS,
+        who=who,
+        actor=who,
+        act=ACTS[number % len(ACTS)],
+        object=who,
+        address=f"10.{number % 7}.{number % 251}.{number % 241}",
+        security=True,
+    )
+    return made.model_dump(mode="json")
+
+
+async def _times(client: Client, path: str, in_flight: int, requests: int) -> list[float]:
+    times: list[float] = []
+    left = iter(range(requests))
+
+    async def ask() -> None:
+        for number in left:
+            begun = time.monotonic()
+            answer = await client.get(path.replace("{n}", f"{number * 37 % USERS:05}"))
+            times.append(time.monotonic() - begun)
+            assert answer.status == 200, f"{path} answered {answer.status}"
+
+    await asyncio.gather(*(ask() for _ in range(in_flight)))
+    return times
+
+
+async def _export(client: Client) -> tuple[float, int]:
+    begun, size = time.monotonic(), 0
+    async with client.http.get(f"{client.url}/admin/security/export.csv", headers=client.headers) as answer:
+        assert answer.status == 200
+        async for chunk in answer.content.iter_any():
+            size += len(chunk)
+    return time.monotonic() - begun, size
