@@ -88,6 +88,8 @@ ROWS: dict[str, Row] = {
     f"PUT {_USER}/password": Row({"new": PASSWORD, "old": PASSWORD}, may=OWN_OR_ADMIN, hidden=True),
     f"POST {_USER}/tokens": Row({}, may=OWN_OR_ADMIN, hidden=True),
     f"GET {_USER}/logins": HIS,
+    f"POST {_USER}/reset-link": Row(json={}),
+    f"DELETE {_USER}/second-factor": Row(json={}),
     f"POST {_USER}/sign-out": HIS,
     f"GET {_USER}/activity": Row(may=OWN_OR_ADMIN),
     "DELETE /api/v1/logins/{id}": HIS,
@@ -133,7 +135,7 @@ ROWS: dict[str, Row] = {
     "GET /api/v1/tags": Row(),
     "GET /api/v1/searches": Row(),
     "POST /api/v1/searches": Row({"q": "fish"}),
-    "DELETE /api/v1/searches/{id}": Row(),
+    "DELETE /api/v1/searches/{id}": Row(may=frozenset({"owner"}), hidden=True),
     f"GET {_PROJECT}/sessions": Row(),
     f"POST {_PROJECT}/sessions": Row({"app": "jupyterlab"}, may=MAY[P.RUN]),  # a viewer opens the Viewer alone
     f"GET {_PROJECT}/events": Row(stream=True),
@@ -239,17 +241,17 @@ ROWS: dict[str, Row] = {
     "GET /search": Row(query="?q=o"),
     "GET /search/suggest": Row(query="?q=o"),
     "POST /search/saved": form(q="fish"),
-    "POST /search/saved/remove": form(id="none"),
+    "POST /search/saved/remove": Row(form={"id": "none"}, may=frozenset(), hidden=True),
     "GET /import": Row(),
-    "GET /join/{code}": Row(),
-    "POST /join/{code}": form(),
+    "GET /join/{code}": Row(may=frozenset(), hidden=True),  # nobody, with a wrong code
+    "POST /join/{code}": Row(form={}, may=frozenset(), hidden=True),
     f"GET {_PAGE}/archive": Row(),
     f"POST {_PAGE}/copy": form(name=""),
     f"GET {_PAGE}/export": Row(may=MAY[P.LOOK] | {"admin"}),
     f"GET {_PAGE}/file": Row(query="?path=a", may=MAY[P.LOOK]),
     f"GET {_PAGE}/settings/invite": Row(),
     f"POST {_PAGE}/settings/invite": form(role="member"),
-    f"POST {_PAGE}/settings/invite/withdraw": form(id="none"),
+    f"POST {_PAGE}/settings/invite/withdraw": form(id="{id}"),
     f"GET {_PAGE}/settings": Row(),
     f"POST {_PAGE}/settings": form(summary="x", description="", tags=""),
     f"GET {_PAGE}/settings/team": Row(),
@@ -295,6 +297,8 @@ ROWS: dict[str, Row] = {
     "POST /admin/users/{name}": form(full_name="x", email=""),
     "POST /admin/users/{name}/password": form(new=PASSWORD),
     "POST /admin/users/{name}/sign-out": form(),
+    "POST /admin/users/{name}/reset": form(),
+    "POST /admin/users/{name}/second-factor": form(),
     "POST /admin/users/{name}/lock": form(),
     "POST /admin/users/{name}/unlock": form(),
     "POST /admin/users/{name}/remove": form(typed="{user}"),
@@ -383,6 +387,7 @@ class Ground:
             "node": "gone",
             "datacenter": "main",
             "id": "",
+            "code": "wrong",
         }
         if "/team" not in url.path:
             values["user"] = "owner"
@@ -417,6 +422,10 @@ class Ground:
             job.not_before, job.state = 2**50, JobState.QUEUED
             await domain.store.insert("jobs", job.model_dump(mode="json"))
             return job.id
+        if ("/invitations/{id}" in url.path and "{owner}" in url.path) or url.path.endswith("/invite/withdraw"):
+            return (await domain.teamlinks.create(await self.server.actor("owner"), "owner", project))[0].id
+        if "/searches/" in url.path:
+            return (await domain.search.save(await self.server.actor("owner"), project)).id
         if "invitations" in url.path:
             await domain.accounts.invite(ROOT)
             return (await domain.accounts.invitations(ROOT))[0][0].id
