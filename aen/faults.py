@@ -109,7 +109,7 @@ class Collector:
 FAULTS = Collector()
 
 
-def describe(error: BaseException, what: str, id: str) -> FaultReported:
+def describe(error: BaseException, what: str, id: str = "") -> FaultReported:
     """A fault in words that may be kept: where, of which type, and the way there, without what looks like a secret."""
     frames = traceback.extract_tb(error.__traceback__)
     ours = [frame for frame in frames if "/aen/" in frame.filename.replace("\\", "/")]

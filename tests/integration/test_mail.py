@@ -14,7 +14,6 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 from structlog.testing import capture_logs
 
-from aen import mail as letters
 from aen.errors import Denied, Invalid, Unavailable
 from aen.mail import Letter, Refused, compose
 from aen.model.mail import Notice
@@ -92,7 +91,7 @@ async def test_starttls_and_a_certificate_that_nobody_signed(tmp_path: Path) -> 
 async def test_starttls_encrypts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     context = own_certificate(tmp_path)
     trusting = ssl.create_default_context(cafile=str(tmp_path / "cert.pem"))
-    monkeypatch.setattr(letters.ssl, "create_default_context", lambda: trusting)
+    monkeypatch.setattr(ssl, "create_default_context", lambda: trusting)
     async with (
         smtp_server(user="aen", password=SECRET, context=context) as box,
         served(tmp_path / "s", mail=options(box, security="starttls", user="aen", password=SECRET)) as server,

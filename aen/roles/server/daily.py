@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 log = structlog.get_logger(__name__)
 PERIODS = ("today", "yesterday", "week", "month")
 _DAYS = 31
+_DAY_MS = 86_400_000
 _SAMPLE_MS, _LONGEST_MS = 60_000, 180_000  # between samples; a longer gap (AEN was down) counts as this
 _MAIL_HOUR = 6  # UTC
 _SHOWN_USERS = 200
@@ -106,7 +107,8 @@ class Daily(Part):
             if self._today.date != date:
                 self._today = _Counting(date)
             counting = self._today
-            query = Query(low=max(counting.at, _ms(_parsed(date))), sort="at", limit=_PAGE)
+            begin = _ms(_parsed(date))
+            query = Query(low=max(counting.at, begin), high=begin + _DAY_MS - 1, sort="at", limit=_PAGE)
             async for doc in every(self.store, "activity", query):
                 counting.take(Activity.model_validate(doc))
             return counting.acts
