@@ -123,6 +123,7 @@ class Examined(Part):
             await self.bus.publish(ExamineNodes())
         except AenError as error:
             log.warning("nodes could not be asked how they are", reason=error.message)
+        await asyncio.Event().wait()  # a task for life: its end would end the server
 
 
 def _worst(one: NodeExamined) -> int:
