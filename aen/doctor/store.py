@@ -23,7 +23,7 @@ def store(patient: Patient) -> Iterator[Finding]:
     if url.startswith("mongodb"):
         yield from _mongo(url)
         return
-    path = Path(urlsplit(url).path)
+    path = Path("/" + urlsplit(url).path.lstrip("/"))
     if not path.exists():
         yield ok("store", f"{path} is made at the first start")
         return

@@ -1,4 +1,4 @@
-"""Telling: a running node examines itself, at its start, once a day and when it is asked, and tells the server."""
+"""Telling: a running node examines itself at its start and when it is asked (the server asks once a day), and tells the server."""
 
 from __future__ import annotations
 
@@ -23,7 +23,6 @@ from aen.service import Service
 log = structlog.get_logger(__name__)
 
 _FIRST_SECONDS = 3.0  # after the start: roles are up then
-_AGAIN_SECONDS = 24 * 3600.0
 _MOST = 200  # findings in one message
 
 
@@ -47,12 +46,12 @@ class Telling(Service):
             self._asked.set()
 
     async def _tell_for_life(self) -> None:
-        pause = _FIRST_SECONDS
+        pause: float | None = _FIRST_SECONDS
         while True:
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._asked.wait(), pause)
             self._asked.clear()
-            pause = _AGAIN_SECONDS
+            pause = None
             try:
                 await self._bus.publish(await self._found())
             except AenError as error:

@@ -22,6 +22,7 @@ log = structlog.get_logger(__name__)
 
 _MOST_NODES = 2000
 _ASK_AFTER = 5.0  # seconds after the start: what was found is kept in memory only
+_ASK_EVERY = 24 * 3600.0
 _ORDER = {"problem": 0, "warning": 1, "ok": 2}
 
 #: Options that are each node's own: that they differ says nothing.
@@ -84,7 +85,7 @@ class Examined(Part):
     async def begin(self, service: Service) -> None:
         """See Part."""
         await service.enter(held(self.bus.subscribe(NodeExamined, self._heard)))
-        service.spawn(self._ask_once(), "examined")
+        service.spawn(self._ask_for_life(), "examined")
 
     def list(self, actor: Actor) -> list[NodeExamined]:
         """The latest of each node, those with problems first. For administrators."""
@@ -116,13 +117,16 @@ class Examined(Part):
         self._found[event.node, event.host] = event
         self.domain.events.publish("nodes", "examined", {"id": event.node})
 
-    async def _ask_once(self) -> None:
-        """Nodes that have been running for long told a server that was here before us."""
-        await asyncio.sleep(_ASK_AFTER)
-        try:
-            await self.bus.publish(ExamineNodes())
-        except AenError as error:
-            log.warning("nodes could not be asked how they are", reason=error.message)
+    async def _ask_for_life(self) -> None:
+        """Nodes that have been running for long told a server that was here before us; and once a day."""
+        pause = _ASK_AFTER
+        while True:
+            await asyncio.sleep(pause)
+            pause = _ASK_EVERY
+            try:
+                await self.bus.publish(ExamineNodes())
+            except AenError as error:
+                log.warning("nodes could not be asked how they are", reason=error.message)
         await asyncio.Event().wait()  # a task for life: its end would end the server
 
 
