@@ -10,7 +10,10 @@ import typer
 from aen.cli import Files, Json, app, files
 from aen.errors import Denied, Invalid
 
-group = typer.Typer(help="People: add, list, token, passwd, remove, link.", no_args_is_help=True)
+group = typer.Typer(
+    help="People: add, list, token, passwd, reset-link, no-second-factor, sign-in-by, remove, link.",
+    no_args_is_help=True,
+)
 app.add_typer(group, name="user")
 
 Name = Annotated[str, typer.Argument(help="The person's name.")]
@@ -67,6 +70,38 @@ def passwd(name: Name, password_stdin: PasswordStdin = False, config: Files = No
     body = {"new": _password(password_stdin)}
     call(config, lambda api: api.put("users", name, "password", body=body))
     print(f"{name} has a new password.")
+
+
+@group.command("reset-link")
+def reset_link(
+    name: Name,
+    hours: Annotated[float, typer.Option("--hours", help="The link is good for so long.")] = 24,
+    config: Files = None,
+) -> None:
+    """Print a link by which a person chooses a new password, once."""
+    from aen.cli.calling import call
+
+    print(call(config, lambda api: api.post("users", name, "reset-link", body={"hours": hours}))["url"])
+
+
+@group.command("no-second-factor")
+def no_second_factor(name: Name, config: Files = None) -> None:
+    """Take away the second factor of a person who lost it; their logins end."""
+    from aen.cli.calling import call
+
+    call(config, lambda api: api.delete("users", name, "second-factor"))
+    print(f"{name} signs in without a second factor until a new one is set up.")
+
+
+@group.command("sign-in-by")
+def sign_in_by(
+    name: Name, backend: Annotated[str, typer.Argument(help="local, ldap, pam, oidc.")], config: Files = None
+) -> None:
+    """Link a person to another way of signing in: who proves the name there next is that person."""
+    from aen.cli.calling import call
+
+    call(config, lambda api: api.patch("users", name, body={"login_backend": backend}))
+    print(f"{name} signs in by {backend} from now on.")
 
 
 @group.command()

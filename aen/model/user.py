@@ -98,6 +98,7 @@ class Proof(Document):
     """Something that counts once and not for long: a reset link, a provider's answer. `id`: `<kind>:<sha256 of the secret>`."""
 
     user: str = ""
+    incarnation: str = ""
     made_by: str = ""
     created: int = Field(default_factory=now)
     expires: int  # ms since 1970

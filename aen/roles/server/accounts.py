@@ -27,7 +27,7 @@ _CLEAN_EVERY = 3600.0  # seconds
 
 
 class UserPatch(Word):
-    """What of a person is to change; what is None stays. `admin` and `locked` are for administrators."""
+    """What of a person is to change; what is None stays. `admin`, `locked` and `login_backend` are for administrators."""
 
     full_name: str | None = Field(None, max_length=200)
     email: str | None = Field(None, max_length=254)
@@ -38,6 +38,7 @@ class UserPatch(Word):
     theme: Literal["system", "light", "dark"] | None = None
     admin: bool | None = None
     locked: bool | None = None
+    login_backend: str | None = Field(None, max_length=31)
 
 
 class NewUser(Profile):
@@ -64,6 +65,8 @@ class Accounts(SignUp):
         """Offer the set-up code if nobody can administer, and take out what expires, for life."""
         await self.offer_setup()
         service.spawn(self._clean(), "expired logins")
+        if any(self.rechecked(name) for name in self.domain.config.server.login.backends):
+            service.spawn(self.recheck_for_life(), "directory")
 
     async def _clean(self) -> None:
         while True:
@@ -124,8 +127,11 @@ class Accounts(SignUp):
         given: dict[str, Any] = patch.model_dump(exclude_none=True)
         rights: dict[str, bool] = {key: given.pop(key) for key in ("admin", "locked") if key in given}
         rights = {key: value for key, value in rights.items() if value != getattr(before, key)}
-        if rights:
-            self._check_rights(actor, name, rights)
+        backend = given.pop("login_backend", before.login_backend)
+        if rights or backend != before.login_backend:
+            self._check_rights(actor, name)
+        if backend != before.login_backend:
+            before = await self.link(actor, before, backend)
         if given:
             before = await self._change_profile(actor, before, given)
         if rights:
@@ -148,7 +154,7 @@ class Accounts(SignUp):
         await self.domain.activity.record(actor, "user.changed", user.id, who=user.id, detail=", ".join(sorted(given)))
         return user
 
-    def _check_rights(self, actor: Actor, name: str, rights: dict[str, bool]) -> None:
+    def _check_rights(self, actor: Actor, name: str) -> None:
         check(actor, Permission.ADMIN)
         if actor.name == name:
             raise Denied("Nobody changes their own rights. Ask another administrator.")
@@ -193,8 +199,18 @@ class Accounts(SignUp):
         """
         check(actor, Permission.ADMIN)
         if actor.name == name:
-            raise Denied("Nobody removes their own account. Ask another administrator.")
-        user = await self.get(actor, name)
+            raise Denied("Your own account you delete on the page of your account.")
+        return await self._remove(actor, await self.get(actor, name), f"{name} was removed by an administrator.")
+
+    async def delete_own(self, actor: Actor, password: str, typed: str) -> Job:
+        """Delete one's own account for good, by a login in a browser and the password. Conflict lists what must be passed on first."""
+        user = await self.own_account(actor, password)
+        if typed != user.id:
+            raise Invalid(f"Nothing was deleted: type {user.id} to confirm.")
+        return await self._remove(actor, user, f"{user.id} deleted the account.")
+
+    async def _remove(self, actor: Actor, user: User, why: str) -> Job:
+        name = user.id
         await self._check_owns_nothing(name)
         async with self._administrators():
             if user.admin and not await self.has_other_administrator(name):
@@ -205,7 +221,7 @@ class Accounts(SignUp):
 
             await self.change_user(name, locked)  # from here on they can't come in, whatever happens next
         await self.end_all(name, tokens=True)
-        await self.domain.sessions.end_user(name, f"{name} was removed by an administrator.")
+        await self.domain.sessions.end_user(name, why)
         projects = await self.domain.leaving.projects(name)
         await self.domain.team.forget(name)
         await self.store.delete("users", name)

@@ -18,7 +18,7 @@ from aen.roles.server.background import ask
 from aen.roles.server.changes import every
 from aen.roles.server.domain import Part
 from aen.roles.server.leases import Progress
-from aen.roles.server.permissions import Actor, Permission, check
+from aen.roles.server.permissions import Actor, Permission
 from aen.service import Service
 from aen.store import Query
 
@@ -46,8 +46,8 @@ class Leaving(Part):
         self.domain.jobs.handle(_KIND, self._retire)
 
     async def plan(self, actor: Actor, name: str) -> Removal:
-        """What `accounts.remove` would do to this person, for administrators. NotFound. Changes nothing."""
-        check(actor, Permission.ADMIN)
+        """What `accounts.remove` would do to this person, themselves or administrators. NotFound. Changes nothing."""
+        self.domain.accounts.check_self(actor, name, Permission.SIGNED_IN)
         user = await self.domain.accounts.get(actor, name)
         projects = await self.projects(name)
         owned = [project.slug for project in projects if project.owner == name]

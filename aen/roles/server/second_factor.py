@@ -68,12 +68,12 @@ class SecondFactors(Logins):
 
     async def set_second_factor(self, actor: Actor, secret: str, code: str, password: str) -> list[str]:
         """Set up one's own: the code proves that the app has the secret. The recovery codes, shown only now."""
-        user = await self._own(actor, password)
+        user = await self.own_account(actor, password)
         return await self._set(user, secret, code)
 
     async def new_recovery_codes(self, actor: Actor, password: str) -> list[str]:
         """New recovery codes; the old ones count no more."""
-        user = await self._own(actor, password)
+        user = await self.own_account(actor, password)
         if user.second_factor is None:
             raise Invalid("You have no second factor that they could stand for.")
         codes = totp.new_recovery()
@@ -94,7 +94,7 @@ class SecondFactors(Logins):
             raise NotFound(f"There is no user {user[:40]!r}.")
         own = actor.name == user
         if own:
-            await self._own(actor, password)
+            await self.own_account(actor, password)
 
         def edit(person: User) -> None:
             person.second_factor = None
@@ -104,10 +104,10 @@ class SecondFactors(Logins):
             await self.end_all(user, tokens=False)
         await self.domain.activity.record(actor, "second_factor.removed", user, who=user, security=True)
 
-    async def _own(self, actor: Actor, password: str) -> User:
+    async def own_account(self, actor: Actor, password: str) -> User:
         """One's own account, by a login in a browser and (where there is one) the password."""
         if actor.user is None or actor.login is None or actor.login.kind is not LoginKind.BROWSER:
-            raise Denied("A second factor is set up and taken away in a browser, not by an API token.")
+            raise Denied("That is done in a browser by the person themselves, not by an API token.")
         user = await self.find(actor.name)
         if user is None:
             raise NotSignedIn("Sign in first.")

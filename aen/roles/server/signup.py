@@ -18,7 +18,7 @@ from aen.model.user import Invitation, User
 from aen.roles.server.logins import DAY
 from aen.roles.server.people import Profile, email_address, plausible
 from aen.roles.server.permissions import Actor, Permission, check
-from aen.roles.server.tokens import Tokens
+from aen.roles.server.rechecks import Rechecks
 from aen.store import Query
 
 if TYPE_CHECKING:
@@ -28,7 +28,7 @@ log = structlog.get_logger(__name__)
 _ALPHABET = "abcdefghjkmnpqrstuvwxyz23456789"  # nothing that looks like something else
 
 
-class SignUp(Tokens):
+class SignUp(Rechecks):
     """The part of accounts by which people come."""
 
     def __init__(self, domain: Domain) -> None:

@@ -8,7 +8,7 @@ from aen.errors import AenError
 from aen.languages import N_
 from aen.roles.server.accounts import Profile
 from aen.roles.server.domain import DOMAIN
-from aen.roles.server.pages import coming_in, people, second_factor, settings
+from aen.roles.server.pages import coming_in, forgotten, people, second_factor, settings
 from aen.roles.server.pages.browser_login import sign_in
 from aen.roles.server.pages.coming_in import onward, show_login
 from aen.roles.server.pages.forms import Form, again, asked_text, read, see_other
@@ -127,6 +127,7 @@ URLS = [
     Url("POST", "/signup", signup, P.ANYBODY),
     *coming_in.URLS,
     *second_factor.URLS,
+    *forgotten.URLS,
     *settings.URLS,
     *people.URLS,
 ]

@@ -70,6 +70,7 @@ async def user_page(
     form: Form | None = None,
     name: str = "",
     made: str = "",
+    link: str = "",
 ) -> web.StreamResponse:
     domain, actor = request.config_dict[DOMAIN], request[ACTOR]
     user = await domain.accounts.get(actor, name or request.match_info["name"])
@@ -82,6 +83,7 @@ async def user_page(
         "form": typed,
         "problem": problem,
         "made": made,
+        "link": link,
         "logins": await domain.accounts.logins(actor, user.id),
         "space": await domain.spaces.used_by(user.id),
         "space_bounds": domain.spaces.of_user(),
@@ -108,6 +110,21 @@ async def new_password(request: web.Request, form: Form) -> web.StreamResponse:
         raise Invalid("Change your own password on the page of your account.")
     await request.config_dict[DOMAIN].accounts.set_password(request[ACTOR], name, made)
     return await user_page(request, made=made)
+
+
+@again(user_page)
+async def reset_link(request: web.Request, form: Form) -> web.StreamResponse:
+    """The link is shown in this very answer and nowhere else."""
+    domain = request.config_dict[DOMAIN]
+    code = await domain.accounts.reset_link(request[ACTOR], request.match_info["name"])
+    return await user_page(request, link=f"{domain.config.server.url}/forgotten/{code}")
+
+
+@again(user_page)
+async def no_second_factor(request: web.Request, form: Form) -> web.StreamResponse:
+    name = request.match_info["name"]
+    await request.config_dict[DOMAIN].accounts.remove_second_factor(request[ACTOR], name)
+    return see_other(f"/admin/users/{name}", "user-saved")
 
 
 @again(user_page)
@@ -196,6 +213,8 @@ URLS = [
     Url("GET", _ONE, user_page, A),
     Url("POST", _ONE, save, A),
     Url("POST", f"{_ONE}/password", new_password, A),
+    Url("POST", f"{_ONE}/reset", reset_link, A),
+    Url("POST", f"{_ONE}/second-factor", no_second_factor, A),
     Url("POST", f"{_ONE}/sign-out", sign_out, A),
     Url("POST", f"{_ONE}/lock", lock, A),
     Url("POST", f"{_ONE}/unlock", unlock, A),

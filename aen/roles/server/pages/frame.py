@@ -16,6 +16,7 @@ from aen.roles.server.permissions import ACTOR, Actor
 NOTICES = {
     "saved": N_("Saved."),
     "password": N_("Your password is changed. All other logins and your API tokens have ended."),
+    "account-deleted": N_("Your account is deleted."),
     "login-ended": N_("That login has ended."),
     "token-ended": N_("The token is withdrawn: scripts that use it stop working now."),
     "signed-out": N_("You are signed out."),

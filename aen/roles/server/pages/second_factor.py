@@ -1,4 +1,4 @@
-"""Pages, second factor: setting up one's own, its recovery codes, taking it away."""
+"""Pages, safety of one's account: the second factor and its recovery codes; deleting the account."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from aen.roles.server.domain import DOMAIN
 from aen.roles.server.pages.forms import Form, again, person, see_other
 from aen.roles.server.permissions import ACTOR, Permission
 from aen.roles.server.urls import Url
+from aen.web import logins
 from aen.web.site import render
 
 
@@ -54,10 +55,29 @@ async def remove(request: web.Request, form: Form) -> web.StreamResponse:
     return see_other("/account/second-factor", "saved")
 
 
+async def delete_page(
+    request: web.Request, problem: str = "", status: int = 200, form: Form | None = None
+) -> web.StreamResponse:
+    domain, user = request.config_dict[DOMAIN], person(request)
+    plan = await domain.leaving.plan(request[ACTOR], user.id)
+    owned = [project.slug for project in await domain.leaving.projects(user.id) if project.owner == user.id]
+    return render(request, "account/delete.html", {"problem": problem, "plan": plan, "owned": owned}, status=status)
+
+
+@again(delete_page)
+async def delete(request: web.Request, form: Form) -> web.StreamResponse:
+    accounts = request.config_dict[DOMAIN].accounts
+    await accounts.delete_own(request[ACTOR], form.raw("password", 200_000), form.text("typed", 100))
+    await logins.forget(request)
+    return see_other("/login", "account-deleted")
+
+
 P = Permission
 URLS = [
     Url("GET", "/account/second-factor", page, P.SIGNED_IN),
     Url("POST", "/account/second-factor", set_up, P.ACCOUNT),
     Url("POST", "/account/second-factor/codes", new_codes, P.ACCOUNT),
     Url("POST", "/account/second-factor/remove", remove, P.ACCOUNT),
+    Url("GET", "/account/delete", delete_page, P.ACCOUNT),
+    Url("POST", "/account/delete", delete, P.ACCOUNT),
 ]

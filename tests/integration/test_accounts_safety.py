@@ -1,0 +1,141 @@
+"""Reset links, linking to a directory, asking the directory again, deleting one's own account."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+import pytest_asyncio
+
+from aen.errors import Conflict, Denied, Invalid, NotFound, NotSignedIn
+from aen.roles.server.accounts import UserPatch
+from aen.roles.server.projects import NewProject
+from tests.directory import BASE, needs_slapd, person, slapd
+from tests.served import PASSWORD, ROOT, Served, served
+
+HTML = {"Accept": "text/html"}
+NEW = "a quite new password"
+
+
+@pytest_asyncio.fixture
+async def server(tmp_path: Path) -> AsyncIterator[Served]:
+    async with served(tmp_path) as running:
+        yield running
+
+
+async def test_a_link_of_an_administrator(server: Served) -> None:
+    ada, boss = await server.browser("ada"), await server.browser("boss", admin=True)
+    page = await boss.post("/admin/users/ada/reset", data={"csrf": boss.csrf})
+    found = re.search(r"/forgotten/([\w-]{40,})<", page.text)
+    assert found is not None
+    path = f"/forgotten/{found[1]}"
+    stranger = await server.nobody(origin=server.url, headers=HTML)
+    shown = await stranger.get(path)
+    assert shown.status == 200
+    assert shown.headers["Referrer-Policy"] == "no-referrer"
+    assert (await stranger.post(path, data={"password": "short"})).status == 400
+    assert (await stranger.post(path, data={"password": NEW})).status == 303
+    assert (await stranger.get("/api/v1/me")).json["name"] == "ada"
+    assert (await ada.get("/api/v1/me")).status == 401  # other logins ended
+    assert (await stranger.post(path, data={"password": PASSWORD})).status in (403, 404)
+    assert (await (await server.nobody(origin=server.url, headers=HTML)).get(path)).status == 404
+    with pytest.raises(NotSignedIn):
+        await server.domain.accounts.sign_in("ada", PASSWORD, "", "")
+
+
+async def test_links_that_count_no_more(server: Served) -> None:
+    accounts = server.domain.accounts
+    await server.person("ada")
+    first, second = await accounts.reset_link(ROOT, "ada"), await accounts.reset_link(ROOT, "ada")
+    for code in (first, "x", "", "x" * 1000, second + "x"):
+        with pytest.raises(NotFound):
+            await accounts.use_reset(code, NEW)
+    await accounts.lock(ROOT, "ada")
+    with pytest.raises(Conflict, match="locked"):
+        await accounts.use_reset(second, NEW)
+    short = await accounts.reset_link(ROOT, "ada", hours=1e-7)
+    with pytest.raises(NotFound):
+        await accounts.reset_of(short)
+    with pytest.raises(Invalid):
+        await accounts.reset_link(ROOT, "ada", hours=10_000)
+    with pytest.raises(Denied):
+        await accounts.reset_link(await server.actor("ada"), "root1")
+
+
+async def test_a_recreated_name_is_not_opened_by_an_old_link(server: Served) -> None:
+    accounts = server.domain.accounts
+    await server.person("ada")
+    code = await accounts.reset_link(ROOT, "ada")
+    await accounts.remove(ROOT, "ada")
+    await server.person("ada")
+    with pytest.raises(NotFound):
+        await accounts.use_reset(code, NEW)
+
+
+async def test_asking_for_a_link_tells_nothing(server: Served) -> None:
+    await server.person("ada")
+    client = await server.nobody(origin=server.url, headers=HTML)
+    answers = [await client.post("/forgotten", data={"name": name}) for name in ("ada", "nobody-here", "a@b.example")]
+    assert {answer.status for answer in answers} == {200}
+    assert len({re.sub(r"\s+", "", answer.text) for answer in answers}) == 1
+
+
+async def test_deleting_ones_own_account(server: Served) -> None:
+    browser = await server.browser("ada")
+    form = {"csrf": browser.csrf, "password": PASSWORD, "typed": "ada"}
+    assert (await browser.get("/account/delete")).status == 200
+    for wrong, status in (({"password": "wrong"}, 403), ({"typed": "Ada"}, 400)):
+        assert (await browser.post("/account/delete", data={**form, **wrong})).status == status
+    script = await server.script("ada")
+    assert (await script.post("/account/delete", data=form)).status == 403
+    answer = await browser.post("/account/delete", data=form)
+    assert (answer.status, answer.headers["Location"]) == (303, "/login?done=account-deleted")
+    assert await server.domain.accounts.find("ada") is None
+    assert (await browser.get("/api/v1/me")).status == 401
+    assert (await script.get("/api/v1/me")).status == 401
+
+
+async def test_who_owns_projects_is_told_which(server: Served) -> None:
+    await server.node()
+    browser = await server.browser("ada")
+    await server.domain.projects.create(await server.actor("ada"), NewProject(name="genome"))
+    assert "ada/genome" in (await browser.get("/account/delete")).text
+    form = {"csrf": browser.csrf, "password": PASSWORD, "typed": "ada"}
+    assert (await browser.post("/account/delete", data=form)).status == 409
+    assert await server.domain.accounts.find("ada") is not None
+
+
+async def test_the_last_administrator_stays(server: Served) -> None:
+    browser = await server.browser("root1")
+    form = {"csrf": browser.csrf, "password": PASSWORD, "typed": "root1"}
+    assert (await browser.post("/account/delete", data=form)).status == 409
+    assert await server.domain.accounts.find("root1") is not None
+
+
+@needs_slapd
+async def test_linked_and_asked_again(tmp_path: Path) -> None:
+    async with slapd(tmp_path / "ldap", person("ada", "ada's own word") + person("eve", "eve's own word")) as directory:
+        login = {"backends": ["local", "ldap"], "ldap": directory.options()}
+        async with served(tmp_path / "aen", login=login) as server:
+            accounts = server.domain.accounts
+            await server.person("ada")
+            with pytest.raises(NotSignedIn):  # the account is local: what the directory says of the name is nobody's
+                await accounts.sign_in("ada", "ada's own word", "", "")
+            await accounts.update(ROOT, "ada", UserPatch(login_backend="ldap"))
+            with pytest.raises(NotSignedIn):
+                await accounts.sign_in("ada", PASSWORD, "", "")
+            await accounts.sign_in("ada", "ada's own word", "", "")
+            await accounts.sign_in("eve", "eve's own word", "", "")
+            with pytest.raises(Conflict, match="last administrator with a local password"):
+                await accounts.update(ROOT, "root1", UserPatch(login_backend="ldap"))
+            with pytest.raises(Invalid):
+                await accounts.update(ROOT, "ada", UserPatch(login_backend="oidc"))
+            script = await server.script("eve")
+            assert await accounts.recheck() == 0
+            await directory.change(f"dn: uid=eve,ou=people,{BASE}\nchangetype: delete\n")
+            assert await accounts.recheck() == 1
+            assert (await script.get("/api/v1/me")).status == 401
+            entries, _ = await server.domain.activity.of_user(ROOT, "eve", 3)
+            assert "does not let them in" in entries[0].detail
