@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 from urllib.parse import quote, urlencode
 
-from aen.cli import Files, files
+from aen.cli import Files, files, remote
 from aen.errors import AenError, Conflict, Denied, Unavailable, from_wire
 
 T = TypeVar("T")
@@ -75,8 +75,51 @@ class Api:
             connection.close()
 
 
+    def download(self, path: Path, *parts: str) -> int:
+        """Write an answer into a file (beside, then renamed: a half one is never taken for whole); its bytes."""
+        beside, size = path.with_name(f".{path.name}.part"), 0
+        try:
+            with _answered(self._path, "GET", parts, {}, None) as answer, beside.open("wb") as file:
+                if answer.status >= 400:
+                    _read(answer.status, answer.read())
+                while chunk := answer.read(1 << 20):
+                    size += file.write(chunk)
+            beside.replace(path)
+        finally:
+            beside.unlink(missing_ok=True)
+        return size
+
+    def upload(self, path: Path, *parts: str, **query: object) -> Any:
+        """Send a file as it is."""
+        with path.open("rb") as file, _answered(self._path, "POST", parts, query, file) as answer:
+            return _read(answer.status, answer.read())
+
+
+@contextlib.contextmanager
+def _answered(
+    socket_path: Path, method: str, parts: tuple[str, ...], query: dict[str, object], body: BinaryIO | None
+) -> Iterator[http.client.HTTPResponse]:
+    """The answer to a request whose body or answer is a file. Raises Unavailable when it is cut off."""
+    path = "/api/v1/" + "/".join(quote(part, safe="") for part in parts)
+    connection = _Connection(socket_path)
+    headers = {"Content-Type": "application/gzip"} if body is not None else {}
+    try:
+        connection.request(method, path + (f"?{urlencode(query)}" if query else ""), body=body, headers=headers)
+        yield connection.getresponse()
+    except (OSError, http.client.HTTPException) as error:
+        raise Unavailable(f"The server at {socket_path} did not answer, or not to the end ({error}).") from error
+    finally:
+        connection.close()
+
+
 def call(config: Files, work: Callable[[Api], T]) -> T:
-    """Do `work` with the running server, or with one that is run for it under the lock of the data directory."""
+    """Do `work` with the running server, or with one that is run for it under the lock of the data directory.
+
+    With a login of `aen login` (and no configuration file named), with that server.
+    """
+    elsewhere = None if files(config) else remote.known()
+    if elsewhere is not None:
+        return remote.call(work, *elsewhere)
     from aen.config.load import load
     from aen.config.machine import Machine
     from aen.config.resolve import resolve

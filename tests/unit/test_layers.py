@@ -32,6 +32,7 @@ TOOLS = {
     "credentials",
     "placements",
     "reaching",
+    "client",
 }
 WORDS = {
     "config",
@@ -69,6 +70,8 @@ LONG_FILES: dict[str, str] = {
     "aen/launchers/running.py": "an app's life from start to adoption to end, over one record",
     "aen/launchers/privileged.py": "the one table of verbs, each with what it may be asked",
 }
+#: Made by `./dev client` from the API's description: nobody reads these from top to bottom.
+MADE = {f"aen/client/{name}.py" for name in ("models", "calls", "async_calls")}
 LONG_FUNCTIONS: dict[str, str] = {}
 
 
@@ -135,6 +138,8 @@ def test_roles_never_import_each_other(path: Path) -> None:
 @pytest.mark.parametrize("path", FILES, ids=_name)
 def test_sizes(path: Path) -> None:
     text = path.read_text()
+    if _name(path) in MADE:
+        return
     lines = len(text.splitlines())
     assert lines <= 300 or (lines <= 400 and _name(path) in LONG_FILES), f"{lines} lines"
     for node in ast.walk(ast.parse(text)):
