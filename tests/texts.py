@@ -27,7 +27,7 @@ _MESSAGES = {"message", "reason", "problem", "note", "silent", "description", "d
 #: Functions and fields that carry finished sentences, by file.
 _SPOKEN = {"_say", "tell", "progress", "report", "_tell", "_note", "append"}
 #: What only people at a terminal read stays English.
-_TERMINAL = ("aen/cli/", "aen/config/", "aen/bus/", "aen/store/", "aen/ca/", "aen/roles/server/openapi.py")
+_TERMINAL = ("aen/cli/", "aen/config/", "aen/bus/", "aen/store/", "aen/ca/", "aen/client/", "aen/roles/server/openapi.py")
 _FIELD = re.compile(r"\{(\w*)\}")
 _SENTENCE = re.compile(r"[A-Za-z{].* .*|[A-Z][a-z]{2,}", re.DOTALL)
 _WHOLE = re.compile(r"[A-Z{].* .* .*\.", re.DOTALL)
