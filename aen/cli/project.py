@@ -1,7 +1,8 @@
-"""`aen project`: list, show, start, stop, check."""
+"""`aen project`: list, show, start, stop, check, export, import."""
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -9,7 +10,7 @@ import typer
 from aen.cli import Files, Json, app
 from aen.errors import Invalid
 
-group = typer.Typer(help="Projects: list, show, start, stop, check.", no_args_is_help=True)
+group = typer.Typer(help="Projects: list, show, start, stop, check, export, import.", no_args_is_help=True)
 app.add_typer(group, name="project")
 
 Slug = Annotated[str, typer.Argument(help="owner/name", metavar="OWNER/NAME")]
@@ -81,6 +82,49 @@ def check(
         _show_drift(slug, found)
     if found["differing"]:
         raise typer.Exit(1)
+
+
+@group.command("export")
+def export_project(
+    slug: Slug,
+    to: Annotated[Path | None, typer.Option("--to", help="The archive's file. Default: NAME.aen.tar.gz here.")] = None,
+    config: Files = None,
+) -> None:
+    """Write a project into one archive: files, settings, and what its environments consist of."""
+    from aen.cli.calling import call
+
+    owner, name = _split(slug)
+    path = to or Path(f"{name}.aen.tar.gz")
+    size = call(config, lambda api: _by_socket(api).download(path, "projects", owner, name, "export"))
+    print(f"{slug}: {path}, {size:,} bytes")
+
+
+@group.command("import")
+def import_project(
+    archive: Annotated[Path, typer.Argument(help="An archive that `aen project export` or the page wrote.")],
+    slug: Annotated[str, typer.Argument(help="The new project: owner/name", metavar="OWNER/NAME")],
+    config: Files = None,
+) -> None:
+    """Make a new project of an archive, owned by that person; wait until it is done."""
+    from aen.cli.calling import call, wait
+
+    owner, name = _split(slug)
+    if not archive.is_file():
+        raise Invalid(f"There is no file {archive}.")
+
+    def work(api: Any) -> Any:
+        made = _by_socket(api).upload(archive, "imports", name=name, owner=owner)
+        return wait(api, made["job"], print)
+
+    job = call(config, work)
+    print(f"{slug}: {job['message']}")
+
+
+def _by_socket(api: Any) -> Any:
+    """Files go over the admin socket. Raises Invalid for a server elsewhere."""
+    if not hasattr(api, "upload"):
+        raise Invalid("Archives of a server elsewhere are fetched and sent on its pages: Project → Copy, New project → Import.")
+    return api
 
 
 def _show_drift(slug: str, found: dict[str, Any]) -> None:

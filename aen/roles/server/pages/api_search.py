@@ -12,7 +12,7 @@ from aen.model import Word
 from aen.model.content import SavedSearch
 from aen.roles.server.pages.api import PREFIX, Paging, answer, asked, body, listed, nothing, part, query
 from aen.roles.server.pages.api_views import JobView, PageOf, ProjectView, job_view, project_view
-from aen.roles.server.permissions import Permission
+from aen.roles.server.permissions import Actor, Permission, check
 from aen.roles.server.search import LONGEST, Hit
 from aen.roles.server.urls import Url
 
@@ -95,6 +95,7 @@ class ImportQuery(Word):
 
     name: str = Field(max_length=100)
     datacenter: str = Field("", max_length=100)
+    owner: str = Field("", max_length=64)  # for administrators: whose it becomes
 
 
 def hit_view(hit: Hit) -> SearchHit:
@@ -190,6 +191,9 @@ async def send(request: web.Request, name: str, chunks: AsyncIterator[bytes]) ->
 async def import_(request: web.Request) -> web.StreamResponse:
     domain, actor = asked(request)
     q = query(request, ImportQuery)
+    if q.owner and q.owner != actor.name:
+        check(actor, Permission.ADMIN)
+        actor = Actor(await domain.accounts.get(actor, q.owner))
     project, job = await domain.archives.import_(actor, q.name, request.content.iter_chunked(1 << 18), q.datacenter)
     view = project_view(project, actor, domain.config.server.url)
     return answer(MadeView(project=view, job=job_view(job)), 202)
