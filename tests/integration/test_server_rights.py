@@ -388,6 +388,7 @@ class Ground:
             "datacenter": "main",
             "id": "",
             "code": "wrong",
+            "backend": "oidc",
         }
         if "/team" not in url.path:
             values["user"] = "owner"

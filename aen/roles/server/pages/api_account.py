@@ -12,6 +12,7 @@ from aen.model import Word
 from aen.model.user import PublicKey
 from aen.roles.server.accounts import NewUser, UserPatch
 from aen.roles.server.leaving import Removal
+from aen.roles.server.pages import api_safety
 from aen.roles.server.pages.api import PREFIX, Nothing, Paging, answer, asked, body, listed, nothing, part, query
 from aen.roles.server.pages.api_views import (
     ActivityView,
@@ -30,7 +31,7 @@ from aen.roles.server.pages.api_views import (
     me_view,
     user_view,
 )
-from aen.roles.server.permissions import Permission, check
+from aen.roles.server.permissions import Permission
 from aen.roles.server.urls import Url
 
 
@@ -56,19 +57,6 @@ class NewPassword(Word):
 
     new: str = Field(max_length=2048)
     old: str = Field("", max_length=2048)
-
-
-class NewReset(Word):
-    """A link to make by which a person chooses a new password; good for so many hours."""
-
-    hours: float = Field(24, gt=0, le=168)
-
-
-class ResetView(Word):
-    """The link, shown only now."""
-
-    url: str
-    hours: float
 
 
 class NewKey(Word):
@@ -179,21 +167,6 @@ async def set_password(request: web.Request) -> web.StreamResponse:
     return nothing()
 
 
-async def reset_link(request: web.Request) -> web.StreamResponse:
-    domain, actor = asked(request)
-    wanted = await body(request, NewReset)
-    code = await domain.accounts.reset_link(actor, part(request, "user"), wanted.hours)
-    return answer(ResetView(url=f"{domain.config.server.url}/forgotten/{code}", hours=wanted.hours), 201)
-
-
-async def no_second_factor(request: web.Request) -> web.StreamResponse:
-    domain, actor = asked(request)
-    await body(request, Nothing)
-    check(actor, Permission.ADMIN)
-    await domain.accounts.remove_second_factor(actor, part(request, "user"))
-    return nothing()
-
-
 async def add_token(request: web.Request) -> web.StreamResponse:
     domain, actor = asked(request)
     new = await body(request, NewToken)
@@ -285,8 +258,7 @@ URLS = [
     Url("DELETE", f"{_USER}/keys", remove_key, P.ACCOUNT, GoneKey, status=204, summary="Take an SSH key away"),
     Url("PUT", f"{_USER}/password", set_password, P.ACCOUNT, NewPassword, status=204, summary="Set a password"),
     Url("POST", f"{_USER}/tokens", add_token, P.ACCOUNT, NewToken, TokenView, 201, summary="Make an API token"),
-    Url("POST", f"{_USER}/reset-link", reset_link, P.ADMIN, NewReset, ResetView, 201, summary="Make a password link"),
-    Url("DELETE", f"{_USER}/second-factor", no_second_factor, P.ADMIN, status=204, summary="Take it away"),
+    *api_safety.URLS,
     Url("GET", f"{_USER}/logins", logins, P.SIGNED_IN, gives=PageOf[LoginView], summary="Logins and API tokens"),
     Url("POST", f"{_USER}/sign-out", sign_out, P.ACCOUNT, status=204, summary="End all browser logins"),
     Url(
