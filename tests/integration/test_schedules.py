@@ -51,7 +51,9 @@ async def test_run_by_hand_with_parameters_succeeds_and_fails(world: World) -> N
         slug = await project_of(client, alice, "runs")
         await started(client, slug)
         base = f"/api/v1/projects/{slug}/schedules"
-        write(folder_of(world, slug) / "a.ipynb", notebook("import getpass\nprint(getpass.getuser(), year)", "1 / zero"))
+        write(
+            folder_of(world, slug) / "a.ipynb", notebook("import getpass\nprint(getpass.getuser(), year)", "1 / zero")
+        )
         id = await scheduled(client, base, parameters={"year": 2026, "zero": 1})
         assert (await client.post(f"{base}/{id}/runs", {})).status == 202
         run = await last(client, base, id, "DONE", "FAILED")

@@ -5,7 +5,10 @@ A URL without a row fails: whoever adds one says here who may use it.
 
 from __future__ import annotations
 
+import base64
 import contextlib
+import re
+import zlib
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,6 +19,8 @@ from aen import names, sshkeys
 from aen.errors import Conflict
 from aen.model import new_id
 from aen.model.job import Job, JobState
+from aen.model.publication import Publication, PublishedFile, PublishedPage, Version
+from aen.model.schedule import Schedule
 from aen.model.session import Phase, Session
 from aen.roles.server.accounts import NewUser
 from aen.roles.server.permissions import Permission as P
@@ -147,6 +152,32 @@ ROWS: dict[str, Row] = {
     f"POST {_PROJECT}/environments/{{environment}}/packages": Row({"install": ["x"]}),
     f"POST {_PROJECT}/environments/{{environment}}/roll-back": Row({"number": 1}),
     f"GET {_PROJECT}/environments/{{environment}}/export": Row(),
+    f"GET {_PROJECT}/revisions": Row(),
+    f"POST {_PROJECT}/revisions": Row({"message": "m", "files": ["a"]}),
+    f"GET {_PROJECT}/revisions/status": Row(),
+    f"GET {_PROJECT}/revisions/compare": Row(),
+    f"GET {_PROJECT}/revisions/key": Row(),
+    f"POST {_PROJECT}/revisions/key": Row({}),
+    f"GET {_PROJECT}/revisions/remote": Row(),
+    f"PUT {_PROJECT}/revisions/remote": Row({"url": "https://example.org/a"}),
+    f"POST {_PROJECT}/revisions/begin": Row({}),
+    f"POST {_PROJECT}/revisions/clone": Row({"url": "https://example.org/a"}),
+    f"POST {_PROJECT}/revisions/restore": Row({"revision": "HEAD"}),
+    f"POST {_PROJECT}/revisions/remote/{{act}}": Row({}),
+    f"GET {_PROJECT}/revisions/{{revision}}": Row(),
+    f"GET {_PROJECT}/schedules": Row(),
+    f"POST {_PROJECT}/schedules": Row({"name": "n", "notebook": "a.ipynb"}),
+    f"GET {_PROJECT}/schedules/{{id}}": Row(),
+    f"PUT {_PROJECT}/schedules/{{id}}": Row({"paused": False}, may=frozenset({"owner"})),
+    f"DELETE {_PROJECT}/schedules/{{id}}": Row({}, may=frozenset({"owner"})),
+    f"GET {_PROJECT}/schedules/{{id}}/runs": Row(),
+    f"POST {_PROJECT}/schedules/{{id}}/runs": Row({}, may=frozenset({"owner"})),
+    f"DELETE {_PROJECT}/schedules/{{id}}/runs": Row({}, may=frozenset({"owner"})),
+    f"GET {_PROJECT}/publications": Row(),
+    f"POST {_PROJECT}/publications": Row({"path": "a.md"}),
+    f"PUT {_PROJECT}/publications/{{id}}": Row({"title": "x"}, may=frozenset({"owner"})),
+    f"DELETE {_PROJECT}/publications/{{id}}": Row({}, may=frozenset({"owner"})),
+    f"POST {_PROJECT}/publications/{{id}}/versions": Row({}, may=frozenset({"owner"})),
     # ── API, administration ──
     "GET /api/v1/admin/settings": Row(),
     "PUT /api/v1/admin/settings/{name}": Row({"value": True}),
@@ -211,6 +242,7 @@ ROWS: dict[str, Row] = {
     "GET /account": Row(),
     "POST /account": form(full_name="x"),
     "POST /account/theme": form(theme="dark"),
+    "POST /account/language": form(language="de"),
     "GET /account/password": Row(),
     "POST /account/password": form(new=PASSWORD, old=PASSWORD),
     "GET /account/second-factor": Row(),
@@ -282,6 +314,21 @@ ROWS: dict[str, Row] = {
     f"GET {_PAGE}/environments/{{environment}}": Row(),
     f"POST {_PAGE}/environments/{{environment}}": form(act="kernel"),
     f"GET {_PAGE}/environments/{{environment}}/export": Row(),
+    f"GET {_PAGE}/revisions": Row(),
+    f"POST {_PAGE}/revisions": form(act="begin"),
+    f"GET {_PAGE}/revisions/{{revision}}": Row(),
+    f"POST {_PAGE}/revisions/{{revision}}": form(),
+    f"GET {_PAGE}/runs": Row(),
+    f"POST {_PAGE}/runs": form(name="n", notebook="a.ipynb"),
+    f"GET {_PAGE}/runs/{{id}}": Row(),
+    f"POST {_PAGE}/runs/{{id}}": Row(form={"act": "run"}, may=frozenset({"owner"})),
+    f"GET {_PAGE}/published": Row(),
+    f"POST {_PAGE}/published": form(path="a.md"),
+    f"POST {_PAGE}/published/{{id}}": Row(form={"act": "again"}, may=frozenset({"owner"})),
+    "GET /published/{id}": Row(may=SEE, refused=frozenset({303, 404})),
+    "GET /published/{id}/v/{number}": Row(may=SEE, refused=frozenset({303, 404})),
+    "GET /published/{id}/v/{number}/content/{path:.+}": Row(may=SEE, refused=frozenset({303, 404})),
+    "GET /published/{id}/v/{number}/{path:.*}": Row(may=SEE, refused=frozenset({303, 404})),
     f"POST {_PAGE}/start": form(),
     f"POST {_PAGE}/stop": form(),
     f"POST {_PAGE}/reset": form(),
@@ -374,7 +421,9 @@ class Ground:
         self.number += 1
         domain = self.server.domain
         project = f"p{self.number}"
-        made = await domain.projects.create(await self.server.actor("owner"), NewProject(name=project, datacenter="main"))
+        made = await domain.projects.create(
+            await self.server.actor("owner"), NewProject(name=project, datacenter="main")
+        )
         for person in ("viewer", "member", "ex", "guest"):
             role = "member" if person == "ex" else "viewer" if person == "guest" else person
             await domain.team.set(ROOT, "owner", project, person, role)
@@ -383,6 +432,10 @@ class Ground:
         values |= {
             "fresh": f"fresh{self.number}",
             "environment": "default",
+            "revision": "HEAD",
+            "act": "fetch",
+            "number": "1",
+            "path": "a.md",
             "app": "jupyterlab",
             "node": "gone",
             "datacenter": "main",
@@ -418,6 +471,12 @@ class Ground:
             return (await domain.shares.create(owner, "owner", project, "a", 1))[0].id
         if "/sessions/" in url.path or "/compute/" in url.path:
             return await self._session(project_id, project)
+        if "/schedules" in url.path or "/runs" in url.path:
+            schedule = Schedule(id=new_id(), project=project_id, name="n", user="owner", notebook="a.ipynb")
+            await domain.store.insert("schedules", schedule.model_dump(mode="json"))
+            return schedule.id
+        if "/publications" in url.path or "/published" in url.path:
+            return await self._publication(project_id)
         if "/jobs/" in url.path:
             job = Job(id=new_id(), kind="none", subject=f"owner/{project}", created_by="owner")
             job.not_before, job.state = 2**50, JobState.QUEUED
@@ -432,6 +491,15 @@ class Ground:
             return (await domain.accounts.invitations(ROOT))[0][0].id
         login, _ = await domain.accounts.new_token(ROOT, "owner")
         return login.id
+
+    async def _publication(self, project_id: str) -> str:
+        store, version = self.server.domain.store, Version(number=1, user="owner", files=[PublishedFile(path="a.md")])
+        made = Publication(id=new_id(), project=project_id, user="owner", path="a.md", title="A", versions=[version])
+        await store.insert("publications", made.model_dump(mode="json"))
+        data = base64.b64encode(zlib.compress(b"<p>a")).decode()
+        page = PublishedPage(id=f"{made.id}:1:0", publication=made.id, data=data)
+        await store.insert("published_pages", page.model_dump(mode="json"))
+        return made.id
 
     async def _session(self, project_id: str, project: str) -> str:
         session = Session(
@@ -467,7 +535,7 @@ def expected(url: Url, row: Row, role: str) -> set[int]:
 
 
 async def ask(client: Client, url: Url, row: Row, values: dict[str, str]) -> tuple[int, str]:
-    path = url.path.format(**values) + row.query
+    path = re.sub(r":[^{}]*}", "}", url.path).format(**values) + row.query
     if row.stream:
         headers = dict(client.headers)
         async with client.http.get(client.url + path, headers=headers, allow_redirects=False) as stream:

@@ -48,7 +48,8 @@ def _notebook(told: Told) -> Any:
     try:
         return nbformat.reads(data.decode(), as_version=4)
     except Exception as error:  # whatever the reader trips over
-        raise Refused(f"{told['notebook'][:200]} is no notebook that can be read.") from error
+        why = f"{type(error).__name__}: {error}"[:300]
+        raise Refused(f"{told['notebook'][:200]} is no notebook that can be read ({why}).") from error
 
 
 def _give(notebook: Any, parameters: dict[str, Any]) -> None:

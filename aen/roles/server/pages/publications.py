@@ -116,9 +116,10 @@ async def content(request: web.Request) -> web.StreamResponse:
     """The page itself. Only into our frame: when somebody opens it by a link, they are led to the page around it."""
     id, number, path = (request.match_info[name] for name in ("id", "number", "path"))
     if request.headers.get("Sec-Fetch-Dest") == "document":
-        return see_other(f"/published/{id}/v{number}/{quote(path, safe='/')}")
+        return see_other(f"/published/{id}/v/{number}/{quote(path, safe='/')}")
     publications = request.config_dict[DOMAIN].publications
-    text = await publications.page(request[ACTOR], id, int(number), quote(path, safe="/"))
+    numbered = int(number) if number.isdecimal() and len(number) < 10 else -1
+    text = await publications.page(request[ACTOR], id, numbered, quote(path, safe="/"))
     headers = {
         "Content-Security-Policy": _POLICY,
         "X-Frame-Options": "SAMEORIGIN",
@@ -152,13 +153,13 @@ def _where(request: web.Request) -> tuple[str, str]:
 
 P = Permission
 _ALL = "/{owner}/{project}/published"
-_SHOWN = "/published/{id:[0-9a-f]{16}}"
-_NUMBER = "{number:[0-9]{1,9}}"
+_SHOWN = "/published/{id}"
+_NUMBER = "{number}"
 URLS = [
     Url("GET", _SHOWN, shown_page, P.ANYBODY),
-    Url("GET", f"{_SHOWN}/v{_NUMBER}/content/{{path:.+}}", content, P.ANYBODY),
-    Url("GET", f"{_SHOWN}/v{_NUMBER}", shown_page, P.ANYBODY),
-    Url("GET", f"{_SHOWN}/v{_NUMBER}/{{path:.*}}", shown_page, P.ANYBODY),
+    Url("GET", f"{_SHOWN}/v/{_NUMBER}/content/{{path:.+}}", content, P.ANYBODY),
+    Url("GET", f"{_SHOWN}/v/{_NUMBER}", shown_page, P.ANYBODY),
+    Url("GET", f"{_SHOWN}/v/{_NUMBER}/{{path:.*}}", shown_page, P.ANYBODY),
     Url("GET", _ALL, list_page, P.VIEW),
     Url("POST", _ALL, publish, P.RUN),
     Url("POST", f"{_ALL}/{{id}}", act, P.RUN),
