@@ -271,20 +271,21 @@ class World:
 
     def _made_accounts(self) -> dict[str, int]:
         """Accounts that AEN made in this world: name → uid."""
-        accounts = self._register().get("accounts", {})
-        return {name: entry["uid"] for name, entry in accounts.items() if entry.get("made", True)}
+        accounts = [entry for register in self._registers() for entry in register.get("accounts", {}).items()]
+        return {name: entry["uid"] for name, entry in accounts if entry.get("made", True)}
 
-    def _register(self) -> dict[str, Any]:
-        try:
-            found: dict[str, Any] = json.loads((self.state_dir / "accounts.json").read_text())
-        except (OSError, ValueError):
-            return {}
+    def _registers(self) -> list[dict[str, Any]]:
+        """What the launchers keep of accounts: a world apart may have several compute nodes."""
+        found = []
+        for file in [*self.folder.glob("*-launcher/accounts.json"), *self.folder.glob("*/launcher/accounts.json")]:
+            with contextlib.suppress(OSError, ValueError):
+                found.append(json.loads(file.read_text()))
         return found
 
     def _remove_accounts(self) -> None:
         for name in [name for name in self._made_accounts() if name.startswith("aent")]:
             subprocess.run(["userdel", "--remove", name], capture_output=True, check=False)
-        for entry in self._register().get("before", ()):
+        for entry in [entry for register in self._registers() for entry in register.get("before", ())]:
             if (account := entry.get("account", "")).startswith("aent"):
                 subprocess.run(["userdel", account], capture_output=True, check=False)
                 shutil.rmtree(f"/home/{account}", ignore_errors=True)

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+import time
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -97,8 +99,23 @@ def test_progress_counts_both(tmp_path: Path) -> None:
 def test_a_second_process_that_is_ended_is_told(tree: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Half a walk must never pass for a whole one."""
     walker = shared()
-    here, each = os.getpid(), walker._each
-    monkeypatch.setattr(walker, "_each", lambda *told: each(*told) if os.getpid() == here else os._exit(0))
+    here, each, share, gone = os.getpid(), walker._each, walker._share, tree.parent / "gone"
+
+    def until_it_has_ended(*told: Any) -> None:
+        if os.getpid() != here:
+            gone.touch()
+            os._exit(0)
+        deadline = time.monotonic() + 10
+        while not gone.exists():
+            assert time.monotonic() < deadline, "the second process took no part"
+            time.sleep(0.01)
+        each(*told)
+
+    def shared_by_two(top: int) -> None:
+        monkeypatch.setattr(walker, "_each", until_it_has_ended)
+        share(top)
+
+    monkeypatch.setattr(walker, "_share", shared_by_two)
     with pytest.raises(RuntimeError, match="ended from outside"):
         walk(tree, walker)
 
