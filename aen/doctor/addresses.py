@@ -13,6 +13,7 @@ from aen.config.checks import split_listen
 from aen.doctor.findings import Finding, Patient, ok, problem, warning
 
 _PROBE = "aen-doctor--probe"  # stands for a project in {project}
+_OTHERWISE = "Listen on a port below 1024, or at all addresses."
 _FREE_FOR_ALL = 1024  # the lowest port that accounts other than root may listen on
 
 
@@ -76,15 +77,20 @@ def _other_loopback(option: str, url: str, listen: str) -> Iterator[Finding]:
     other = "127.0.0.1" if ":" in ours else "::1"
     shown, instead = _shown(other, port), ""
     if "{project}" not in url:
-        instead = f" Use {url.replace(host, _shown(ours), 1)} as {option}: only one program can be there."
+        instead = f"Use {url.replace(host, _shown(ours), 1)} as {option}: only one program can be there."
     state = _bindable(other, port)
     if state == errno.EADDRINUSE:
-        yield problem(option, f"{host} is {shown} too, where another program listens: it may be sent logins.{instead}")
+        yield problem(
+            option,
+            f"{host} is {shown} too, where another program listens: it may be sent logins",
+            instead or _OTHERWISE,
+        )
     elif state == 0 and port >= _FREE_FOR_ALL:
         yield warning(
             option,
             f"{host} is {shown} too, where AEN does not listen: any account of this machine could, and browsers that "
-            f"try it first would send it people's logins.{instead}",
+            f"try it first would send it people's logins",
+            instead or _OTHERWISE,
         )
 
 

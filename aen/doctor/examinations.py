@@ -241,7 +241,7 @@ EXAMINATIONS: tuple[tuple[tuple[str, ...], Callable[[Patient], Iterator[Finding]
     (_PEOPLE, addresses),
     (ALL, answers),
     (ALL, clock),
-    (_PEOPLE, websockets),
+    (("gateway",), websockets),
     (_PEOPLE, certificates),
     (ALL, node_certificate),
     (ALL, bus),

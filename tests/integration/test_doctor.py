@@ -29,7 +29,7 @@ def test_each_host_is_examined_for_its_role(apart: Apart, role: str) -> None:
     said = {one["what"] for one in found}
     assert {"bus", "node certificate", "clock"} - said <= ({"clock"} if role == "compute" else set())
     assert ("store" in said, "libraries for plots" in said) == (role == "server", role == "compute")
-    assert ("WebSockets" in said) == (role != "compute")
+    assert ("WebSockets" in said) == (role == "gateway")
     assert all(one["cure"] for one in found if one["state"] == "warning"), found
 
 
