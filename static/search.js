@@ -2,7 +2,7 @@
 
 const GROUPS = ["projects", "people", "tags", "files"];
 
-for (const box of document.querySelectorAll("[data-search]")) start(box);
+for (const box of document.querySelectorAll("[data-search]")) { start(box); box.dataset.ready = "yes"; }
 
 function start(box) {
   const input = box.querySelector("input[type=search]");

@@ -40,6 +40,7 @@ async def page_of(made: Sample, browser: Browser, person: str) -> Page:
     page = await (await browser.new_context(reduced_motion="reduce")).new_page()
     await sign_in(made, page, person)
     await page.goto(made.server.url)
+    await expect(page.locator("[data-search][data-ready]")).to_have_count(1)
     return page
 
 
