@@ -96,7 +96,7 @@ def _options(launch: Launch, run_dir: str) -> list[str]:
         "LabApp.news_url": "None",
         "LabApp.check_for_updates_class": "jupyterlab.NeverCheckForUpdate",
         "LabApp.extension_manager": "readonly",
-        # Our way back to the project's page.
+        # Our way back to the project's page, and to kernels after a restart.
         "LabApp.extra_labextensions_path": labextensions,
         "JupyterNotebookApp.extra_labextensions_path": labextensions,
     }

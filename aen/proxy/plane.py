@@ -29,7 +29,7 @@ from aen.proxy.pools import Pools
 from aen.proxy.routes import RouteTable
 from aen.proxy.sites import Sites
 from aen.proxy.tally import Tally
-from aen.proxy.tunnel import GOING_AWAY
+from aen.proxy.tunnel import GOING_AWAY, RESTART
 from aen.service import Service
 
 log = structlog.get_logger(__name__)
@@ -220,7 +220,7 @@ class Plane(Service):
         return sum(1 for client in self.connections if client.tunnel is not None)
 
     async def drain(self, seconds: float) -> None:
-        """Take no more connections, finish requests, close WebSockets with 1001 spread over `seconds`."""
+        """Take no more connections, finish requests, close WebSockets with 1012 spread over `seconds`."""
         self.draining = True
         tunnels = [client for client in self.connections if client.tunnel is not None]
         for client in list(self.connections):
@@ -290,4 +290,4 @@ def _queue(listener: socket.socket) -> Iterator[socket.socket]:
 
 def _close_tunnel(client: Downstream) -> None:
     if client.tunnel is not None:
-        client.tunnel.close(GOING_AWAY, "The gateway is restarting.")
+        client.tunnel.close(RESTART, "The gateway is restarting.")

@@ -9,6 +9,8 @@ from typing import cast
 
 CLOSE_SECONDS = 2.0  # a connection that reaches no frame boundary in this time is cut
 POLICY, GOING_AWAY = 1008, 1001
+#: "Service restart": JupyterLab takes 1000 and 1001 as an end for good, and comes back after anything else.
+RESTART = 1012
 _CLOSE = 8
 _MESSAGES = frozenset((0x81, 0x82, 0xC1, 0xC2))  # first byte of a whole text or binary message, compressed or not
 #: By the second byte of a short frame: how long all of it is. 0: its length stands elsewhere.

@@ -1,4 +1,4 @@
-"""A restart in order, as an upgrade does it: open notebooks hear 1001 and come back to their kernels, which have lived on."""
+"""A restart in order, as an upgrade does it: open notebooks hear 1012 and come back to their kernels, which have lived on."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ async def test_notebooks_come_back_to_their_kernels(world: World) -> None:
         address = f"{session['url']}api/kernels/{kernel.id}/channels"
         tabs = [await http.ws_connect(f"{address}?session_id=t{number}", headers=kernel.headers) for number in range(5)]
         ending = asyncio.create_task(asyncio.to_thread(world.stop))
-        assert await asyncio.gather(*map(_closed, tabs)) == [1001] * 5
+        assert await asyncio.gather(*map(_closed, tabs)) == [1012] * 5
         assert await ending == 0
         await asyncio.to_thread(world.start)
         assert await kernel.run("print(kept)") == "42\n"

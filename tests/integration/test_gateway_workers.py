@@ -197,7 +197,7 @@ async def test_drain_under_load_answers_every_request_that_arrived(house: House)
         loads = [asyncio.create_task(load()) for _ in range(20)]
         await until(lambda: len(answered) > 200)
         draining = asyncio.create_task(house.gateway.drain())
-        assert {await closed(ws) for ws in sockets} == {1001}
+        assert {await closed(ws) for ws in sockets} == {1012}
         await draining
         ending.set()
         await asyncio.gather(*loads)
