@@ -24,7 +24,8 @@ async def person_page(request: web.Request) -> web.StreamResponse:
     domain, actor = request.config_dict[DOMAIN], request[ACTOR]
     person = await directory.person(domain, actor, request.match_info["name"])
     projects = await directory.projects_of(domain, actor, person.id)
-    return render(request, "account/person.html", {"person": person, "projects": projects})
+    published = await domain.publications.of_person(actor, person.id)
+    return render(request, "account/person.html", {"person": person, "projects": projects, "publications": published})
 
 
 async def suggest(request: web.Request) -> web.StreamResponse:
