@@ -108,7 +108,10 @@ class Store(AbstractAsyncContextManager["Store"], Protocol):
     async def search(
         self, collection: str, words: str, visible_to: tuple[str, Any] | None = None, limit: int = 20
     ) -> list[Doc]:
-        """Documents that hold all words (the last may be unfinished), best first; only those with `visible_to` (field, value), if given."""
+        """Documents that hold all words (the last may be unfinished), best first; only those with `visible_to` (field, value), if given.
+
+        Of more than 1,000 that match, an engine may take any 1,000 (the newest) to choose the best of.
+        """
 
     async def restore(self, collection: str, doc: Doc) -> None:
         """Put a document of another store as it is, its rev too; doing it again is fine. Raises Duplicate. For copies only."""

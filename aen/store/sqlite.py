@@ -15,7 +15,7 @@ from urllib.parse import unquote, urlsplit
 from aen.errors import Invalid, Unavailable
 from aen.store import SCHEMA, Collection, Doc, Duplicate, Page, Query, Store
 from aen.store import sqlite_write as write
-from aen.store.asking import MAX_WORD, MAX_WORDS, check_search
+from aen.store.asking import MAX_FOUND, MAX_WORD, MAX_WORDS, check_search
 from aen.store.cursors import Place, seal, unseal
 from aen.store.sqlite_check import check
 from aen.store.sqlite_file import connect, lock, open_writer
@@ -143,10 +143,12 @@ class SqliteStore(Store):
         condition, params = visible(layout, visible_to) if visible_to else ("1", ())
         if not wanted:
             return []
-        sql = (
-            f"SELECT t.body FROM {layout.words} AS w CROSS JOIN {layout.table} AS t ON t.n = w.rowid "
-            f"WHERE w.words MATCH ? AND {condition} ORDER BY w.rank, t.id LIMIT ?"
+        # Ranking looks at each match: of a word that nearly all have, the newest are ranked.
+        newest = (
+            f"SELECT t.n, w.rank AS best FROM {layout.words} AS w CROSS JOIN {layout.table} AS t ON t.n = w.rowid "
+            f"WHERE w.words MATCH ? AND {condition} ORDER BY w.rowid DESC LIMIT {MAX_FOUND}"
         )
+        sql = f"SELECT d.body FROM ({newest}) AS f CROSS JOIN {layout.table} AS d ON d.n = f.n ORDER BY f.best, d.id LIMIT ?"
         work = partial(_page, steps=[Statement(sql, (wanted, *params))], limit=limit)
         found: list[Doc] = await _opened(self._queries).run(work)
         return found

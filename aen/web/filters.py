@@ -5,12 +5,13 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from datetime import UTC, datetime
+from functools import lru_cache
 from typing import Any
 from urllib.parse import quote
 
 from babel.dates import format_datetime, format_timedelta
 from babel.numbers import format_decimal
-from markupsafe import Markup
+from markupsafe import Markup, escape
 
 from aen.languages import LANGUAGE, ngettext
 from aen.languages import gettext as _
@@ -43,7 +44,8 @@ def ago(ms: int) -> Markup:
     """How long ago a time (ms since 1970) was, as a `<time>` that the page keeps fresh; "never" for 0."""
     if not ms:
         return Markup("<span>{}</span>").format(_("never"))
-    return Markup('<time datetime="{}" title="{}" data-ago>{}</time>').format(iso(ms), when(ms), ago_text(ms))
+    # Lists show hundreds of these: put together by hand, it takes a tenth of the time that Markup.format takes.
+    return Markup(f'<time datetime="{iso(ms)}" title="{escape(when(ms))}" data-ago>{escape(ago_text(ms))}</time>')  # noqa: S704
 
 
 def ago_text(ms: int) -> str:
@@ -51,7 +53,8 @@ def ago_text(ms: int) -> str:
     seconds = max(0.0, time.time() - ms / 1000)
     if seconds < 10:
         return _("just now")
-    return format_timedelta(-seconds, threshold=1, add_direction=True, locale=_locale())
+    unit = next(unit for unit in (86_400, 3600, 60, 1) if seconds >= unit)
+    return _ago(round(seconds / unit) * unit, _locale())
 
 
 def clock(ms: int) -> Markup:
@@ -66,7 +69,7 @@ def when(ms: int) -> str:
     """A time for people, in UTC."""
     if not ms:
         return _("never")
-    return format_datetime(datetime.fromtimestamp(ms / 1000, UTC), "d MMM y, HH:mm 'UTC'", locale=_locale())
+    return _minute(ms // 60_000, _locale())
 
 
 def iso(ms: int) -> str:
@@ -114,6 +117,16 @@ def initials(name: str) -> str:
 def number(value: float) -> str:
     """A number as the reader writes it: 1,234.5."""
     return format_decimal(value, locale=_locale())
+
+
+@lru_cache(4096)
+def _ago(seconds: int, locale: str) -> str:
+    return format_timedelta(-seconds, threshold=1, add_direction=True, locale=locale)
+
+
+@lru_cache(16_384)
+def _minute(minute: int, locale: str) -> str:
+    return format_datetime(datetime.fromtimestamp(minute * 60, UTC), "d MMM y, HH:mm 'UTC'", locale=locale)
 
 
 def _rounded(value: float) -> str:

@@ -44,6 +44,7 @@ class Templates:
         self._env = Environment(
             loader=DictLoader(sources), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
         )
+        self._drawn: dict[tuple[str, int], Markup] = {}
         self._icons = frozenset(re.findall(r'id="([a-z-]+)"', read_all("static")["icons.svg"].decode()))
         self._env.globals.update(static=assets.url, icon=self._icon, spoken=self._words, **DEFAULTS)
         self._spoken = sorted({text for body in read_all("static").values() for text in _SPOKEN.findall(body.decode())})
@@ -63,7 +64,12 @@ class Templates:
 
     def _icon(self, name: str, pixels: int = 16) -> Markup:
         """An icon of the sprite (an unknown one: `app`). It says nothing to screen readers: give its button a name."""
-        known = name if name in self._icons else "app"
+        drawn = self._drawn.get((name, pixels))
+        if drawn is None:
+            drawn = self._drawn[name, pixels] = self._draw(name if name in self._icons else "app", pixels)
+        return drawn
+
+    def _draw(self, known: str, pixels: int) -> Markup:
         return Markup(
             '<svg class="icon" width="{0}" height="{0}" aria-hidden="true" focusable="false"><use href="{1}#{2}"/></svg>'
         ).format(pixels, self._assets.url("icons.svg"), known)
