@@ -57,6 +57,7 @@ PRIVILEGED = {f"aen/launchers/{name}.py" for name in ("privileged", "preparation
 
 #: Third-party modules that one file may import.
 ONLY = {
+    "ldap3": "aen/logins/ldap_link.py",
     "motor": "aen/store/mongo.py",
     "pymongo": "aen/store/mongo*.py",
     "bson": "aen/store/mongo*.py",

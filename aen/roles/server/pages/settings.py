@@ -121,12 +121,12 @@ async def make_token(request: web.Request, form: Form) -> web.StreamResponse:
 
 def _scope(form: Form) -> list[str]:
     """What the form asks for: one of the ready-made sets, or the boxes that were checked, for one project or all."""
-    if form.text("scope", 100) != "own":
-        return form.text("scope", 100).split()
     chosen = [scope for scope in scopes.SCOPES if form.has(f"scope-{scope}")]
+    project = form.text("project", 200)
+    if form.text("scope", 100) != "own" and not chosen and not project:  # details count, whatever set stayed chosen
+        return form.text("scope", 100).split()
     if not chosen:
         raise Invalid("Check at least one box of what the token may do.")
-    project = form.text("project", 200)
     return scopes.bound(chosen, project) if project else chosen
 
 
