@@ -74,6 +74,7 @@ from aen.messages.nodes import (
     NodesChanged,
     RenewCertificate,
 )
+from aen.messages.servers import ServerTold
 
 __all__ = [
     "ApplyPermissions",
@@ -126,6 +127,7 @@ __all__ = [
     "RouteAdded",
     "RouteRemoved",
     "Routes",
+    "ServerTold",
     "SessionLog",
     "SessionReport",
     "SessionReported",

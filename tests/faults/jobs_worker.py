@@ -19,9 +19,19 @@ from aen.store.open import open_store
 LEASE = 1.0  # seconds
 
 
+class Alone:
+    """No other server."""
+
+    alone = True
+
+    def tell(self, *told: Any) -> None: ...
+
+    def hear(self, *told: Any) -> None: ...
+
+
 def jobs_on(store: Store) -> Jobs:
     """Jobs with what they need of the domain."""
-    domain = cast(Any, SimpleNamespace(store=store))
+    domain = cast(Any, SimpleNamespace(store=store, company=Alone()))
     domain.events = Events(domain)
     return Jobs(domain, lease=LEASE)
 

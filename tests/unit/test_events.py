@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import re
 from collections.abc import AsyncIterator
+from types import SimpleNamespace
 from typing import Any, cast
 
 import pytest
@@ -14,12 +15,13 @@ from aen.roles.server import events as module
 from aen.roles.server.domain import Domain
 from aen.roles.server.events import RESYNC, WAITING, Events, Happened
 from aen.service import Service
+from tests.unit.test_jobs import Alone
 from tests.waiting import until
 
 
 @pytest.fixture
 def hub() -> Events:
-    return Events(cast(Domain, None))
+    return Events(cast(Domain, SimpleNamespace(company=Alone())))
 
 
 async def take(events: AsyncIterator[Happened], count: int) -> list[Happened]:

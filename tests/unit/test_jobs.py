@@ -27,11 +27,22 @@ ADMIN = Actor(local=True)
 S = JobState
 
 
+class Alone:
+    """No other server."""
+
+    alone = True
+
+    def tell(self, *told: Any) -> None: ...
+
+    def hear(self, *told: Any) -> None: ...
+
+
 class SmallDomain:
     """What jobs need of the domain."""
 
     def __init__(self, store: Store) -> None:
         self.store = store
+        self.company = Alone()
         self.events = Events(cast(Domain, self))
 
     def jobs(self, **options: Any) -> Jobs:

@@ -22,7 +22,7 @@ from aen.roles.server.domain import DOMAIN, Domain
 from aen.roles.server.middleware import behind_proxies, who_asks
 from aen.roles.server.pages.frame import frame
 from aen.roles.server.secret import secret_of
-from aen.roles.server.several import same_keys
+from aen.roles.server.several import one_server, same_keys
 from aen.roles.server.subpath import under_path
 from aen.roles.server.urls import add_routes
 from aen.store.moving import refuse_unfinished
@@ -53,6 +53,8 @@ class Server(Role):
         store = await self.enter(open_store(config.store.url))
         await refuse_unfinished(store)
         await same_keys(store, secret, signer.kid)
+        if config.bus.mode == "managed":
+            await one_server(store, f"{socket.gethostname()}:{config.data_dir}")
         self.domain = Domain(config, store, self.context.bus, signer, self.context.roles)
         self.domain.members.broker = self.context.broker
         self.domain.accounts.use_backends(self.context.launcher)

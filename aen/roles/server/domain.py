@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from aen.roles.server.activity import ActivityLog
     from aen.roles.server.admitting import Admitting
     from aen.roles.server.archives import Archives
+    from aen.roles.server.company import Company
     from aen.roles.server.daily import Daily
     from aen.roles.server.environments import Environments
     from aen.roles.server.errands import Errands
@@ -81,6 +82,7 @@ class Domain:
 
     #: Attribute → (module, class), in the order in which they begin.
     PARTS = (
+        ("company", "company", "Company"),
         ("events", "events", "Events"),
         ("activity", "activity", "ActivityLog"),
         ("settings", "settings", "Settings"),
@@ -121,6 +123,7 @@ class Domain:
         ("notices", "notices", "Notices"),
     )
 
+    company: Company
     events: Events
     activity: ActivityLog
     settings: Settings

@@ -25,6 +25,7 @@ WAITING = 200  # events that may wait for one subscriber
 HEARTBEAT = 4.0  # seconds between looks whether the stream may go on, and comments that keep proxies from closing it
 RETRY = 2_000  # ms after which a browser comes back
 RESYNC = "resync"
+_HEARD_BY_ALL = frozenset({"node", "examined"})  # every server hears them from the nodes themselves
 LOGIN_ENDED = "login.ended"  # on `user:<name>`: whoever streams looks at once whether it was their login
 
 Allowed = Callable[[], Awaitable[bool]]
@@ -91,10 +92,23 @@ class Events(Part):
 
     async def begin(self, service: Service) -> None:
         """Streams end when the service stops, if `drain` wasn't called before."""
+        self.domain.company.hear("page", lambda told: self._tell(told.topic, told.kind, told.data))
+        self.domain.company.hear("changed", lambda told: None if told.topic else self.read_anew())
         await service.enter(_Ending(self))
 
     def publish(self, topic: str, kind: str, data: dict[str, Any]) -> None:
-        """Tell everybody who hears `topic`. `data` must be JSON; it isn't copied."""
+        """Tell everybody who hears `topic`, here and at other servers. `data` must be JSON; it isn't copied."""
+        self._tell(topic, kind, data)
+        if kind not in _HEARD_BY_ALL:
+            self.domain.company.tell("page", topic, kind, data)
+
+    def read_anew(self) -> None:
+        """Every page reads its state anew: something may have been missed."""
+        everybody: set[Subscription] = set().union(*self._subscribers.values()) if self._subscribers else set()
+        for subscriber in everybody:
+            subscriber.put(Happened(next(self._numbers), "", RESYNC, {}))
+
+    def _tell(self, topic: str, kind: str, data: dict[str, Any]) -> None:
         hearing = self._subscribers.get(topic)
         if not hearing:
             return

@@ -13,7 +13,7 @@ from aen.roles.server.changes import change, every
 from aen.roles.server.domain import Part
 from aen.roles.server.leases import JOBS, JobFunction
 from aen.roles.server.permissions import Actor, Permission, check
-from aen.roles.server.worker import FIRST_WAIT, LEASE, SLOTS, Worker, end
+from aen.roles.server.worker import FIRST_WAIT, LEASE, LOOK_AGAIN, SLOTS, Worker, end
 from aen.service import Service
 from aen.store import Query, Stale
 
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from aen.roles.server.domain import Domain
 
 S = JobState
+_LOOK_AMONG_SEVERAL, _LEASE_AMONG_SEVERAL = 3.0, 6.0  # seconds: what a dead server had in hand goes on soon
 
 
 class Jobs(Part):
@@ -31,10 +32,14 @@ class Jobs(Part):
     ) -> None:
         super().__init__(domain)
         self.listeners: list[Callable[[Job], None]] = []  # told of each change; they must not wait or raise
-        self._worker = Worker(domain.store, self._tell, slots, lease, first_wait)
+        alone = domain.company.alone
+        look = LOOK_AGAIN if alone else _LOOK_AMONG_SEVERAL
+        lease = lease if alone else min(lease, _LEASE_AMONG_SEVERAL)
+        self._worker = Worker(domain.store, self._tell, slots, lease, first_wait, look)
 
     async def begin(self, service: Service) -> None:
         """Work for life."""
+        self.domain.company.hear("job", lambda told: self._worker.cancel(told.topic))
         service.spawn(self.run(), "jobs")
 
     def handle(self, kind: str, function: JobFunction) -> None:
@@ -123,6 +128,7 @@ class Jobs(Part):
                 continue
             self._worker.note(job)
             self._worker.cancel(id)
+            self.domain.company.tell("job", id)
             self._tell(job)
             return job
 

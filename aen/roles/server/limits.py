@@ -28,8 +28,15 @@ class Attempts:
     otherwise anybody could lock anybody out.
     """
 
-    def __init__(self, allowed: int, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self,
+        allowed: int,
+        clock: Callable[[], float] = time.monotonic,
+        tell: Callable[[str, str], None] = lambda account, address: None,
+    ) -> None:
+        """`tell`: other servers hear of each failure, and give it to `failed_elsewhere` of theirs."""
         self._allowed = allowed
+        self._tell = tell
         self._clock = clock
         self._failures: OrderedDict[tuple[str, str], _Failures] = OrderedDict()
         self._known: OrderedDict[tuple[str, str], None] = OrderedDict()
@@ -44,6 +51,11 @@ class Attempts:
 
     def failed(self, account: str, address: str) -> None:
         """Remember a failure."""
+        self.failed_elsewhere(account, address)
+        self._tell(account[:300], address[:100])
+
+    def failed_elsewhere(self, account: str, address: str) -> None:
+        """Remember a failure that another server told of."""
         for key in self._keys(account, address):
             entry = self._failures.pop(key, None) or _Failures()
             if self._clock() - entry.last > _FORGET:

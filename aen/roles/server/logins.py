@@ -37,7 +37,9 @@ class Logins(Backends):
     def __init__(self, domain: Domain) -> None:
         super().__init__(domain)
         self._logins = Kept(self._read_login)
-        self.attempts = Attempts(domain.config.server.login.attempts)
+        told = domain.company
+        self.attempts = Attempts(domain.config.server.login.attempts, tell=lambda *who: told.tell("failed", *who))
+        told.hear("failed", lambda event: self.attempts.failed_elsewhere(event.topic, event.kind))
 
     async def sign_in(self, name: str, password: str, address: str, agent: str) -> Login:
         """A new login, HALF when a second factor is waited for.

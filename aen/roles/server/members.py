@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
@@ -33,6 +34,7 @@ log = structlog.get_logger(__name__)
 _BROKER = "broker"  # the word by which a gateway tells where its broker is
 SERVER = "server"  # the name of the server's own node
 _TEND_SECONDS = 3600.0
+_READ_SECONDS = 30.0  # between two looks at what other servers stored
 _ANNOUNCED_DAYS, _CHANGE_DAYS = 7, 365  # the authority changes a year before its end; a week later the new one signs
 _DAY = 86_400_000  # ms
 
@@ -45,6 +47,7 @@ class Members(Part):
         self.authority: Authority | None = None
         self.broker: Broker | None = None  # the one that AEN runs beside this server
         self._members: dict[str, Membership] = {}
+        self._reading = asyncio.Event()
 
     async def begin(self, service: Service) -> None:
         """See Part."""
@@ -58,7 +61,29 @@ class Members(Part):
                 self._forget_certificates(member)  # a removal that was cut short
         await service.enter(held(self.bus.respond(names.address("server"), RenewCertificate, self._renew)))
         await self.changed()
+        if not self.domain.company.alone:  # another server let somebody in, or removed them
+            await service.enter(held(self.bus.subscribe(NodesChanged, self._read_again)))
+            self.domain.company.hear("changed", lambda told: self._reading.set())
+            service.spawn(self._read_for_life(), "members")
         service.spawn(self._tend_for_life(), "certificates")
+
+    async def _read_again(self, event: NodesChanged) -> None:
+        self._reading.set()
+
+    async def _read_for_life(self) -> None:
+        """Now and then, and when it was told: who belongs, as the store has it."""
+        while True:
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._reading.wait(), _READ_SECONDS)
+            self._reading.clear()
+            try:
+                async for doc in every(self.store, "memberships"):
+                    self.know(Membership.model_validate(doc))
+            except AenError as error:
+                log.warning("who belongs can't be read; trying again", reason=error.message)
+            for member in self._members.values():
+                if member.removed:
+                    self._forget_certificates(member)
 
     def need_authority(self) -> Authority:
         """AEN's own authority. Conflict where there is none."""

@@ -9,16 +9,16 @@ from typing import TYPE_CHECKING
 
 import structlog
 
-from aen import names, plugins
+from aen import plugins
 from aen.errors import Conflict, NotFound, Unavailable
 from aen.messages import NodeReported
 from aen.model import now
-from aen.model.node import DataCenter, NodeRecord
+from aen.model.node import NodeRecord
 from aen.model.project import Project
 from aen.model.session import LIVE
 from aen.roles.server.background import held
-from aen.roles.server.changes import every, put
-from aen.roles.server.domain import Part
+from aen.roles.server.changes import change, every, put
+from aen.roles.server.datacenters import DataCenters
 from aen.roles.server.permissions import Actor, Permission, check
 from aen.service import Service
 
@@ -34,13 +34,12 @@ _TELL_EVERY = 10_000  # ms between events of a node that only breathes
 _TELLING = ("roles", "datacenter", "version", "isolated", "ready", "message", "started", "storage")
 
 
-class Nodes(Part):
+class Nodes(DataCenters):
     """The nodes as heartbeats tell of them. Kept in memory, stored now and then."""
 
     def __init__(self, domain: Domain) -> None:
         super().__init__(domain)
         self._nodes: dict[str, NodeRecord] = {}
-        self._centers: dict[str, DataCenter] = {}
         self._placed: Counter[str] = Counter()  # chosen since the node's last heartbeat, which does not show it yet
         self._stored: dict[str, int] = {}
         self._told: dict[str, int] = {}
@@ -54,14 +53,14 @@ class Nodes(Part):
         async for doc in every(self.store, "nodes"):
             record = NodeRecord.model_validate(doc)
             self._nodes[record.id] = record
-        async for doc in every(self.store, "datacenters"):
-            center = DataCenter.model_validate(doc)
-            self._centers[center.id] = center
+        await self.read_centers()
         gateway = self.domain.config.gateway
         if "gateway" in self.domain.roles and gateway.url:
             await self.ensure_datacenter(gateway.datacenter, gateway.url)
         await service.enter(held(self.bus.subscribe(NodeReported, self._heard)))
         service.spawn(self._save_for_life(), "nodes")
+        if not self.domain.company.alone:
+            service.spawn(self.read_for_life(), "datacenters")
 
     def list(self) -> list[NodeRecord]:
         """All nodes ever heard of, by data center and name."""
@@ -84,6 +83,12 @@ class Nodes(Part):
         fresh = name not in self._heard_of and self._began - node.last_seen < _GRACE_MS
         grace = self._began if fresh else 0
         return (now() - max(node.last_seen, grace)) / 1000
+
+    def drains(self, draining: dict[str, bool]) -> None:
+        """What is stored of who is being emptied: another server may have been told so."""
+        for name, record in self._nodes.items():
+            if record.draining != draining.get(name, record.draining):
+                self._nodes[name] = record.model_copy(update={"draining": draining[name]})
 
     def isolated(self) -> bool:
         """Whether every compute node runs apps as each person's own account (False: evaluation mode)."""
@@ -122,52 +127,6 @@ class Nodes(Part):
         await self.domain.activity.record(actor, act, name, security=True)
         self.domain.events.publish("nodes", "node", record.model_dump(mode="json"))
         return record
-
-    def datacenters(self) -> tuple[DataCenter, ...]:
-        """All data centers, by name."""
-        return tuple(sorted(self._centers.values(), key=lambda center: center.id))
-
-    def datacenter(self, name: str) -> DataCenter | None:
-        """The data center, or None."""
-        return self._centers.get(name)
-
-    async def add_datacenter(self, actor: Actor, name: str, title: str = "") -> DataCenter:
-        """A data center, whose gateway is yet to join; or a new title for one. For administrators. Invalid."""
-        check(actor, Permission.ADMIN)
-        known = self._centers.get(names.node(name)) or DataCenter(id=name)
-        center = known.model_copy(update={"title": title.strip()[:100] or known.title})
-        self._centers[name] = center = await put(self.store, "datacenters", center)
-        await self.domain.activity.record(actor, "datacenter.added", name, detail=center.title, security=True)
-        return center
-
-    async def remove_datacenter(self, actor: Actor, name: str) -> None:
-        """A data center without nodes and projects is forgotten. For administrators. NotFound, Conflict."""
-        check(actor, Permission.ADMIN)
-        if name not in self._centers:
-            raise NotFound(f"There is no data center named {name!r}.")
-        there = {one.id for one in self.domain.members.every() if one.datacenter == name}
-        there |= {node.id for node in self._nodes.values() if node.datacenter == name and self.up(node.id)}
-        if there:
-            raise Conflict(
-                f"{name} still has nodes: {', '.join(sorted(there))}. Remove them first (`aen node remove`)."
-            )
-        projects = await self.store.count("projects", (("datacenter", name),))
-        if projects:
-            raise Conflict(f"{projects} project{'s are' if projects > 1 else ' is'} in {name}: delete them first.")
-        del self._centers[name]
-        await self.store.delete("datacenters", name)
-        await self.domain.activity.record(actor, "datacenter.removed", name, security=True)
-
-    async def ensure_datacenter(self, name: str, gateway_url: str) -> DataCenter:
-        """The data center, made or its address brought up to date."""
-        known = self._centers.get(names.node(name))
-        url = gateway_url.rstrip("/")
-        if known is not None and known.gateway_url == url:
-            return known
-        center = known.model_copy(update={"gateway_url": url}) if known else DataCenter(id=name, gateway_url=url)
-        self._centers[name] = center = await put(self.store, "datacenters", center)
-        log.info("data center", datacenter=name, gateway=url)
-        return center
 
     def choose(self, datacenter: str, project: Project | None = None) -> str:
         """The compute node where a new project goes, by the site's rule among those that are ready. Unavailable.
@@ -286,9 +245,24 @@ class Nodes(Part):
                 if record is not None:
                     await self._save(record)
 
+    async def _save_among_several(self, record: NodeRecord) -> None:
+        """Store what the node told; whether it is being emptied is told by who was told so, here or elsewhere."""
+
+        def edit(stored: NodeRecord) -> None:
+            for field in NodeRecord.model_fields.keys() - {"rev", "draining"}:
+                setattr(stored, field, getattr(record, field))
+
+        try:
+            await change(self.store, "nodes", NodeRecord, record.id, edit)
+        except NotFound:
+            await put(self.store, "nodes", record)
+
     async def _save(self, record: NodeRecord) -> None:
         try:
-            await put(self.store, "nodes", record)
+            if self.domain.company.alone:
+                await put(self.store, "nodes", record)
+            else:
+                await self._save_among_several(record)
             self._stored[record.id] = record.last_seen
         except Conflict:
             self._unsaved.add(record.id)

@@ -13,6 +13,7 @@ from aen.model import now
 from aen.store import Duplicate, Stale, Store
 
 _KEYS = "server:keys"
+_ONE = "one-server"
 _HELD_MS = 15_000  # after this a server that died in the midst of it holds it no more
 _WAIT_MS = 20_000
 _LOOK_SECONDS = 0.03
@@ -35,6 +36,20 @@ async def same_keys(store: Store, *keys: str) -> None:
         await (store.insert("settings", doc) if stored is None else store.replace("settings", {**stored, **doc}))
     except Conflict:  # another server starts at this moment
         await same_keys(store, *keys)
+
+
+async def one_server(store: Store, mark: str) -> None:
+    """With a broker that AEN runs (bus.mode: managed) there is one server. Raises Invalid for a second one."""
+    stored = await store.get("settings", _ONE)
+    if stored is not None and stored["mark"] != mark and await store.others():
+        raise Invalid(
+            f"Another server ({stored['mark']}) uses this store, and bus.mode managed lets in one only: for several servers "
+            "run a NATS cluster and set bus.mode: external and bus.url on every node (docs/install.md)."
+        )
+    doc = {"id": _ONE, "mark": mark}
+    if stored is None or stored["mark"] != mark:
+        with contextlib.suppress(Conflict):
+            await (store.insert("settings", doc) if stored is None else store.replace("settings", {**stored, **doc}))
 
 
 @contextlib.asynccontextmanager

@@ -57,8 +57,10 @@ class Worker:
         slots: int = SLOTS,
         lease: float = LEASE,
         first_wait: float = FIRST_WAIT,
+        look: float = LOOK_AGAIN,
     ) -> None:
-        """`tell` hears each change of a job. `lease` and `first_wait` in seconds."""
+        """`tell` hears each change of a job. `lease`, `first_wait` and `look` (between two looks at the store) in seconds."""
+        self._look_every = look
         self.name = f"{socket.gethostname()}:{os.getpid()}:{secrets.token_hex(4)}"
         self.store = store
         self._tell, self._slots, self._lease, self._first_wait = tell, slots, lease, first_wait
@@ -123,7 +125,7 @@ class Worker:
         for doc in old.items:
             if not doc["active"]:
                 await self.store.delete(JOBS, doc["id"])
-        self._look_at = clock + LOOK_AGAIN
+        self._look_at = clock + self._look_every
 
     def note(self, job: Job, wake: bool = True) -> None:
         """Keep the queue in memory in line with what was read or written."""
