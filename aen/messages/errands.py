@@ -32,6 +32,7 @@ class StartErrand(Command):
     """Begin it, or say how the one of this id is doing: it never runs twice. `ErrandReported` follows."""
 
     errand: str
+    key: str  # of one key, one at a time for a person in a project: they share a log
     project: ProjectSpec
     user: str
     verb: str

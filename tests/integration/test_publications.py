@@ -59,7 +59,7 @@ async def test_published_renewed_narrowed_and_withdrawn(world: World) -> None:
         assert "allow-scripts" not in policy
         assert "allow-same-origin" not in policy
         assert (await nobody.get(shown)).status in (302, 303, 401)
-        for path in ("../../etc/passwd", ".hidden.md", "link.md", "a.ipynb/..", "%2e%2e"):
+        for path in ("..%2f..%2fetc%2fpasswd", ".hidden.md", "link.md", "a.ipynb%2f..", "none"):
             assert (await other.get(f"{shown}/v/1/content/{path}")).status in (400, 404)
 
         write(place / "site" / "a.ipynb", notebook("second = 2"))

@@ -5,6 +5,9 @@ from __future__ import annotations
 import json
 import os
 import subprocess
+import threading
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -236,3 +239,44 @@ async def test_addresses_that_are_options_programs_or_local_are_refused(world: W
             ended = await until(lambda: _ended(client, base), 60, "it ended")
             assert (url, ended["state"], "no address to clone from" in ended["reason"]) == (url, "failed", True)
             assert not (folder_of(world, slug) / "c").exists()
+
+
+async def test_cloned_and_pulled_from_another_host_and_no_file_is_overwritten(world: World, tmp_path: Path) -> None:
+    """Over HTTP as files, which git can do: what a Git server does besides is its own."""
+    alice, source = world.add("frank"), tmp_path / "source"
+    git = ["git", "-C", str(source), "-c", "user.name=x", "-c", "user.email=x@x.org"]
+    subprocess.run(["git", "init", "-q", "-b", "trunk", source], check=True)
+    (source / "README.md").write_text("one\n")
+    subprocess.run([*git, "add", "."], check=True)
+    subprocess.run([*git, "commit", "-qm", "Theirs"], check=True)
+    subprocess.run([*git, "update-server-info"], check=True)
+    handler = partial(SimpleHTTPRequestHandler, directory=str(source / ".git"))
+    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        try:
+            async with world.client(alice) as client:
+                slug = await project_of(client, alice, "cloned")
+                await started(client, slug)
+                base, place = f"/api/v1/projects/{slug}/revisions", folder_of(world, slug)
+                url = f"http://127.0.0.1:{server.server_address[1]}/"
+                assert (await client.post(f"{base}/clone", {"url": url, "folder": "lib"})).status == 202
+                ended = await until(lambda: _ended(client, base), 60, "the clone ended")
+                assert ended["state"] == "done", ended
+                status = await get(client, f"{base}/status", folder="lib")
+                assert (status["branch"], status["files"], status["remote"]) == ("trunk", [], url)
+
+                (source / "README.md").write_text("two\n")
+                subprocess.run([*git, "commit", "-qam", "More"], check=True)
+                subprocess.run([*git, "update-server-info"], check=True)
+                assert (await client.post(f"{base}/remote/pull", {"folder": "lib"})).status == 202
+                ended = await until(lambda: _ended(client, base), 60, "the pull ended")
+                assert (ended["state"], (place / "lib" / "README.md").read_text()) == ("done", "two\n"), ended
+
+                (place / "mine").mkdir()
+                write(place / "mine" / "README.md", "mine\n")
+                assert (await client.post(f"{base}/clone", {"url": url, "folder": "mine"})).status == 202
+                ended = await until(lambda: _ended(client, base), 60, "the clone ended")
+                assert ended["state"] == "failed", ended
+                assert (place / "mine" / "README.md").read_text() == "mine\n"
+        finally:
+            server.shutdown()

@@ -23,6 +23,7 @@ _MOST_KEPT = 2000
 class ErrandRecord(Word):
     """One errand. `process` is what `launchers.Process` holds; `ends`: when it is ended at the latest."""
 
+    key: str
     project: ProjectSpec
     report: ErrandReport
     ends: int

@@ -65,6 +65,7 @@ class Errands:
             return known.report
         if not self._roots.ready:
             raise Unavailable(f"This node is still getting ready: {self._roots.message}.", retry_after=10)
+        self._check_free(command)
         going_on = [one.report for one in self._known.values() if one.report.state == "running"]
         if len(going_on) >= _AT_ONCE or sum(one.user == command.user for one in going_on) >= _OF_ONE_PERSON:
             raise TooMany(
@@ -72,7 +73,9 @@ class Errands:
             )
         report = ErrandReport(id=command.errand, project=command.project.id, user=command.user, verb=command.verb)
         ends = report.since + round(command.seconds * 1000)
-        record = self._known[report.id] = ErrandRecord(project=command.project, report=report, ends=ends)
+        record = self._known[report.id] = ErrandRecord(
+            key=command.key, project=command.project, report=report, ends=ends
+        )
         self._records.save(record)
         self._projects.heard(command.project)
         self._projects.work(self._run(record, command.told), f"errand {report.id}")
@@ -97,6 +100,13 @@ class Errands:
             if record.project.id == project:
                 with suppress(AenError):
                     await self.stop(StopErrand(errand=record.report.id, reason=reason))
+
+    def _check_free(self, command: StartErrand) -> None:
+        """Raises TooMany while another of that key goes on."""
+        mine = (command.project.id, command.user, command.key)
+        for one in self._known.values():
+            if one.report.state == "running" and (one.project.id, one.report.user, one.key) == mine:
+                raise TooMany("The one before it still goes on. It is tried again in a moment.", retry_after=10)
 
     def _get(self, id: str) -> ErrandRecord:
         record = self._known.get(id)
@@ -178,4 +188,4 @@ class Errands:
 
 def _wish(record: ErrandRecord, told: dict[str, Any]) -> Wish:
     report = record.report
-    return Wish(record.project, report.user, "change", report.verb, told, PROGRAM, report.id)
+    return Wish(record.project, report.user, "change", report.verb, told, PROGRAM, record.key)

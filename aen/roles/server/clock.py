@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta, tzinfo
 from zoneinfo import ZoneInfo
 
 from aen.errors import Invalid
@@ -95,8 +95,10 @@ def check(timing: Timing) -> None:
         cron_of(timing)
 
 
-def zone(name: str) -> ZoneInfo:
-    """A time zone by its name. Raises Invalid."""
+def zone(name: str) -> tzinfo:
+    """A time zone by its name; UTC is there also on a machine without time zones. Raises Invalid."""
+    if name == "UTC":
+        return UTC
     try:
         return ZoneInfo(name)
     except (ValueError, OSError, KeyError):
@@ -138,7 +140,7 @@ def following(timing: Timing, after: int, anchor: int = 0) -> int:
     return _by_cron(cron_of(timing), after, here)
 
 
-def _by_cron(cron: Cron, after: int, here: ZoneInfo) -> int:
+def _by_cron(cron: Cron, after: int, here: tzinfo) -> int:
     day = datetime.fromtimestamp(after / 1000, here).date()
     times = [(hour, minute) for hour in sorted(cron.hours) for minute in sorted(cron.minutes)]
     for _ in range(_FAR_DAYS):
@@ -151,7 +153,7 @@ def _by_cron(cron: Cron, after: int, here: ZoneInfo) -> int:
     return NEVER
 
 
-def _ms(local: datetime, here: ZoneInfo) -> int:
+def _ms(local: datetime, here: tzinfo) -> int:
     """What a clock on the wall there shows; a time that spring leaves out counts as the hour after, one of autumn once."""
     return round(local.replace(tzinfo=here, fold=0).astimezone(UTC).timestamp() * 1000)
 

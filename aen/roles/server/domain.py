@@ -37,8 +37,8 @@ if TYPE_CHECKING:
     from aen.roles.server.notices import Notices
     from aen.roles.server.overseeing import Overseeing
     from aen.roles.server.projects import Projects
-    from aen.roles.server.related import RelatedProjects
     from aen.roles.server.publications import Publications
+    from aen.roles.server.related import RelatedProjects
     from aen.roles.server.revisions import Revisions
     from aen.roles.server.revocations import Revocations
     from aen.roles.server.schedules import Schedules

@@ -65,11 +65,20 @@ class Errands(Part):
         return read(kind, answer.result)
 
     async def start(
-        self, project: Project, user: str, verb: str, told: dict[str, Any], *, id: str = "", seconds: float = 3600.0
+        self,
+        project: Project,
+        user: str,
+        verb: str,
+        told: dict[str, Any],
+        *,
+        key: str,
+        id: str = "",
+        seconds: float = 3600.0,
     ) -> ErrandReport:
         """Begin one, or hear how that of `id` is doing. Raises TooMany, Unavailable, TimedOut."""
         command = StartErrand(
             errand=id or new_id(),
+            key=key,
             project=self.domain.projects.spec(project),
             user=user,
             verb=verb,
@@ -95,7 +104,7 @@ class Errands(Part):
         last = await self.last(project, user.id, kind)
         if last is not None and last.state == "running":
             raise Conflict("Something of yours is still under way here: wait until it is done.", retry_after=5)
-        report = await self.start(project, user.id, verb, told, seconds=seconds)
+        report = await self.start(project, user.id, verb, told, key=kind, seconds=seconds)
         document = LastErrand(id=_last(project, user.id, kind), errand=report.id, node=project.node, project=project.id)
         await put(self.store, "errands", document)
         return report

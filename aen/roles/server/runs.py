@@ -137,7 +137,7 @@ class Runs:
             "time": moment,
         }
         report = await self.domain.errands.start(
-            project, run.user, _VERB, told, id=run.id, seconds=schedule.hours * 3600
+            project, run.user, _VERB, told, key=f"run {schedule.id}", id=run.id, seconds=schedule.hours * 3600
         )
 
         def edit(stored: Run) -> None:
