@@ -82,7 +82,7 @@ from aen.client.models import (
     PageOfSessionViewOfApi,
     PageOfTagView,
     PageOfTeamLinkView,
-    PageOfUserView,
+    PageOfUsers,
     Paused,
     Period,
     Place,
@@ -1095,12 +1095,12 @@ class AsyncCalls:
         sort: Literal["id", "created", "last_login"] | None = None,
         descending: bool | None = None,
         filter: Literal["", "admin", "locked"] | None = None,
-    ) -> PageOfUserView:
+    ) -> PageOfUsers:
         """Users."""
-        found: PageOfUserView = await self._call(
+        found: PageOfUsers = await self._call(
             "GET",
             ("users",),
-            PageOfUserView,
+            PageOfUsers,
             query={
                 "limit": limit,
                 "cursor": cursor,

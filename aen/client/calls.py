@@ -82,7 +82,7 @@ from aen.client.models import (
     PageOfSessionViewOfApi,
     PageOfTagView,
     PageOfTeamLinkView,
-    PageOfUserView,
+    PageOfUsers,
     Paused,
     Period,
     Place,
@@ -1095,12 +1095,12 @@ class Calls:
         sort: Literal["id", "created", "last_login"] | None = None,
         descending: bool | None = None,
         filter: Literal["", "admin", "locked"] | None = None,
-    ) -> PageOfUserView:
+    ) -> PageOfUsers:
         """Users."""
-        found: PageOfUserView = self._call(
+        found: PageOfUsers = self._call(
             "GET",
             ("users",),
-            PageOfUserView,
+            PageOfUsers,
             query={
                 "limit": limit,
                 "cursor": cursor,

@@ -737,6 +737,14 @@ class PackagesChange(Told):
     remove: list[str] = Field(default_factory=list)
 
 
+class PageOfUsers(Told):
+    """One page of the users; `total`: how many there are in all that fit."""
+
+    items: list[UserView]
+    next: str = ""
+    total: int
+
+
 class PageOfActivityView(Told):
     """PageOf_ActivityView_."""
 
@@ -902,13 +910,6 @@ class PageOfTeamLinkView(Told):
     """PageOf_TeamLinkView_."""
 
     items: list[TeamLinkView]
-    next: str = ""
-
-
-class PageOfUserView(Told):
-    """PageOf_UserView_."""
-
-    items: list[UserView]
     next: str = ""
 
 

@@ -21,6 +21,7 @@ from aen.roles.server.pages.api_views import (
     LoginView,
     MeView,
     PageOf,
+    PageOfUsers,
     StatusView,
     TokenView,
     UserView,
@@ -247,7 +248,7 @@ _USER = f"{PREFIX}/users/{{user}}"
 URLS = [
     Url("GET", f"{PREFIX}/status", status, P.ANYBODY, gives=StatusView, summary="Whether I am signed in"),
     Url("GET", f"{PREFIX}/me", me, P.SIGNED_IN, gives=MeView, summary="Who I am"),
-    Url("GET", f"{PREFIX}/users", users, P.ADMIN, gives=PageOf[UserView], query=UserQuery, summary="Users"),
+    Url("GET", f"{PREFIX}/users", users, P.ADMIN, gives=PageOfUsers, query=UserQuery, summary="Users"),
     Url("POST", f"{PREFIX}/users", add_user, P.ADMIN, NewUser, UserView, 201, summary="Make a user"),
     Url("GET", _USER, user, P.SIGNED_IN, gives=UserView, summary="A user"),
     Url("PATCH", _USER, change_user, P.ACCOUNT, UserPatch, UserView, summary="Change a user"),

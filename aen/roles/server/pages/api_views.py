@@ -42,6 +42,12 @@ class UserView(Word):
     last_login: int
 
 
+class PageOfUsers(PageOf[UserView]):
+    """One page of the users; `total`: how many there are in all that fit."""
+
+    total: int
+
+
 class MeView(Word):
     """Who is asking. `csrf` goes into X-CSRF-Token where the login cookie is used; `scope` is that of an API token."""
 
