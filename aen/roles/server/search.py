@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -57,10 +58,13 @@ class Search(Part):
         words = _words(text)
         if not words:
             return []
-        found = [*await self._projects(actor, words, 30)][:5]
-        found += (await self._people(actor, words, 4))[:4]
-        found += [*await self._tags(actor, text, 4)]
-        return found + (await self._files(actor, words, 120))[:5]
+        projects, people, tags, files = await asyncio.gather(
+            self._projects(actor, words, 30),
+            self._people(actor, words, 4),
+            self._tags(actor, text, 4),
+            self._files(actor, words, 120),
+        )
+        return [*projects[:5], *people, *tags, *files[:5]]
 
     async def find(self, actor: Actor, text: str, kind: str = "", limit: int = 20, cursor: str = "") -> Results:
         """One page of results of a kind (the first with any, if none is asked for). Raises Invalid."""
@@ -85,8 +89,9 @@ class Search(Part):
         if not words:
             return []
         found: dict[str, Project] = {}
-        for rights in (None,) if actor.admin else (("members", actor.name), ("visibility", "public")):
-            for doc in await self.store.search("projects", words, rights, most):
+        streams = (None,) if actor.admin else (("members", actor.name), ("visibility", "public"))
+        for docs in await asyncio.gather(*(self.store.search("projects", words, one, most) for one in streams)):
+            for doc in docs:
                 found.setdefault(doc["id"], Project.model_validate(doc))
         seen = [one for one in found.values() if may_see(actor, one) and one.state is not ProjectState.DELETING]
         name = words.split()[-1]
