@@ -60,12 +60,22 @@ class Memory(Generic[T]):
             self._known[block] = made
         return made
 
+    def all(self, blocks: list[bytes]) -> list[T]:
+        """What each of `blocks` means. Raises what making it raises."""
+        known, get = self._known.get, self.get
+        return [known(block) or get(block) for block in blocks]
+
     def __len__(self) -> int:
         return len(self._known)
 
 
 def parse_fields(block: bytes, most: int = 128) -> list[Field]:
     """The fields of a header block (each line with its CRLF, without the empty line). Raises Refused."""
+    return [parse_field(line) for line in split_lines(block, most)]
+
+
+def split_lines(block: bytes, most: int = 128) -> list[bytes]:
+    """The lines of a header block, without their ends. Raises Refused."""
     if not block:
         return []
     lines = block.split(b"\r\n")
@@ -73,14 +83,16 @@ def parse_fields(block: bytes, most: int = 128) -> list[Field]:
         raise Refused(400, "A header line has no end.")
     if len(lines) > most:
         raise Refused(431, "There are too many header lines.")
-    fields: list[Field] = []
-    for line in lines:
-        match = _FIELD.fullmatch(line)
-        if match is None:
-            raise Refused(400, "A header line is not well formed.")
-        name, value = match.groups()
-        fields.append((name.lower(), name, value.rstrip(b" \t")))
-    return fields
+    return lines
+
+
+def parse_field(line: bytes) -> Field:
+    """What a header line says. Raises Refused."""
+    match = _FIELD.fullmatch(line)
+    if match is None:
+        raise Refused(400, "A header line is not well formed.")
+    name, value = match.groups()
+    return name.lower(), name, value.rstrip(b" \t")
 
 
 def unfinished(data: bytes, limit: int) -> None:

@@ -4,8 +4,22 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from typing import NamedTuple
 
-from aen.proxy.head import CHUNKED, UNTIL_CLOSE, Field, Refused, host, one, parse_fields, request_length, tokens
+from aen.proxy.head import (
+    CHUNKED,
+    UNTIL_CLOSE,
+    Field,
+    Memory,
+    Refused,
+    host,
+    one,
+    parse_field,
+    parse_fields,
+    request_length,
+    split_lines,
+    tokens,
+)
 
 _HOP = frozenset(
     b"""connection keep-alive proxy-connection proxy-authenticate proxy-authorization te trailer transfer-encoding
@@ -18,6 +32,11 @@ _CLAIMS = frozenset(
     x-cluster-client-ip remote-user x-remote-user x-auth-request-user x-scheme x-host x-sendfile-type proxy""".split()
 )
 _CLAIM_PREFIXES = (b"x-aen-", b"x-forwarded-", b"x-accel-")
+#: What a request's headers are asked for here; the others only go on, or stay behind.
+_ASKED = frozenset(
+    b"""accept authorization connection content-length cookie expect host origin sec-fetch-mode sec-websocket-key
+    sec-websocket-protocol sec-websocket-version transfer-encoding upgrade x-forwarded-for""".split()
+)
 _OUR_COOKIES = (b"aen-", b"__host-aen-", b"__secure-aen-")
 #: What an app may not tell the browser, since it would reach beyond the app.
 _NOT_FROM_APPS = frozenset(
@@ -37,8 +56,7 @@ _NOT_IF_SHOWN = frozenset(
 _KEY = re.compile(rb"[A-Za-z0-9+/]{21}[AQgw]==")
 
 
-@dataclass(frozen=True, slots=True)
-class RequestFields:
+class RequestFields(NamedTuple):
     """What the header block of a request means."""
 
     forwarded: bytes  # the lines an app gets, cleaned
@@ -70,22 +88,43 @@ class ResponseFields:
     accept: bytes
 
 
+class Line(NamedTuple):
+    """What a header line of a request means by itself."""
+
+    field: Field
+    forwarded: bytes  # the line an app gets; empty: it stays behind
+    asked: bool  # it is one of those that are asked for
+
+
+class Jar(NamedTuple):
+    """What a Cookie line holds: our grants, and all that is not ours."""
+
+    grants: list[bytes]
+    theirs: bytes
+
+
 class RequestReader:
-    """Makes `RequestFields` of a header block. `cookie` is the exact name of the cookie that holds the grant."""
+    """Makes `RequestFields` of a header block. `cookie` is the exact name of the cookie that holds the grant.
+
+    A block may be unlike all before, but most of its lines are not: these are remembered one by one.
+    """
 
     def __init__(self, cookie: bytes, most: int = 128) -> None:
         self._cookie, self._most = cookie, most
+        self._lines = Memory(_line, most=1024, longest=2048)
+        self._jars = Memory(self._jar, most=256)
 
     def __call__(self, block: bytes) -> RequestFields:
         """Raises Refused."""
-        fields = parse_fields(block, self._most)
+        read = self._lines.all(split_lines(block, self._most))
+        fields = [line.field for line in read if line.asked]
         connection = tokens(fields, b"connection")
         length = request_length(fields)
         sent = [value for name, _, value in fields if name == b"cookie"]
-        crumbs = [crumb.strip(b" \t") for value in sent for crumb in value.split(b";")]
-        grants = [crumb[len(self._cookie) + 1 :] for crumb in crumbs if crumb.startswith(self._cookie + b"=")]
-        lines = _forwarded(fields, connection)
-        theirs = b"; ".join(crumb for crumb in crumbs if crumb and not _is_ours(crumb))
+        jars = self._jars.all(sent)
+        grants = [grant for jar in jars for grant in jar.grants]
+        lines = _forwarded(read, connection)
+        theirs = b"; ".join([jar.theirs for jar in jars if jar.theirs])
         all_cookies = b"; ".join(sent)
         return RequestFields(
             forwarded=lines + (b"Cookie: %b\r\n" % theirs if theirs else b""),
@@ -102,8 +141,13 @@ class RequestReader:
             twice=len(grants) > 1,
             token=_token(one(fields, b"authorization")),
             asks_page=_asks_page(fields),
-            forwarded_for=b",".join(value for name, _, value in fields if name == b"x-forwarded-for"),
+            forwarded_for=b",".join([value for name, _, value in fields if name == b"x-forwarded-for"]),
         )
+
+    def _jar(self, value: bytes) -> Jar:
+        crumbs = [crumb.strip(b" \t") for crumb in value.split(b";")]
+        grants = [crumb[len(self._cookie) + 1 :] for crumb in crumbs if crumb.startswith(self._cookie + b"=")]
+        return Jar(grants, b"; ".join([crumb for crumb in crumbs if crumb and not _is_ours(crumb)]))
 
 
 class ResponseReader:
@@ -161,17 +205,19 @@ def take_token(target: bytes) -> tuple[bytes, bytes]:
     return (path + b"?" + rest if rest else path), found[0]
 
 
-def _forwarded(fields: list[Field], connection: list[bytes]) -> bytes:
-    """The lines that go on, but for cookies: hop-by-hop headers and everything that claims an identity stay behind."""
-    kept: list[bytes] = []
-    for name, sent, value in fields:
-        plain = name.replace(b"_", b"-")
-        if plain in _HOP or plain == b"cookie" or plain in _CLAIMS or plain.startswith(_CLAIM_PREFIXES):
-            continue
-        if name in connection:
-            continue
-        kept.append(b"%b: %b\r\n" % (sent, value))
-    return b"".join(kept)
+def _line(line: bytes) -> Line:
+    """Hop-by-hop headers, cookies and everything that claims an identity stay behind. Raises Refused."""
+    field = name, sent, value = parse_field(line)
+    plain = name.replace(b"_", b"-")
+    behind = plain in _HOP or plain == b"cookie" or plain in _CLAIMS or plain.startswith(_CLAIM_PREFIXES)
+    return Line(field, b"" if behind else b"%b: %b\r\n" % (sent, value), name in _ASKED)
+
+
+def _forwarded(read: list[Line], connection: list[bytes]) -> bytes:
+    """The lines that go on, but for cookies and for what the client says is for this connection alone."""
+    if connection:
+        return b"".join([line.forwarded for line in read if line.field[0] not in connection])
+    return b"".join([line.forwarded for line in read])
 
 
 def _is_ours(crumb: bytes) -> bool:

@@ -135,6 +135,31 @@ def test_memory_gives_what_making_gives_and_stays_bounded() -> None:
     assert len(memory) <= 10
 
 
+@given(st.lists(st.lists(PIECES, max_size=16).map(b"".join), min_size=2, max_size=4))
+@settings(max_examples=400)
+def test_what_a_reader_has_read_before_changes_nothing(blocks: list[bytes]) -> None:
+    """It remembers lines and cookies: one that has read others says of a head what a new one says."""
+
+    def said(reader: RequestReader, block: bytes) -> RequestFields | tuple[int, str]:
+        try:
+            return reader(block)
+        except Refused as refused:
+            return refused.status, refused.why
+
+    # Each head also with the lines of all others behind its own: what is known is met in other company.
+    for block in [*blocks, *(block + other for block in blocks for other in blocks)]:
+        assert said(READ, block + b"\r\n") == said(RequestReader(b"aen-gateway"), block + b"\r\n")
+
+
+def test_what_a_reader_remembers_stays_bounded() -> None:
+    reader = RequestReader(b"aen-gateway")
+    for number in range(5000):
+        reader(b"Host: h\r\nX-Number: %d\r\nCookie: number=%d\r\n" % (number, number))
+    reader(b"Host: h\r\nCookie: long=%b\r\n" % (b"x" * 5000))
+    assert len(reader._lines) <= 1024
+    assert len(reader._jars) <= 256
+
+
 @given(st.lists(st.binary(min_size=1, max_size=50), max_size=8), st.data())
 def test_chunks_come_through_however_they_are_cut(parts: list[bytes], data: st.DataObject) -> None:
     wire = b"".join(chunk(part) for part in parts) + b"0\r\nTrailer: x\r\n\r\n" + b"rest"
