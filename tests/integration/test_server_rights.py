@@ -19,6 +19,7 @@ from aen import names, sshkeys
 from aen.errors import Conflict
 from aen.model import new_id
 from aen.model.job import Job, JobState
+from aen.model.node import NodeInvitation
 from aen.model.publication import Publication, PublishedFile, PublishedPage, Version
 from aen.model.schedule import Schedule
 from aen.model.session import Phase, Session
@@ -27,6 +28,7 @@ from aen.roles.server.permissions import Permission as P
 from aen.roles.server.projects import NewProject
 from aen.roles.server.urls import Url, table
 from tests.served import PASSWORD, ROOT, Client, Served, served
+from tests.waiting import until
 
 ROLES = ("anonymous", "stranger", "viewer", "member", "ex", "owner", "admin")
 SIGNED_IN = frozenset(ROLES) - {"anonymous"}
@@ -443,6 +445,8 @@ class Ground:
             "code": "wrong",
             "backend": "oidc",
         }
+        if "{node}" in url.path:
+            await self._node("gone")
         if "/team" not in url.path:
             values["user"] = "owner"
         if url.path.startswith("/admin/users/{name}") or (url.method, url.path) == ("DELETE", _USER):
@@ -457,6 +461,16 @@ class Ground:
             await self._key(me)
         values["id"] = await self._id(url, made.id, project)
         return values
+
+    async def _node(self, name: str) -> None:
+        """A node that has joined and is heard, whatever was done to it before."""
+        domain = self.server.domain
+        await self.server.node(name)
+
+        async def heard() -> bool:
+            return domain.nodes.up(name)
+
+        await until(heard, 20, f"{name} is heard")
 
     async def _key(self, name: str) -> None:
         actor = await self.server.actor(name) if name in SIGNED_IN else None
@@ -486,6 +500,10 @@ class Ground:
             return (await domain.teamlinks.create(await self.server.actor("owner"), "owner", project))[0].id
         if "/searches/" in url.path:
             return (await domain.search.save(await self.server.actor("owner"), project)).id
+        if "nodes/" in url.path and ("invitations" in url.path or "withdraw" in url.path):
+            made = NodeInvitation(id=new_id(), roles=["compute"], datacenter="main", created_by="ada", expires=2**50)
+            await domain.store.insert("node_invitations", made.model_dump(mode="json"))
+            return made.id
         if "invitations" in url.path:
             await domain.accounts.invite(ROOT)
             return (await domain.accounts.invitations(ROOT))[0][0].id
