@@ -25,6 +25,7 @@ from aen.errors import AenError, Unavailable
 START_SECONDS = 3.0  # a node waits so long for its bus, and then starts without
 CONNECT_SECONDS = 5.0
 RETRY_SECONDS = 0.2  # between two tries to connect
+LOOK_SECONDS = 1.0  # between two looks whether there still is a connection
 PATIENCE = 1.0  # who speaks within this time after the connection was lost waits for it, no longer than that
 BROKEN = (OSError, Error, TimeoutError, AenError, ValueError)  # what a connection that can't be had raises
 
@@ -135,7 +136,7 @@ class Link:
             try:
                 await self._connect(client, url, ended)
                 await self._restore(client)
-                await ended.wait()
+                await _lost(client, ended)
                 self._gone("the connection to the broker was lost")
             except (
                 Exception
@@ -239,6 +240,13 @@ async def _listen(client: Client, interest: Interest) -> None:
 async def _leave(interest: Interest) -> None:
     if interest.listening is not None:
         await interest.listening.unsubscribe()
+
+
+async def _lost(client: Client, ended: asyncio.Event) -> None:
+    """Come back when the connection has ended. nats-py says so last, after a farewell that a gone broker never answers."""
+    while client.is_connected and not ended.is_set():
+        with suppress(TimeoutError):
+            await asyncio.wait_for(ended.wait(), LOOK_SECONDS)
 
 
 async def _closed(client: Client) -> None:
