@@ -38,7 +38,7 @@ def texts() -> dict[str, str]:
     """Every text that people read → the file where it stands first."""
     found: dict[str, str] = {}
     for path, text in _all():
-        if text.strip() and re.search(r"[A-Za-z]", _FIELD.sub("", text)):
+        if text.strip() and (path.startswith("templates/") or re.search(r"[A-Za-z]", _FIELD.sub("", text))):
             found.setdefault(text, path)
     return found
 
