@@ -27,7 +27,15 @@ _MESSAGES = {"message", "reason", "problem", "note", "silent", "description", "d
 #: Functions and fields that carry finished sentences, by file.
 _SPOKEN = {"_say", "tell", "progress", "report", "_tell", "_note", "append"}
 #: What only people at a terminal read stays English.
-_TERMINAL = ("aen/cli/", "aen/config/", "aen/bus/", "aen/store/", "aen/ca/", "aen/client/", "aen/roles/server/openapi.py")
+_TERMINAL = (
+    "aen/cli/",
+    "aen/config/",
+    "aen/bus/",
+    "aen/store/",
+    "aen/ca/",
+    "aen/client/",
+    "aen/roles/server/openapi.py",
+)
 _FIELD = re.compile(r"\{(\w*)\}")
 _SENTENCE = re.compile(r"[A-Za-z{].* .*|[A-Z][a-z]{2,}", re.DOTALL)
 _WHOLE = re.compile(r"[A-Z{].* .* .*\.", re.DOTALL)
@@ -48,7 +56,7 @@ def _all() -> Iterator[tuple[str, str]]:
     for path in sorted((ROOT / "templates").rglob("*.html")):
         name = path.relative_to(ROOT).as_posix()
         for _line, _function, given in extract_from_ast(env.parse(path.read_text()), ("_", "ngettext"), False):
-            yield from ((name, text) for text in given if text)
+            yield from ((name, text) for text in ((given,) if isinstance(given, str) else given or ()) if text)
     for path in sorted((ROOT / "static").glob("*.js")):
         name = path.relative_to(ROOT).as_posix()
         yield from ((name, text) for text in _SCRIPT.findall(path.read_text()))
@@ -172,7 +180,7 @@ def catalog(language: str) -> Catalog:
 def update(language: str) -> tuple[int, list[str]]:
     """Bring the catalog up to date: (how many texts, those without a translation). Translations that are there stay."""
     old = catalog(language)
-    new = Catalog(locale=language, header_comment=old.header_comment, fuzzy=False, creation_date=0, revision_date=0)
+    new = Catalog(locale=language, header_comment=old.header_comment, fuzzy=False)
     missing = []
     for text, path in texts().items():
         known = old.get(text)
