@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from aen.roles.server.domain import Domain
 
 log = structlog.get_logger(__name__)
+_SHORTEST = 60_000  # ms that an invitation lives at the least: one that has ended when it is made helps nobody
 _ALPHABET = "abcdefghjkmnpqrstuvwxyz23456789"  # nothing that looks like something else
 
 
@@ -105,7 +106,7 @@ class SignUp(Rechecks):
             project=project_id,
             role=role,
             created_by=actor.name,
-            expires=now() + int(days * DAY),
+            expires=now() + max(_SHORTEST, int(days * DAY)),
         )
         await self.store.insert("invitations", invitation.model_dump(mode="json"))
         await self.domain.activity.record(actor, "user.invited", invitation.email, detail=project, security=True)
