@@ -18,7 +18,7 @@ import urllib.error
 import urllib.request
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import aiohttp
 import yaml
@@ -67,7 +67,7 @@ class World:
 
     # ── life ────────────────────────────────────────────────────────────────────────────────────────
 
-    def __enter__(self) -> World:
+    def __enter__(self) -> Self:
         World.running.append(self)
         try:
             self.start()

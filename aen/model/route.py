@@ -6,7 +6,6 @@ from enum import StrEnum
 
 from aen.model import Word
 
-
 #: In `Route.users`: whoever comes, without any login. Such a route is looked at: no login is told, nothing can be changed.
 ANYONE = "*public*"
 

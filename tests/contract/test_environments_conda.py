@@ -14,8 +14,8 @@ from aen.apps.jupyter import USER_SIDE
 from aen.config import Config
 from aen.environments import USER_SIDE as ENVIRONMENTS_SIDE
 from aen.environments.clone import Clone, Cloned, Plan
-from aen.environments.prefixes import Untrusted, patched
 from aen.environments.conda import CondaBackend, create_arguments
+from aen.environments.prefixes import Untrusted, patched
 from aen.errors import Invalid, Unavailable
 from tests.channel import PLACEHOLDER, SITE, channel
 

@@ -86,7 +86,8 @@ def unpack(project: Path, raw: bytes, *, most_bytes: int = 1 << 20, most_files: 
             "most_bytes": most_bytes,
             "most_files": most_files,
         }
-        return unpacking.unpack(told)
+        done: dict[str, Any] = unpacking.unpack(told)
+        return done
     finally:
         sending.join()
 

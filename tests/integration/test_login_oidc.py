@@ -6,7 +6,6 @@ import socket
 from collections.abc import AsyncIterator
 from pathlib import Path
 
-import pytest
 import pytest_asyncio
 
 from tests.providers import begin, needs_provider, options, real, sign_in_at

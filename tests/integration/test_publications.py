@@ -32,7 +32,7 @@ async def made(client: Client, base: str, version: int, **about: Any) -> dict[st
 
 async def test_published_renewed_narrowed_and_withdrawn(world: World) -> None:
     alice, bob = world.add("alice"), world.add("bob")
-    async with world.client(alice) as client, world.client(bob) as other, world.client(None) as nobody:
+    async with world.client(alice) as client, world.client(bob) as other, world.client() as nobody:
         slug = await project_of(client, alice, "paper")
         await started(client, slug)
         base, place = f"/api/v1/projects/{slug}/publications", folder_of(world, slug)

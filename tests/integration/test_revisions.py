@@ -36,7 +36,7 @@ def write(path: Path, text: str) -> None:
 
 def notebook(*sources: str) -> str:
     """A notebook with a code cell of each source."""
-    rest = {"cell_type": "code", "metadata": {}, "execution_count": None, "outputs": []}
+    rest: dict[str, Any] = {"cell_type": "code", "metadata": {}, "execution_count": None, "outputs": []}
     cells = [{**rest, "id": f"c{number}", "source": one} for number, one in enumerate(sources)]
     return json.dumps({"cells": cells, "metadata": {}, "nbformat": 4, "nbformat_minor": 5})
 

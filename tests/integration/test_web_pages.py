@@ -353,6 +353,14 @@ async def test_many_people_are_paged_by_the_server(server: Served, alice: Client
     assert (await alice.get("/people/suggest?q=student4")).json["items"][0]["name"].startswith("student4")
 
 
+async def test_nobody_learns_whose_e_mail_address_it_is(server: Served) -> None:
+    await server.domain.accounts.create(ROOT, NewUser(name="quiet", email="someone@secret-lab.example"))
+    curious = await server.browser("curious")
+    for words in ("someone@secret-lab.example", "secret-lab", "qui secret"):
+        assert (await curious.get(f"/people/suggest?q={words}")).json["items"] == [], words
+    assert (await curious.get("/people/suggest?q=qui")).json["items"][0]["name"] == "quiet"
+
+
 def _person(number: int) -> NewUser:
     return NewUser(name=f"student{number:02}")
 

@@ -57,7 +57,8 @@ class Settled(Part):
             )
             for key, clean, kind in given:
                 value: Any = found.get(key)
-                if isinstance(value, kind) and (kind is str or all(isinstance(one, str) for one in value)):
+                texts = value if isinstance(value, list) else []
+                if isinstance(value, kind) and all(isinstance(one, str) for one in texts):
                     try:
                         setattr(project, key, clean(value))
                     except AenError as error:

@@ -159,8 +159,8 @@ def _argv(kind: str, folder: Path, port: int) -> list[str]:
     folder.chmod(0o755)
     conf = folder / f"{kind}.conf"
     files = f"ssl_certificate {folder}/cert.pem; ssl_certificate_key {folder}/cert.key;"
-    tls = ("ssl", files) if kind == "nginx-tls" else ("", "")
-    conf.write_text(_NGINX.format(folder=folder, kind=kind, port=port, ssl=tls[0], files=tls[1]))
+    ssl, said = ("ssl", files) if kind == "nginx-tls" else ("", "")
+    conf.write_text(_NGINX.format(folder=folder, kind=kind, port=port, ssl=ssl, files=said))
     user = "root" if os.getuid() == 0 else "nobody"
     return [_nginx(), "-c", str(conf), "-g", f"user {user};"]
 

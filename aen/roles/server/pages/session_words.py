@@ -10,7 +10,8 @@ from aen.languages import N_, ngettext, said
 from aen.languages import gettext as _
 from aen.model import now
 from aen.model.session import Idle, Phase, Session, StepState, Use
-from aen.web.filters import ago, ago_text, clock, size, step
+from aen.web.filters import ago, ago_text, clock, size
+from aen.web.words import step
 
 _ENDED = {
     Phase.STOPPED: N_("It was stopped."),
