@@ -39,17 +39,12 @@ def answers(patient: Patient) -> Iterator[Finding]:
 
 
 def _urls(patient: Patient) -> Iterator[tuple[str, str]]:
-    """What this node has to reach: a compute node reaches its gateway alone."""
+    """Addresses that this node should reach; a compute node talks to its gateway's host over the bus only."""
     config, roles = patient.config, set(patient.roles)
     if roles & {"server", "gateway"} and config.server.url:
         yield "server.url", config.server.url
-    if config.gateway.url and ("gateway" in roles or "gateway" in _given(patient)):
+    if config.gateway.url and "gateway" in roles:
         yield "gateway.url", config.gateway.url.replace("{project}", _PROBE)
-
-
-def _given(patient: Patient) -> set[str]:
-    """Sections of which a compute node's configuration says something: its gateway's address is told, or unknown."""
-    return {"gateway"} if "url" in patient.config.gateway.model_fields_set and "compute" in patient.roles else set()
 
 
 def _who(option: str, url: str, patient: Patient) -> Finding:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -13,6 +12,7 @@ from aen.logins.local import hashed
 from aen.model import Word
 from aen.model.job import Job
 from aen.model.user import User
+from aen.roles.server.background import again_and_again
 from aen.roles.server.people import Profile, email_address
 from aen.roles.server.permissions import Actor, Permission, check
 from aen.roles.server.signup import SignUp
@@ -64,14 +64,10 @@ class Accounts(SignUp):
     async def begin(self, service: Service) -> None:
         """Offer the set-up code if nobody can administer, and take out what expires, for life."""
         await self.offer_setup()
-        service.spawn(self._clean(), "expired logins")
-        if any(self.rechecked(name) for name in self.domain.config.server.login.backends):
+        service.spawn(again_and_again("expired logins", self.remove_expired, _CLEAN_EVERY), "expired logins")
+        login = self.domain.config.server.login
+        if login.recheck_minutes and any(self.rechecked(name) for name in login.backends):
             service.spawn(self.recheck_for_life(), "directory")
-
-    async def _clean(self) -> None:
-        while True:
-            await self.remove_expired()
-            await asyncio.sleep(_CLEAN_EVERY)
 
     async def get(self, actor: Actor, name: str) -> User:
         """A user: themselves, or for administrators. NotFound."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Coroutine
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import Any
 
@@ -14,6 +14,16 @@ from aen.errors import AenError, TimedOut
 from aen.messages import Command
 
 log = structlog.get_logger(__name__)
+
+
+async def again_and_again(what: str, work: Callable[[], Awaitable[object]], seconds: float) -> None:
+    """For life: do `work`, wait, do it again. While the store or a node is away it is put off: that must not end the server."""
+    while True:
+        try:
+            await work()
+        except AenError as error:
+            log.warning("put off until the next time", what=what, reason=error.message)
+        await asyncio.sleep(seconds)
 
 
 class Background(AbstractAsyncContextManager["Background"]):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import re
 from typing import TYPE_CHECKING
 from urllib.parse import quote, urlsplit
@@ -32,7 +31,7 @@ from aen.model.project import Project
 from aen.model.route import Grant, TokenLogin
 from aen.model.session import LIVE, Phase, Session
 from aen.model.user import Login
-from aen.roles.server.background import held
+from aen.roles.server.background import again_and_again, held
 from aen.roles.server.changes import every
 from aen.roles.server.domain import Part
 from aen.roles.server.permissions import Actor, allows
@@ -67,7 +66,7 @@ class Gateways(Part):
             answer(address, OpenPublic, self._open_public),
         )
         await service.enter(held(*subscriptions))
-        service.spawn(self._prune_for_life(), "tickets")
+        service.spawn(again_and_again("tickets", self.prune, _PRUNE_SECONDS), "tickets")
 
     async def enter(self, actor: Actor, audience: str, nonce_hash: str, next: str) -> str:
         """Where to send a signed-in browser that a gateway sent: `<audience>/.aen/enter?ticket=…&next=…`.
@@ -179,11 +178,6 @@ class Gateways(Part):
         if user is None or user.locked or user.incarnation != login.incarnation:
             return None
         return Actor(user, login)
-
-    async def _prune_for_life(self) -> None:
-        while True:
-            await self.prune()
-            await asyncio.sleep(_PRUNE_SECONDS)
 
     async def prune(self) -> None:
         """Forget redeemed tickets that have expired: nobody can redeem these a second time."""

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import structlog
 
 from aen import plugins
-from aen.errors import Conflict, NotFound, Unavailable
+from aen.errors import AenError, Conflict, NotFound, Unavailable
 from aen.messages import NodeReported
 from aen.model import now
 from aen.model.node import NodeRecord
@@ -154,10 +154,10 @@ class Nodes(DataCenters):
     def takes(self, name: str, *, running: bool) -> bool:
         """Whether a project whose files are there stays there. One that runs does, however the node is.
 
-        Of a node that is silent nobody knows what still runs there: its projects wait, until it is back or removed.
+        Those of a silent node wait, until it is back or removed, or its lease has ended: then nothing of them runs there.
         """
         node = self._nodes.get(name)
-        return node is not None and (running or not node.draining)
+        return node is not None and (running or not (node.draining or name in self.domain.node_leases.ended))
 
     def elsewhere(self, project: Project) -> str:
         """Where a project can be started although its node is not heard, or takes nothing new: a node with the same storage.
@@ -264,7 +264,8 @@ class Nodes(DataCenters):
             else:
                 await self._save_among_several(record)
             self._stored[record.id] = record.last_seen
-        except Conflict:
+        except AenError as error:  # somebody was faster, or the store is away: it is saved when it is back
+            log.debug("a node is not saved yet", node=record.id, reason=error.message)
             self._unsaved.add(record.id)
 
 

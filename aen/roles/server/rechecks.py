@@ -10,6 +10,7 @@ from aen.errors import AenError, Conflict, Invalid
 from aen.logins import Rechecked
 from aen.model.user import User
 from aen.roles.server.backends import LOCAL
+from aen.roles.server.background import again_and_again
 from aen.roles.server.permissions import Actor
 from aen.roles.server.resets import Resets
 from aen.store import Query
@@ -55,9 +56,8 @@ class Rechecks(Resets):
     async def recheck_for_life(self) -> None:
         """Ask every `server.login.recheck_minutes`."""
         pause = self.domain.config.server.login.recheck_minutes * 60
-        while pause:
-            await asyncio.sleep(pause)
-            await self.recheck()
+        await asyncio.sleep(pause)
+        await again_and_again("directory", self.recheck, pause)
 
     async def recheck(self) -> int:
         """Ask about everybody who has a login of a directory; how many were signed out. A directory that is down changes nothing."""

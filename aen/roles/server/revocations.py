@@ -10,6 +10,7 @@ from aen.errors import Conflict
 from aen.messages import Revoked
 from aen.model import now
 from aen.model.route import Revocation, RevocationKind
+from aen.roles.server.background import again_and_again
 from aen.roles.server.domain import Part
 from aen.service import Service
 from aen.store import Duplicate, Query
@@ -26,7 +27,7 @@ class Revocations(Part):
 
     async def begin(self, service: Service) -> None:
         """See Part."""
-        service.spawn(self._prune_for_life(), "revocations")
+        service.spawn(again_and_again("revocations", self._pruned, _PRUNE_EVERY), "revocations")
 
     async def add(self, kind: RevocationKind, subject: str) -> Revocation:
         """Revoke: on disk when this returns, and the gateways are told.
@@ -71,12 +72,10 @@ class Revocations(Part):
             if len(old) < 200:
                 return dropped
 
-    async def _prune_for_life(self) -> None:
-        while True:
-            dropped = await self.prune()
-            if dropped:
-                log.info("old revocations pruned", count=dropped)
-            await asyncio.sleep(_PRUNE_EVERY)
+    async def _pruned(self) -> None:
+        dropped = await self.prune()
+        if dropped:
+            log.info("old revocations pruned", count=dropped)
 
 
 def _id(number: int) -> str:
