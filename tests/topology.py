@@ -28,11 +28,16 @@ KNOWN_SECONDS = 180.0
 
 
 class Topology(Apart):
-    """`centers`: how many compute nodes each data center has. `options` are laid over every node's configuration."""
+    """`centers`: how many compute nodes each data center has. `options` are laid over every node's configuration.
 
-    def __init__(self, centers: dict[str, int], options: dict[str, Any] | None = None) -> None:
+    `shared`: the nodes of a data center have one project root, as on shared storage.
+    """
+
+    def __init__(self, centers: dict[str, int], options: dict[str, Any] | None = None, *, shared: bool = False) -> None:
         self.centers = dict(centers)
+        self._shared = shared
         self.urls: dict[str, str] = {}  # data center → its gateway's address
+        self._given: set[int] = set()  # ports: not all are bound yet, so the kernel would give some of them again
         super().__init__(ordinary=True, options=merged({"log": {"level": "info"}}, options or {}))
 
     def make_programs(self) -> dict[str, Program]:
@@ -68,7 +73,9 @@ class Topology(Apart):
         deadline = time.monotonic() + seconds
         while missing := self.missing():
             assert time.monotonic() < deadline, f"not there after {seconds:g} s: {missing}\n{self.all_logs()[-8000:]}"
-            dead = [name for name, one in self.programs.items() if one.process is None or one.process.poll() is not None]
+            dead = [
+                name for name, one in self.programs.items() if one.process is None or one.process.poll() is not None
+            ]
             assert not dead, f"ended by themselves: {dead}\n{self.programs[dead[0]].log.read_text()[-4000:]}"
             time.sleep(0.1)  # between two looks; the fact decides, not the time
 
@@ -91,11 +98,21 @@ class Topology(Apart):
 
     # ── how ─────────────────────────────────────────────────────────────────────────────────────────
 
+    def _free(self, count: int) -> list[int]:
+        """Ports that nobody has, and that none of ours was told to take."""
+        taken = set(self._given) | set(self._ports)
+        for section in ("server", "gateway", "ops"):
+            taken.add(int(self.config[section]["listen"].rpartition(":")[2]))
+        ports = [port for port in free_ports(count + len(taken)) if port not in taken][:count]
+        self._given.update(ports)
+        return ports
+
     def _of_center(self, center: str, count: int) -> dict[str, Program]:
-        gateway, leaf = free_ports(2)
+        gateway, leaf = self._free(2)
         self.urls[center] = f"http://localhost:{gateway}"
         own: dict[str, Any] = {
             "gateway": {"listen": f"127.0.0.1:{gateway}", "url": self.urls[center], "datacenter": center},
+            "compute": {"project_root": str(self.folder / f"projects-{center}")},
             "bus": {"leaf_listen": f"127.0.0.1:{leaf}"},
         }
         made = {f"edge-{center}": self._program("gateway", f"edge-{center}", own)}
@@ -104,14 +121,15 @@ class Topology(Apart):
         return made
 
     def _program(self, role: str, name: str, own: dict[str, Any]) -> Program:
-        node, ops = free_ports(2)
+        node, ops = self._free(2)
+        root = own["compute"]["project_root"] if self._shared else str(self.folder / f"projects-{name}")
         config = merged(
             merged(self.config, own),
             {
                 "data_dir": str(self.folder / name),
                 "run_dir": str(self.folder / f"r-{name}"),
                 "ops": {"listen": f"127.0.0.1:{ops}"},
-                "compute": {"listen": f"127.0.0.1:{node}", "project_root": str(self.folder / f"projects-{name}")},
+                "compute": {"listen": f"127.0.0.1:{node}", "project_root": root},
             },
         )
         if role == "compute":
@@ -153,5 +171,3 @@ class Topology(Apart):
         assert process is not None
         children = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
         return next(int(pid) for pid in children if b"aen.launchers" in Path(f"/proc/{pid}/cmdline").read_bytes())
-
-

@@ -159,6 +159,12 @@ class Compute(Section):
         description="A name for storage that several nodes of a data center share as their project root: any of them may then run a project that lies there. Empty: this node's own.",
         pattern=r"^([a-z0-9]([a-z0-9._-]{0,61}[a-z0-9])?)?$",
     )
+    lease_seconds: float = Field(
+        60,
+        description="With `storage`: a node that the server has not answered for so long ends the apps of its projects, and then they may be started on another node that shares the storage. 0: a silent node keeps its projects until it is removed.",
+        ge=0,
+        le=3600,
+    )
     placement: str = Field(
         "room",
         description="server: the rule that chooses a compute node for a project; room: most free memory for each session.",

@@ -203,6 +203,11 @@ class Launcher(Protocol):
     async def start(self, spec: AppSpec) -> Process:
         """Start an app server in its own session, as the user, limits set before the uid changes, output to its log."""
 
+    async def hold(self, until: float) -> None:
+        """All apps may run until then (seconds of CLOCK_BOOTTIME), and are killed then unless it is set anew; AEN's end
+        changes nothing of it. Raises Conflict when that has passed.
+        """
+
     async def grant_socket(self, process: Process) -> bool:
         """Let the service account through to `AppSpec.socket`. False: it is not there yet.
 

@@ -22,6 +22,7 @@ from aen.acl.permissions import EXECUTE, READ, WRITE, Entry, Tag
 from aen.errors import AenError, Conflict, Invalid, NotFound, Unavailable
 from aen.launchers import Policy, ProjectRef, Unsupported, checks, keys, pam, preparation, proc, trees, usage
 from aen.launchers.accounts import Accounts
+from aen.launchers.fence import Fence
 from aen.launchers.groups import Groups
 from aen.launchers.keeping import keeper
 from aen.launchers.loop import Asked, Job, Loop, Report
@@ -52,6 +53,7 @@ class Verbs:
         self.loop = Loop(sock, self.handle)
         self.kept = keeper(preparation.label(policy), self.loop)
         self.apps = Apps(policy, self.loop, self.kept, self._groups)
+        self.fence = Fence(self.apps, self.loop, policy.state_dir)
         self._verbs: dict[str, Callable[[Message, Asked], None]] = {
             "ensure_account": self._ensure_account,
             "install_keys": self._install_keys,
@@ -68,6 +70,7 @@ class Verbs:
             "delete_project": self._delete_project,
             "start": self._start,
             "grant_socket": self._grant_socket,
+            "hold": self._hold,
             "stop": self._stop,
             "end_user": self._end_user,
             "adopt": self._adopt,
@@ -221,7 +224,14 @@ class Verbs:
             Entry(Tag.OTHER, 0, 0),
         ]
 
+    def _hold(self, message: Message, asked: Asked) -> None:
+        until = message.get("until")
+        if not isinstance(until, float):
+            raise Invalid("A lease needs its end.")
+        self.fence.hold(until, asked)
+
     def _start(self, message: Message, asked: Asked) -> None:
+        self.fence.check()
         spec = checks.spec(message.get("spec"))
         account = self._accounts.find(spec.user)
         project = f"{self._policy.project_root}/{spec.owner}/{spec.project}"
@@ -319,6 +329,7 @@ def main() -> int:
     limits = {"how": verbs.kept.how, "whole_session": sorted(verbs.kept.holds)}
     verbs.loop.send({"result": {"pid": os.getpid(), "adopted": adopted, "limits": limits}})
     verbs.loop.run()
+    verbs.fence.outlive()
     verbs.kept.close()
     return 0
 

@@ -141,6 +141,9 @@ class ProcessLauncher:
         data = asdict(spec) | {"argv": list(spec.argv), "environ": dict(spec.environ), "limits": dict(spec.limits)}
         return Process(**await self._ask("start", spec=data))
 
+    async def hold(self, until: float) -> None:
+        await self._ask("hold", until=until)
+
     async def grant_socket(self, process: Process) -> bool:
         return bool(await self._ask("grant_socket", process=asdict(process)))
 

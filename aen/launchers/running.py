@@ -287,6 +287,15 @@ class Apps:
         for done in waiting:
             done(error)
 
+    def kill_all(self) -> int:
+        """Kill every app at once; how many had a living process."""
+        found = 0
+        for app in self._by_session.values():
+            if members := app.members():
+                found += 1
+                self._kill(app, members)
+        return found
+
     # ── what we hear ────────────────────────────────────────────────────────────────────────────────
 
     def _child_ended(self, pid: int, code: int) -> None:

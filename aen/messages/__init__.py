@@ -68,11 +68,13 @@ from aen.messages.nodes import (
     ExamineNodes,
     JoinNode,
     KnownNode,
+    LeaseGiven,
     NodeExamined,
     NodeJoined,
     NodeRemoved,
     NodesChanged,
     RenewCertificate,
+    RenewLease,
 )
 from aen.messages.servers import ServerTold
 
@@ -97,6 +99,7 @@ __all__ = [
     "KeepSession",
     "Keys",
     "KnownNode",
+    "LeaseGiven",
     "ListEnvironments",
     "MeasureProject",
     "NodeExamined",
@@ -122,6 +125,7 @@ __all__ = [
     "RenameProject",
     "RenewCertificate",
     "RenewGrant",
+    "RenewLease",
     "Revocations",
     "Revoked",
     "RouteAdded",

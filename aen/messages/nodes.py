@@ -117,5 +117,21 @@ class NodeExamined(Event):
     options: list[OptionWord] = Field(max_length=400)
 
 
+class RenewLease(Command):
+    """A node with shared storage asks to keep its projects for so many seconds more, counted from before it asked.
+
+    `fresh`: nothing of it runs there. Conflict: the lease has ended, its projects may run elsewhere; it must end its apps.
+    """
+
+    node: str
+    seconds: float = Field(gt=0, le=3600)
+    fresh: bool = False
+
+
+class LeaseGiven(Word):
+    """The answer to RenewLease."""
+
+
+RenewLease.answer = LeaseGiven
 JoinNode.answer = NodeJoined
 RenewCertificate.answer = CertificateRenewed

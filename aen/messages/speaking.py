@@ -47,6 +47,7 @@ RULES: dict[str, Rule] = {
     "ReadRevocations": _FROM_GATEWAY,
     "OpenSession": _FROM_GATEWAY,
     "JoinNode": Rule(("gateway",), "server", ("datacenter",), asks=True),
+    "RenewLease": Rule(("compute",), "server", ("node",), asks=True),
     "RenewCertificate": Rule(("compute", "gateway"), "server", ("node",), asks=True),
 }
 

@@ -115,7 +115,8 @@ def test_a_nodes_rights_hold_no_other_nodes_name() -> None:
     rights = permissions(("compute",), "n1", "paris")
     assert all(".paris.compute.n1" in subject for subject in rights.publish)
     assert [subject for subject in rights.publish if subject.startswith("aen.ask")] == [
-        "aen.ask.server.RenewCertificate.paris.compute.n1"
+        "aen.ask.server.RenewCertificate.paris.compute.n1",
+        "aen.ask.server.RenewLease.paris.compute.n1",
     ]
     heard = [subject for subject in rights.subscribe if not subject.startswith("aen.event.-.")]
     assert heard == ["aen.answer.paris.compute.n1.>", "aen.ask.compute.n1.>"]

@@ -47,6 +47,7 @@ from aen.roles.compute.endpoint import Endpoint
 from aen.roles.compute.environments import Environments
 from aen.roles.compute.errands import Errands
 from aen.roles.compute.launching import Launching
+from aen.roles.compute.lease import NodeLease
 from aen.roles.compute.load import read_load
 from aen.roles.compute.projects import Projects
 from aen.roles.compute.records import Records
@@ -87,6 +88,8 @@ class Compute(Role):
         self.accounts = Accounts(self.node, self.launcher)
         self.usage = Usage(config, self.launcher, self.sessions)
         self.activity = Activity(config, self.launcher, self.sessions, launching, self.usage, self.projects.rooms)
+        seconds = config.compute.lease_seconds if config.compute.storage and config.bus.mode != "local" else 0.0
+        self.lease = NodeLease(self.node, seconds, context.bus, self.launcher, self.sessions)
         self.endpoint: Endpoint | None = None
         self._started = now()
         self._draining = False
@@ -128,6 +131,8 @@ class Compute(Role):
             self.spawn(_failing(self.endpoint), "endpoint")
         self.spawn(self.roots.ensure_for_life(), "environments")
         self.spawn(self._beat_for_life(), "heartbeat")
+        if self.lease.seconds:
+            self.spawn(self.lease.keep_for_life(), "lease")
         self.spawn(self.activity.ask_for_life(), "activity")
         self.spawn(self.usage.measure_for_life(), "usage")
 
@@ -163,6 +168,7 @@ class Compute(Role):
     async def _start(self, command: StartSession) -> SessionReport:
         if self._draining:
             raise Unavailable("This node is being stopped. Try again in a moment.", retry_after=5)
+        self.lease.need()
         free = read_load(self.context.config.compute.project_root).disk_free
         if free < _LEAST_DISK:
             raise Unavailable(

@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from aen.roles.server.loads import Loaded
     from aen.roles.server.mail import Mails
     from aen.roles.server.members import Members
+    from aen.roles.server.node_leases import NodeLeases
     from aen.roles.server.nodes import Nodes
     from aen.roles.server.notices import Notices
     from aen.roles.server.overseeing import Overseeing
@@ -93,6 +94,7 @@ class Domain:
         ("jobs", "jobs", "Jobs"),
         ("members", "members", "Members"),
         ("nodes", "nodes", "Nodes"),
+        ("node_leases", "node_leases", "NodeLeases"),
         ("joining", "joining", "Joining"),
         ("examined", "examined", "Examined"),
         ("projects", "projects", "Projects"),
@@ -134,6 +136,7 @@ class Domain:
     jobs: Jobs
     members: Members
     nodes: Nodes
+    node_leases: NodeLeases
     joining: Joining
     examined: Examined
     projects: Projects
