@@ -129,8 +129,8 @@ class Several(Apart):
     def end_brokers(self) -> None:
         """What stands around the programs ends with the world."""
         for helper in self.helpers:
-            helper.kill()
-            helper.wait()
+            helper.terminate()  # nginx killed outright would leave its workers
+            helper.wait(10)
         self.helpers = []
         self.store.stop()
         shutil.rmtree(self.own, ignore_errors=True)

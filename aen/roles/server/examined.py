@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import structlog
@@ -87,7 +88,7 @@ class Examined(Part):
         await service.enter(held(self.bus.subscribe(NodeExamined, self._heard)))
         service.spawn(self._ask_for_life(), "examined")
 
-    def list(self, actor: Actor) -> list[NodeExamined]:
+    def list(self, actor: Actor) -> Sequence[NodeExamined]:
         """The latest of each node, those with problems first. For administrators."""
         check(actor, Permission.ADMIN)
         return sorted(self._found.values(), key=lambda one: (_worst(one), one.node, one.host))
@@ -97,7 +98,7 @@ class Examined(Part):
         check(actor, Permission.ADMIN)
         await self.bus.publish(ExamineNodes(node=node))
 
-    def drift(self, actor: Actor) -> list[Difference]:
+    def drift(self, actor: Actor) -> Sequence[Difference]:
         """Options that nodes with the same role have set differently, by name. For administrators."""
         check(actor, Permission.ADMIN)
         by_option: dict[str, dict[str, list[str]]] = {}
