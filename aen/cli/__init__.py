@@ -50,7 +50,19 @@ def files(after: list[Path] | None) -> list[Path]:
 
 def main() -> None:
     """Read the arguments and call one function. What goes wrong is one sentence on stderr; exit code 1, or 2 for usage."""
-    for module in ("serve", "remote", "config", "user", "project", "node", "datacenter", "broker", "doctor", "install", "store"):
+    for module in (
+        "serve",
+        "remote",
+        "config",
+        "user",
+        "project",
+        "node",
+        "datacenter",
+        "broker",
+        "doctor",
+        "install",
+        "store",
+    ):
         import_module(f"aen.cli.{module}")
     try:
         app()

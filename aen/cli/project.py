@@ -123,7 +123,9 @@ def import_project(
 def _by_socket(api: Any) -> Any:
     """Files go over the admin socket. Raises Invalid for a server elsewhere."""
     if not hasattr(api, "upload"):
-        raise Invalid("Archives of a server elsewhere are fetched and sent on its pages: Project → Copy, New project → Import.")
+        raise Invalid(
+            "Archives of a server elsewhere are fetched and sent on its pages: Project → Copy, New project → Import."
+        )
     return api
 
 

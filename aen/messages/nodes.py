@@ -22,7 +22,9 @@ class JoinNode(Command):
     node: str = Field(max_length=63)  # the name it would like to have
     csr: str = Field(max_length=8192)  # PEM; its names are those that the node is reached by
     nkey: str = Field(max_length=64)  # public
-    addresses: dict[Literal["broker", "compute"], Name] = Field(default_factory=dict, max_length=4)  # broker, compute → host:port to reach it
+    addresses: dict[Literal["broker", "compute"], Name] = Field(
+        default_factory=dict, max_length=4
+    )  # broker, compute → host:port to reach it
     version: str = Field("", max_length=40)
     datacenter: str = ""  # of the gateway that passes it on; empty: it came by itself
     address: str = ""  # where it came from, as seen by whoever took it

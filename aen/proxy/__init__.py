@@ -32,7 +32,9 @@ class Visitor:
         projects: frozenset[str] | None = None,
     ) -> None:
         self.user, self.login, self.by = user, login, by
-        self.projects = projects  # the only ones (`owner/name`) that an API token was narrowed to; None: all of the person's
+        self.projects = (
+            projects  # the only ones (`owner/name`) that an API token was narrowed to; None: all of the person's
+        )
         self.expires = expires  # ms since 1970
         self.issued = issued  # for whoever admits: what a revocation is compared with
         self.renew_at = renew_at  # ms since 1970; from then on a page visit renews the login; 0: never

@@ -120,7 +120,9 @@ async def measured(use: Use, what: str, how: str, meanwhile: str) -> None:
     try:
         await until(use.well, REPAIR_SECONDS, f"all is well after {what} was {how}")
     except AssertionError as error:
-        raise AssertionError(f"{error}; last seen: {use.seen}; health: {use.site.health()['parts'].get('bus')}") from None
+        raise AssertionError(
+            f"{error}; last seen: {use.seen}; health: {use.site.health()['parts'].get('bus')}"
+        ) from None
     _ROWS.append((what, how, meanwhile, time.monotonic() - began))
 
 

@@ -67,7 +67,13 @@ async def finds(client: Client, words: str, *wanted: str) -> None:
 
 
 def notebook(source: str) -> bytes:
-    cell: dict[str, Any] = {"cell_type": "code", "source": [source], "metadata": {}, "outputs": [], "execution_count": None}
+    cell: dict[str, Any] = {
+        "cell_type": "code",
+        "source": [source],
+        "metadata": {},
+        "outputs": [],
+        "execution_count": None,
+    }
     return json.dumps({"cells": [cell], "metadata": {}, "nbformat": 4, "nbformat_minor": 5}).encode()
 
 

@@ -56,7 +56,9 @@ async def test_the_server_gathers_what_all_find_and_where_they_differ(apart: Apa
             assert {(one["node"], *one["roles"]) for one in found} == {
                 ("server", "server"), (EDGE, "gateway"), (NODE, "compute")
             }  # fmt: skip
-            origins = {option["path"]: option["origin"] for one in found for option in one["options"] if one["node"] == NODE}
+            origins = {
+                option["path"]: option["origin"] for one in found for option in one["options"] if one["node"] == NODE
+            }
             assert origins["log.level"].startswith(f"{file}:")
         everywhere = apart.aen("doctor", "--everywhere", "--json")
         assert {one["node"] for one in json.loads(everywhere.stdout)} == {"server", EDGE, NODE}

@@ -6,6 +6,7 @@ import datetime
 import json
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from cryptography import x509
@@ -18,9 +19,10 @@ from aen.config import Config
 from aen.config.machine import Machine
 from aen.config.show import values
 from aen.credentials import Credentials, Joined
-from aen.doctor import EXAMINATIONS, Finding, Patient, examine, reaching, worst_first
+from aen.doctor import examine, reaching, worst_first
 from aen.doctor.certificates import certificates, node_certificate
-from aen.doctor.findings import ALL, problem
+from aen.doctor.examinations import EXAMINATIONS
+from aen.doctor.findings import ALL, Finding, Patient, problem
 from aen.doctor.store import passwords, store
 from aen.doctor.talking import bus
 from aen.nkeys import make
@@ -50,9 +52,7 @@ def pair(folder: Path, name: str, *, days: int = 90) -> tuple[Path, Path]:
     cert, private = folder / f"{days}.pem", folder / f"{days}.key"
     cert.write_bytes(made.public_bytes(serialization.Encoding.PEM))
     private.write_bytes(
-        key.private_bytes(
-            serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
-        )
+        key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
     )
     return cert, private
 
@@ -142,7 +142,7 @@ def test_the_store(tmp_path: Path) -> None:
 
 
 def test_nobody_answers(monkeypatch: pytest.MonkeyPatch) -> None:
-    there = {"server": {"url": "http://127.0.0.1:1"}, "gateway": {"url": "http://127.0.0.1:1"}}
+    there: dict[str, Any] = {"server": {"url": "http://127.0.0.1:1"}, "gateway": {"url": "http://127.0.0.1:1"}}
     assert {state for _, state in states(reaching.answers(patient(**there)))} == {"warning"}
     outside = patient(("gateway",), **there)  # another role's address: it should be there
     assert ("server.url", "problem") in states(reaching.answers(outside))
@@ -174,7 +174,10 @@ def test_a_fault_of_one_examination_hides_no_other(monkeypatch: pytest.MonkeyPat
 
     monkeypatch.setattr("aen.doctor.EXAMINATIONS", ((ALL, broken), (("server",), fine), (("compute",), fine)))
     found = examine(patient(("server",)))
-    assert [(finding.what, finding.state) for finding in worst_first(found)] == [("x", "problem"), ("broken", "warning")]
+    assert [(finding.what, finding.state) for finding in worst_first(found)] == [
+        ("x", "problem"),
+        ("broken", "warning"),
+    ]
 
 
 def test_secrets_are_masked_wherever_the_configuration_is_shown() -> None:

@@ -6,10 +6,10 @@ import socket
 
 import pytest
 
-from aen.doctor.addresses import addresses
-from aen.doctor.findings import Finding, Patient
 from aen.config import Config
 from aen.config.machine import Machine
+from aen.doctor.addresses import addresses
+from aen.doctor.findings import Finding, Patient
 
 
 def examined(option: str, server: dict[str, str], gateway: dict[str, str] | None = None) -> list[Finding]:

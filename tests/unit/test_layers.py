@@ -12,7 +12,20 @@ import pytest
 ROOT = Path(__file__).resolve().parents[2]
 FILES = sorted((ROOT / "aen").rglob("*.py"))
 
-PROCESS = {"cli", "node", "ground", "listeners", "places", "operations", "privileges", "__main__", "founding", "belonging", "doctor", "units"}
+PROCESS = {
+    "cli",
+    "node",
+    "ground",
+    "listeners",
+    "places",
+    "operations",
+    "privileges",
+    "__main__",
+    "founding",
+    "belonging",
+    "doctor",
+    "units",
+}
 TOOLS = {
     "proxy",
     "acl",

@@ -98,7 +98,9 @@ class Reports(Part):
         project = await self.domain.projects.by_id(session.project)
         if project is None:
             return
-        why = "" if project.node in ("", session.node) else f"the project is at {project.node} now"  # never at two nodes
+        why = (
+            "" if project.node in ("", session.node) else f"the project is at {project.node} now"
+        )  # never at two nodes
         if why := why or await self.domain.admitting.refusal(session, project):
             self.domain.sessions.dispatch.end_soon(session, why)
             return
