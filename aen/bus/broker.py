@@ -72,6 +72,7 @@ class Broker:
         self._nodes: list[Known] = []
         self._running: processes.Running | None = None
         self._port = 0  # where our own bus connects
+        self._meant = 0  # the process that we end ourselves
         self._facts = {"starts": 0, "adopted": 0, "reloads": 0}
         self._why = ""
         self._seen: list[int] = []  # the certificate files as the broker has them
@@ -112,6 +113,7 @@ class Broker:
         self._reload_if_changed()
         if self._running is not None and (why := stale(self._layout(), before, new)):
             log.info("the broker connects anew", why=why)
+            self._meant = self._running.pid
             await processes.end(self._running, START_SECONDS)  # `_keep` starts it again at once
 
     def health(self) -> dict[str, Any]:
@@ -259,7 +261,9 @@ class Broker:
             if self._running is None or await processes.ends(self._running, LOOK_SECONDS):
                 pid = self._running.pid if self._running else 0
                 self._running = None
-                log.error("the broker has ended: starting it again", pid=pid, said=processes.last_words(self._folder))
+                if pid != self._meant:
+                    said = processes.last_words(self._folder)
+                    log.error("the broker has ended: starting it again", pid=pid, said=said)
                 processes.reap(pid)
                 pause = min(pause * 2, LONGEST_PAUSE) if not await self._started() else 0.1
                 if self._running is None:

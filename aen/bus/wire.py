@@ -25,9 +25,12 @@ def encode(word: Word) -> bytes:
 
 
 def decode(kind: type[W], data: bytes) -> W:
-    """The message that `data` holds. Raises Invalid when it isn't one of `kind`."""
+    """The message that `data` holds. Raises Invalid when it isn't one of `kind`.
+
+    What is in it besides is left out: it comes from a newer version, while nodes are upgraded one after the other.
+    """
     try:
-        return kind.model_validate_json(data)
+        return kind.model_validate_json(data, extra="ignore")
     except ValidationError as error:
         first = error.errors(include_url=False, include_input=False)[0]
         place = ".".join(str(part) for part in first["loc"]) or "the message"

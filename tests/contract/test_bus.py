@@ -271,6 +271,39 @@ async def test_what_is_remembered_is_bounded(bus: Bus) -> None:
     assert calls == before + 1
 
 
+class Newer(Double):
+    """A `Double` as the next version has it: with one field more, and one more inside."""
+
+    more: str = "unknown to the version before"
+
+
+class NewerTwice(Twice):
+    """Its answer, likewise."""
+
+    more: int = 1
+
+
+async def test_versions_side_by_side(bus: Bus) -> None:
+    """While nodes are upgraded one after the other, each leaves out what it does not know yet."""
+    Newer.answer = NewerTwice
+    Newer.__name__ = Double.__name__  # the same message, in two versions
+
+    async def old(command: Double) -> Word:
+        return Twice(number=command.number * 2)
+
+    async def new(command: Newer) -> Word:
+        assert command.more == "unknown to the version before"
+        return NewerTwice(number=command.number * 2)
+
+    first = bus.respond(AT, Double, old)
+    asked_by_the_new = await bus.request(AT, Newer(number=4))
+    assert (asked_by_the_new.number, asked_by_the_new.more) == (8, 1)
+    first.cancel()
+    bus.respond(AT, Newer, new)
+    asked_by_the_old = await bus.request(AT, Double(number=4))
+    assert asked_by_the_old == Twice(number=8)
+
+
 async def test_the_payload_is_bounded(bus: Bus) -> None:
     async def long(command: Double) -> Word:
         return Twice(number=0, text="x" * command.number)
