@@ -88,9 +88,7 @@ class UserProgram:
                 await asyncio.shield(self._launcher.exited(process))
             return result_of(await self._launcher.log_tail(wish.session, _LINES))
         except TimeoutError:
-            raise TimedOut(
-                "Looking at the project took too long: its disk is slow or very full."
-            ) from None
+            raise TimedOut("Looking at the project took too long: its disk is slow or very full.") from None
         finally:
             await asyncio.shield(self.gone(process))
 
