@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from aen.errors import Conflict, Denied, Invalid, NotFound
+from aen.errors import Conflict, Invalid, NotFound
 from aen.messages import ApplyPermissions, KeepAccount, StartSession
 from aen.model.job import Job, JobState
 from aen.model.project import ProjectState
@@ -65,7 +65,7 @@ async def test_all_is_told_before(server: Box) -> None:
     ]
     assert server.node.locked == set()
     assert (await server.domain.projects.get(bob, "alice", "genome")).role_of("bob")
-    with pytest.raises(Denied):
+    with pytest.raises(NotFound):  # whoever may not ask learns nothing
         await server.domain.leaving.plan(alice, "bob")
     with pytest.raises(NotFound):
         await server.domain.leaving.plan(ROOT, "nobody")
