@@ -174,7 +174,7 @@ class Errands:
         record.process = None
         self._records.save(record)
         self._forget_old()
-        log.info("an errand ended", errand=report.id, verb=report.verb, state=state)
+        log.info("an errand ended", errand=report.id, verb=report.verb, state=state, reason=reason[:200])
         await self._tell(record)
         self._projects.in_line_soon(record.project)
 
