@@ -140,7 +140,7 @@ def _problems(config: Config, machine: Machine, roles: tuple[str, ...]) -> list[
         found.append(f"accounts.mode {mode} needs root: start AEN as root, or leave accounts.mode out.")
     if mode == "single" and machine.root and "compute" in roles:
         found.append("accounts.mode single is for ordinary users: root may not own projects. Leave accounts.mode out.")
-    if config.gateway.workers > 1 and roles != ("gateway",):
+    if config.gateway.workers > 1 and "gateway" in roles and len(roles) > 1:
         found.append("gateway.workers above 1 needs a gateway of its own: start it with --role gateway.")
     if "{project}" in config.gateway.url and len(config.gateway.url) > 180:
         found.append("gateway.url is too long: with {project} replaced it must fit in a host name.")

@@ -214,6 +214,11 @@ def test_what_cannot_work_here(
         _resolved(values, tmp_path, machine, roles)
 
 
+@pytest.mark.parametrize("role", ["server", "gateway", "compute"])
+def test_workers_of_the_gateway_may_stand_in_the_file_of_all_hosts(tmp_path: Path, role: str) -> None:
+    assert _resolved({"gateway": {"workers": 2}}, tmp_path, MACHINE, (role,)).gateway.workers == 2
+
+
 def test_show_hides_secrets_and_is_yaml_that_loads_again(tmp_path: Path) -> None:
     path = tmp_path / "aen.yaml"
     path.write_text(f"server:\n  secret_key: {SECRET}\napps:\n  shiny: {{title: Shiny, command: [R, '{{socket}}']}}\n")
