@@ -116,10 +116,7 @@ class Errands:
 
     async def _run(self, record: ErrandRecord, told: dict[str, Any]) -> None:
         try:
-            starting = asyncio.ensure_future(self._program.start(_wish(record, told)))
-            process = await asyncio.shield(starting)
-            record.process = as_record(process)
-            self._records.save(record)
+            process = await self._started(record, told)
             if record.stopped:
                 await self._program.gone(process)
             await self._watch(record, process)
@@ -130,6 +127,18 @@ class Errands:
             await self._end(
                 record, "failed", "A fault in AEN stopped it. An administrator finds it in the log of the node."
             )
+
+    async def _started(self, record: ErrandRecord, told: dict[str, Any]) -> Process:
+        """Start it and write down which process it is; also when AEN is ended meanwhile, so that it is found again."""
+        starting = asyncio.ensure_future(self._program.start(_wish(record, told)))
+        try:
+            await asyncio.shield(starting)
+        finally:
+            await asyncio.wait([starting])
+            if not starting.cancelled() and starting.exception() is None:
+                record.process = as_record(starting.result())
+                self._records.save(record)
+        return starting.result()
 
     async def _again(self, record: ErrandRecord) -> None:
         """After a restart: go on watching, or read how it ended."""
