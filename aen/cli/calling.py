@@ -74,7 +74,6 @@ class Api:
         finally:
             connection.close()
 
-
     def download(self, path: Path, *parts: str) -> int:
         """Write an answer into a file (beside, then renamed: a half one is never taken for whole); its bytes."""
         beside, size = path.with_name(f".{path.name}.part"), 0

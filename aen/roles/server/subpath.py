@@ -11,7 +11,17 @@ from aiohttp import web
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 #: The attributes by which our pages lead to addresses of ours. In text a quote is always escaped, so only real
 #: attributes look like this. A test holds the list against all templates.
-ATTRIBUTES = ("href", "src", "action", "formaction", "data-events", "data-preview", "data-suggest", "data-search", "data-url")
+ATTRIBUTES = (
+    "href",
+    "src",
+    "action",
+    "formaction",
+    "data-events",
+    "data-preview",
+    "data-suggest",
+    "data-search",
+    "data-url",
+)
 _LINK = re.compile(rf'(?<=\s)((?:{"|".join(ATTRIBUTES)})=")(?=/(?!/))')
 
 
