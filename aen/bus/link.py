@@ -24,6 +24,7 @@ from aen.errors import AenError, Unavailable
 
 START_SECONDS = 3.0  # a node waits so long for its bus, and then starts without
 CONNECT_SECONDS = 5.0
+CLOSE_SECONDS = 2.0  # a connection that does not end by then is left behind
 RETRY_SECONDS = 0.2  # between two tries to connect
 LOOK_SECONDS = 1.0  # between two looks whether there still is a connection
 PATIENCE = 1.0  # who speaks within this time after the connection was lost waits for it, no longer than that
@@ -250,5 +251,10 @@ async def _lost(client: Client, ended: asyncio.Event) -> None:
 
 
 async def _closed(client: Client) -> None:
-    with suppress(Exception):  # it may have got half way only
-        await asyncio.shield(client.close())
+    """End it, as far as that goes: nats-py waits for ever for the farewell of a TLS connection that was reset half-way."""
+    ending = asyncio.create_task(client.close(), name="bus:close")
+    try:
+        await asyncio.wait([ending], timeout=CLOSE_SECONDS)
+    finally:
+        ending.cancel()
+        ending.add_done_callback(lambda task: task.cancelled() or task.exception())  # it may have got half way only

@@ -77,6 +77,28 @@ async def test_a_hub_that_is_gone_is_known_at_once_and_heals() -> None:
             await until(lambda: _can(node, command), 30, "healed")
 
 
+async def test_a_connection_that_never_ends_keeps_nobody_from_the_next(monkeypatch: pytest.MonkeyPatch) -> None:
+    """nats-py's `close` waits for the farewell of a TLS connection that was reset in its handshake, and for ever."""
+    stuck: list[Client] = []
+    close = Client.close
+
+    async def never(client: Client) -> None:
+        stuck.append(client)
+        await asyncio.Event().wait()
+
+    monkeypatch.setattr("aen.bus.link.CLOSE_SECONDS", 0.05)
+    async with plain_broker() as broker, node_bus(broker.url, "server", node="s1") as bus:
+        await until(lambda: _is(bus.health()["status"] == "ok"), 20, "it is there")
+        monkeypatch.setattr(Client, "close", never)
+        await broker.kill()
+        await until(lambda: _is(bool(stuck)), 20, "an end was waited for")
+        monkeypatch.setattr(Client, "close", close)
+        await broker.start()
+        await until(lambda: _is(bus.health()["status"] == "ok"), 20, "it is back")
+        for client in stuck:
+            await client.close()
+
+
 async def test_a_node_starts_without_its_bus_and_hears_when_it_comes() -> None:
     async with plain_broker() as broker:
         await broker.kill()
