@@ -18,8 +18,9 @@ from typing import Any
 import pytest
 import yaml
 
+from tests.ports import free_ports
 from tests.program import Program
-from tests.world import World, free_ports, merged
+from tests.world import World, merged
 
 #: `pytestmark = BOTH`: the file's `world` is one process, and then three.
 BOTH = pytest.mark.parametrize("world", ["together", "apart"], indirect=True, scope="module")

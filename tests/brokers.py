@@ -24,8 +24,8 @@ from aen.credentials import Credentials, Joined
 from aen.errors import TimedOut, Unavailable
 from aen.messages import CertificateRenewed, Command, Event, RenewCertificate
 from aen.model import Word
+from tests.ports import free_ports
 from tests.waiting import until
-from tests.world import free_ports
 
 PROGRAM = Path(sys.executable).parent / "nats-server"
 

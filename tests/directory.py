@@ -18,6 +18,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
+from tests.ports import free_ports
 from tests.waiting import until
 
 SLAPD = shutil.which("slapd", path="/usr/sbin:/usr/local/sbin:/usr/bin")
@@ -124,7 +125,7 @@ async def slapd(folder: Path, ldif: str) -> AsyncIterator[Slapd]:
     (folder / "db").mkdir(parents=True)
     _certificate(folder)
     (folder / "slapd.conf").write_text(_CONF.format(folder=folder, base=BASE))
-    ports = _free_ports(2)
+    ports = free_ports(2)
     urls = f"ldap://127.0.0.1:{ports[0]}/ ldaps://127.0.0.1:{ports[1]}/"
     (folder / "people.ldif").write_text(_PEOPLE + ldif)
     await _tool(SLAPD, "-T", "add", "-f", str(folder / "slapd.conf"), "-l", str(folder / "people.ldif"))
@@ -147,12 +148,6 @@ async def _answer(ports: list[int]) -> bool:
         except OSError:
             return False
     return True
-
-
-def _free_ports(count: int) -> list[int]:
-    with contextlib.ExitStack() as stack:
-        sockets = [stack.enter_context(socket.create_server(("127.0.0.1", 0))) for _ in range(count)]
-        return [sock.getsockname()[1] for sock in sockets]
 
 
 async def _tool(*argv: str, stdin: str = "") -> None:

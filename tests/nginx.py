@@ -22,7 +22,8 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
-from tests.world import ROOT, free_ports
+from tests.ports import free_ports
+from tests.world import ROOT
 
 SAMPLES = ROOT / "config" / "nginx"
 NAMES = ("aen.example.org", "apps.example.net", "www.example.org", "localhost", "*.localhost")

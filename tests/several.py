@@ -19,9 +19,10 @@ import yaml
 
 from aen.cli.calling import Api
 from tests.apart import Apart
+from tests.ports import free_ports
 from tests.program import Program
 from tests.standin import Standin
-from tests.world import free_ports, merged
+from tests.world import merged
 
 NATS = Path(sys.executable).parent / "nats-server"
 KEYS = ("secret-key", "signing-key.pem", "authority")

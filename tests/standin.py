@@ -18,6 +18,8 @@ import tempfile
 import time
 from pathlib import Path
 
+from tests.ports import free_port
+
 REAL = os.environ.get("AEN_TEST_MONGODB_URI", "")
 STANDIN = "MongoDB stand-in nx-27017"
 
@@ -28,7 +30,7 @@ class Standin:
     def __init__(self, folder: Path | None = None, port: int = 0) -> None:
         self._own = None if folder else tempfile.mkdtemp(prefix="aen-standin-", dir="/tmp")
         self.folder = folder or Path(str(self._own))
-        self.port = port or _free_port()
+        self.port = port or free_port()
         self._process: subprocess.Popen[bytes] | None = None
 
     @property
@@ -122,9 +124,3 @@ def real_url(folder: Path) -> str:
     """A store.url on the real server (AEN_TEST_MONGODB_URI) that belongs to a folder."""
     address, _, options = REAL.partition("?")
     return f"{address.rstrip('/')}/{database(folder)}" + (f"?{options}" if options else "")
-
-
-def _free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as probe:
-        port: int = probe.getsockname()[1]
-        return port

@@ -21,8 +21,9 @@ from aen.config.load import load
 from aen.config.machine import Machine
 from aen.config.resolve import resolve
 from tests.apart import Apart
+from tests.ports import free_ports
 from tests.program import Program
-from tests.world import free_ports, merged
+from tests.world import merged
 
 KNOWN_SECONDS = 180.0
 

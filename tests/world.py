@@ -9,7 +9,6 @@ import pwd
 import secrets
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import tempfile
@@ -24,6 +23,7 @@ import aiohttp
 import yaml
 
 from aen.cli.calling import Api
+from tests.ports import free_ports
 from tests.program import Program, Runner
 from tests.served import PASSWORD, Client
 
@@ -289,15 +289,6 @@ class World:
             if (account := entry.get("account", "")).startswith("aent"):
                 subprocess.run(["userdel", account], capture_output=True, check=False)
                 shutil.rmtree(f"/home/{account}", ignore_errors=True)
-
-
-def free_ports(count: int) -> list[int]:
-    """Ports that nobody has now."""
-    socks = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
-    ports = [int(sock.getsockname()[1]) for sock in socks]
-    for sock in socks:
-        sock.close()
-    return ports
 
 
 def shared_envs(runner: Runner) -> Path:

@@ -25,6 +25,7 @@ from tests.bench.peers.load import Found
 from tests.bench.peers.servers import ORIGIN
 from tests.bench.peers.systems import ROOT, System
 from tests.bench.row import Row
+from tests.ports import free_port
 
 SECONDS, ROUNDS = 3, 3
 MIB = 1024 * 1024
@@ -61,7 +62,7 @@ async def measure() -> AsyncIterator[Row]:
         far.papers(folder)
         grant = Grant(user="alice", login="L1", audience=ORIGIN, issued=now(), expires=now() + 3_600_000)
         cookie = f"Cookie: aen-gateway={signer.grant(grant)}"
-        stack.enter_context(systems.running("app", folder, systems.free()))
+        stack.enter_context(systems.running("app", folder, free_port()))
         those = [stack.enter_context(systems.running("gateway", folder, 0)), stack.enter_context(_aen(folder))]
         if systems.kinds("nginx"):
             those.append(stack.enter_context(_nginx(folder)))
@@ -99,7 +100,7 @@ def _beside(name: str, those: list[System], one: Callable[[System], Found]) -> I
 
 @contextmanager
 def _aen(folder: Path) -> Iterator[System]:
-    port, behind = systems.free(), systems.free()
+    port, behind = free_port(), free_port()
     (folder / "endpoint.port").write_text(str(behind))
     program = [sys.executable, "-m", "tests.bench.peers.far"]
     with (
@@ -112,7 +113,7 @@ def _aen(folder: Path) -> Iterator[System]:
 @contextmanager
 def _nginx(folder: Path) -> Iterator[System]:
     """Two of them, with the same certificates both ways."""
-    port, behind = systems.free(), systems.free()
+    port, behind = free_port(), free_port()
     trusted = f"{folder}/n1/node/authority.pem"
     ours, theirs = (f"{folder}/{node}/node" for node in ("g1", "n1"))
     tls = f"ssl_certificate {theirs}/certificate.pem; ssl_certificate_key {theirs}/key.pem; ssl_protocols TLSv1.3; "

@@ -32,6 +32,7 @@ from tests.bench.peers.load import Found
 from tests.bench.peers.servers import ORIGIN, App, route
 from tests.bench.peers.systems import System
 from tests.bench.row import Row, percentile
+from tests.ports import free_port
 
 SECONDS, ROUNDS = 3, 3
 IDLE = 5000
@@ -67,7 +68,7 @@ async def measure() -> AsyncIterator[Row]:
         signer = Signer.load_or_make(folder / "key.pem")
         systems.make_certificate(folder)
         grant = Grant(user="alice", login="L1", audience=ORIGIN, issued=now(), expires=now() + 3_600_000)
-        port = systems.free()
+        port = free_port()
         app = stack.enter_context(systems.running("app", folder, port))
         wanted = systems.kinds(
             *("gateway", "chp", "nginx", "aiohttp", "gateway-tls", "nginx-tls", "chp-tls", "gateway-routes"),

@@ -14,9 +14,10 @@ from pathlib import Path
 import aiohttp
 
 from tests.bench.row import Row, percentile
+from tests.ports import free_ports
 from tests.served import Client
 from tests.waiting import until
-from tests.world import World, free_ports
+from tests.world import World
 
 STARTS = 7
 _BUILD_SECONDS = 600.0  # the root environments, where they have never been built

@@ -24,6 +24,7 @@ from aen.store.mongo_write import adding, deleting, replacing
 from aen.store.open import open_store
 from tests import standin
 from tests.contract.store_model import order
+from tests.ports import free_port
 
 THINGS = Collection("things", (Index("by_name", ("name",), unique=True), Index("by_tag", ("tags", "id"), array=True)))
 
@@ -61,7 +62,7 @@ async def test_an_address_that_is_none_is_told_without_its_password(url: str) ->
 
 
 async def test_a_server_that_is_not_there_is_told_with_what_to_do() -> None:
-    url = f"mongodb://u:secret@127.0.0.1:{standin._free_port()}/aen?serverSelectionTimeoutMS=50"
+    url = f"mongodb://u:secret@127.0.0.1:{free_port()}/aen?serverSelectionTimeoutMS=50"
     with pytest.raises(Unavailable, match=r"store\.url.*does not answer.*systemctl") as caught:
         await MongoStore(url, (THINGS,), start_seconds=0.1).__aenter__()
     assert "secret" not in caught.value.message

@@ -12,10 +12,11 @@ import yaml
 from tests.apart import CENTER, NODE, Apart
 from tests.integration.test_main_job import bearer, opened, project_of
 from tests.kernels import Kernel
+from tests.ports import free_ports
 from tests.program import Program
 from tests.served import Client
 from tests.waiting import until
-from tests.world import free_ports, merged
+from tests.world import merged
 
 
 def second(apart: Apart, name: str, **compute: Any) -> Program:

@@ -20,8 +20,9 @@ from aen.errors import Conflict, Denied, Invalid, Unavailable
 from aen.messages import Done, StopSession
 from aen.model import Word
 from tests.brokers import Site, plain_broker, reachable, site
+from tests.ports import free_ports
 from tests.waiting import until
-from tests.world import PROGRAM, free_ports
+from tests.world import PROGRAM
 
 
 @pytest.fixture

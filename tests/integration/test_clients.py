@@ -13,9 +13,10 @@ import pytest
 
 from tests.integration.test_main_job import opened, project_of
 from tests.kernels import Kernel
+from tests.ports import free_ports
 from tests.served import Client
 from tests.waiting import until
-from tests.world import World, free_ports
+from tests.world import World
 
 
 @pytest.fixture

@@ -21,9 +21,10 @@ from tests.integration.test_main_job import opened, project_of
 from tests.integration.test_nginx import sign_in
 from tests.kernels import Kernel
 from tests.nginx import browser, certificate
+from tests.ports import free_ports
 from tests.served import Client
 from tests.waiting import until
-from tests.world import World, free_ports
+from tests.world import World
 
 HTML = {"Accept": "text/html"}
 STAY: dict[str, Any] = {"allow_redirects": False}

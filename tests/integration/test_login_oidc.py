@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest_asyncio
 
+from tests.ports import free_port
 from tests.providers import begin, needs_provider, options, real, sign_in_at
 from tests.served import PASSWORD, Client, Served, served
 
@@ -15,15 +16,10 @@ pytestmark = needs_provider
 HTML = {"Accept": "text/html"}
 
 
-def _free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        return int(listener.getsockname()[1])
-
-
 @pytest_asyncio.fixture
 async def server(tmp_path: Path) -> AsyncIterator[Served]:
     """AEN beside the provider; only members of aen come in, bosses administer."""
-    listener, port = socket.create_server(("127.0.0.1", 0)), _free_port()
+    listener, port = socket.create_server(("127.0.0.1", 0)), free_port()
     oidc = options(f"http://127.0.0.1:{port}", groups=["aen"], admin_groups=["bosses"])
     login = {"backends": ["oidc"], "oidc": oidc}
     async with (

@@ -19,10 +19,11 @@ from tests.hostile.stand import request, stand
 from tests.integration.test_main_job import opened, project_of
 from tests.kernels import Kernel
 from tests.nginx import SAMPLES, Certificate, browser, certificate, nginx, program
+from tests.ports import free_ports
 from tests.served import PASSWORD, Client, Served, served
 from tests.served import ROOT as ADMINISTRATOR
 from tests.waiting import until
-from tests.world import ROOT, World, free_ports
+from tests.world import ROOT, World
 
 needs_nginx = pytest.mark.skipif(program() is None, reason="nginx is not installed")
 HTML = {"Accept": "text/html"}

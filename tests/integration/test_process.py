@@ -17,8 +17,9 @@ from typing import Any
 import pytest
 import yaml
 
+from tests.ports import free_ports
 from tests.waiting import until
-from tests.world import PROGRAM, World, free_ports
+from tests.world import PROGRAM, World
 
 
 @pytest.fixture

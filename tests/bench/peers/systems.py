@@ -21,6 +21,8 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
+from tests.ports import free_port
+
 ROOT = Path(__file__).parents[3]
 CHP_VERSION = "5.3.0"
 _CHP = ROOT / ".dev/bench/node_modules/configurable-http-proxy/bin/configurable-http-proxy"
@@ -73,18 +75,12 @@ def loading() -> str:
     return ",".join(map(str, usable[:-2])) if many() else str(usable[0])
 
 
-def free() -> int:
-    """A free port."""
-    with socket.create_server(("127.0.0.1", 0)) as bound:
-        return int(bound.getsockname()[1])
-
-
 @contextmanager
 def running(kind: str, folder: Path, app_port: int) -> Iterator[System]:
     """One system in a process of its own."""
-    port = app_port if kind == "app" else free()
+    port = app_port if kind == "app" else free_port()
     environment, argv = dict(os.environ), _argv(kind, folder, port)
-    token, api = secrets.token_hex(16), free()
+    token, api = secrets.token_hex(16), free_port()
     if kind.startswith("chp"):
         environment["CONFIGPROXY_AUTH_TOKEN"] = token
         argv += ["--api-port", str(api)]
