@@ -11,12 +11,13 @@ from aen.cli import Files, Json, app, files
 from aen.errors import Denied, Invalid
 
 group = typer.Typer(
-    help="People: add, list, token, passwd, reset-link, no-second-factor, sign-in-by, remove, link.",
+    help="People: add, list, superuser, staff, lock, unlock, token, passwd, reset-link, no-second-factor, sign-in-by, remove, link.",
     no_args_is_help=True,
 )
 app.add_typer(group, name="user")
 
 Name = Annotated[str, typer.Argument(help="The person's name.")]
+Add = Annotated[bool, typer.Option("--add/--remove", help="Give it, or take it away.")]
 PasswordStdin = Annotated[bool, typer.Option("--password-stdin", help="Read the password from standard input.")]
 
 
@@ -24,6 +25,7 @@ PasswordStdin = Annotated[bool, typer.Option("--password-stdin", help="Read the 
 def add(
     name: Name,
     admin: Annotated[bool, typer.Option("--admin", help="Make them an administrator.")] = False,
+    staff: Annotated[bool, typer.Option("--staff", help="Make them one of the staff.")] = False,
     full_name: Annotated[str, typer.Option("--full-name", help="What others see.")] = "",
     email: Annotated[str, typer.Option("--email", help="Where they can be reached.")] = "",
     password_stdin: PasswordStdin = False,
@@ -33,9 +35,10 @@ def add(
     from aen.cli.calling import call
 
     body: dict[str, object] = {"name": name, "password": _password(password_stdin), "admin": admin}
+    body |= {"staff": True} if staff else {}
     body |= {key: value for key, value in (("full_name", full_name), ("email", email)) if value}
     call(config, lambda api: api.post("users", body=body))
-    print(f"Added {name}{' as an administrator' if admin else ''}.")
+    print(f"Added {name}{' as an administrator' if admin else ' as one of the staff' if staff else ''}.")
 
 
 @group.command("list")
@@ -45,7 +48,46 @@ def list_users(as_json: Json = False, config: Files = None) -> None:
     from aen.cli.output import show
 
     rows = call(config, lambda api: list(api.all("users", limit=200)))
-    show(rows, ("name", "full_name", "admin", "locked", "last_login"), as_json=as_json, nothing="There is nobody yet.")
+    show(
+        rows,
+        ("name", "full_name", "admin", "staff", "locked", "last_login"),
+        as_json=as_json,
+        nothing="There is nobody yet.",
+    )
+
+
+@group.command()
+def superuser(name: Name, add: Add = True, config: Files = None) -> None:
+    """Make a person an administrator (--add), or no longer (--remove)."""
+    _set(config, name, "admin", add)
+    print(f"{name} is {'an administrator' if add else 'no longer an administrator'}.")
+
+
+@group.command()
+def staff(name: Name, add: Add = True, config: Files = None) -> None:
+    """Make a person one of the staff (--add), or no longer (--remove)."""
+    _set(config, name, "staff", add)
+    print(f"{name} is {'one of the staff' if add else 'no longer of the staff'}.")
+
+
+@group.command()
+def lock(name: Name, config: Files = None) -> None:
+    """Lock a person out: logins and what is open end within seconds; files stay."""
+    _set(config, name, "locked", True)
+    print(f"{name} is locked out.")
+
+
+@group.command()
+def unlock(name: Name, config: Files = None) -> None:
+    """Let a person in again."""
+    _set(config, name, "locked", False)
+    print(f"{name} may sign in again.")
+
+
+def _set(config: Files, name: str, right: str, value: bool) -> None:
+    from aen.cli.calling import call
+
+    call(config, lambda api: api.patch("users", name, body={right: value}))
 
 
 @group.command()

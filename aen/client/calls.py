@@ -1094,7 +1094,7 @@ class Calls:
         search: str | None = None,
         sort: Literal["id", "created", "last_login"] | None = None,
         descending: bool | None = None,
-        filter: Literal["", "admin", "locked"] | None = None,
+        filter: Literal["", "admin", "staff", "locked"] | None = None,
     ) -> PageOfUsers:
         """Users."""
         found: PageOfUsers = self._call(

@@ -485,6 +485,7 @@ class MeView(Told):
     name: str
     user: UserView | None
     admin: bool
+    staff: bool
     csrf: str
     scope: list[str]
     expires: int
@@ -643,6 +644,7 @@ class NewUser(Told):
     name: str
     password: str = ""
     admin: bool = False
+    staff: bool = False
 
 
 class NewValue(Told):
@@ -1307,6 +1309,7 @@ class UserPatch(Told):
     language: str | None = None
     theme: Literal["system", "light", "dark"] | None = None
     admin: bool | None = None
+    staff: bool | None = None
     locked: bool | None = None
     login_backend: str | None = None
 
@@ -1323,6 +1326,7 @@ class UserView(Told):
     language: str
     theme: str
     admin: bool
+    staff: bool
     locked: bool
     created: int
     last_login: int

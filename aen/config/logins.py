@@ -56,6 +56,7 @@ class Ldap(Section):
     admin_groups: list[str] = Field(
         [], description="People in one of these groups (DN) are administrators, others not."
     )
+    staff_groups: list[str] = Field([], description="People in one of these groups (DN) are of the staff, others not.")
 
 
 class Oidc(Section):
@@ -75,6 +76,7 @@ class Oidc(Section):
     groups_claim: str = Field("groups", description="The claim that lists a person's groups.")
     groups: list[str] = Field([], description="Only people in one of these groups may sign in. Empty: all.")
     admin_groups: list[str] = Field([], description="People in one of these groups are administrators, others not.")
+    staff_groups: list[str] = Field([], description="People in one of these groups are of the staff, others not.")
     logout: bool = Field(True, description="Signing out of AEN signs out at the provider too, where it offers that.")
     days: float = Field(1, description="A login by the provider ends so many days after it was made.", gt=0)
     ca: Path | None = Field(None, description="PEM file with the authority of the provider's certificate.")
@@ -107,7 +109,8 @@ class Login(Section):
         ge=0,
     )
     second_factor: Literal["optional", "administrators", "everybody"] = Field(
-        "optional", description="Who must give a code of an authenticator app besides the password."
+        "optional",
+        description="Who must give a code of an authenticator app besides the password; `administrators`: staff, too.",
     )
     ldap: Ldap = Field(default_factory=Ldap)
     oidc: Oidc = Field(default_factory=Oidc)

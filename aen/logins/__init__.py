@@ -38,6 +38,8 @@ class Identity:
     known_as: str = ""
     #: Whether the back end makes them administrator; None: it says nothing of it.
     admin: bool | None = None
+    #: Whether it makes them one of the staff; None: it says nothing of it.
+    staff: bool | None = None
 
 
 @runtime_checkable

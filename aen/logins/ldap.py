@@ -100,7 +100,7 @@ class LdapLogin:
         if not called:
             raise Denied(f"The directory has no {options.name_attribute} for you. Ask your administrator.")
         groups = self._groups(link, connection, entry, called)
-        allowed = {each.lower() for each in (*options.groups, *options.admin_groups)}
+        allowed = {each.lower() for each in (*options.groups, *options.admin_groups, *options.staff_groups)}
         if options.groups and not groups & allowed:
             raise Denied(
                 "Your account in the directory is in none of the groups that may use AEN. Ask an administrator."
@@ -111,7 +111,6 @@ class LdapLogin:
             raise Denied(
                 f"The directory calls you {called[:40]!r}, and AEN has no such names. {error.message}"
             ) from None
-        admins = {each.lower() for each in options.admin_groups}
         return Identity(
             user,
             full_name=_text(entry, options.full_name_attribute)[:200],
@@ -119,16 +118,22 @@ class LdapLogin:
             email_verified=True,
             subject=f"ldap:{_id(entry, options.id_attribute)}",
             known_as=called.lower(),
-            admin=bool(groups & admins) if admins else None,
+            admin=_within(groups, options.admin_groups),
+            staff=_within(groups, options.staff_groups),
         )
 
     def _groups(self, link: Link, connection: Any, entry: Entry, called: str) -> set[str]:
         options = self._options
-        if not options.groups and not options.admin_groups:
+        if not (options.groups or options.admin_groups or options.staff_groups):
             return set()
         where = options.group_filter.replace("{dn}", in_filter(entry["dn"])).replace("{name}", in_filter(called))
         found = link.find(connection, options.group_base or options.base, where, ["1.1"])
         return {str(group["dn"]).lower() for group in found}
+
+
+def _within(groups: set[str], named: list[str]) -> bool | None:
+    """Whether somebody in `groups` is in one of those named; None when none is."""
+    return bool(groups & {each.lower() for each in named}) if named else None
 
 
 class _must:  # reads as a word
@@ -168,8 +173,8 @@ _RULES: tuple[tuple[str, Callable[[Ldap], bool]], ...] = (
     ("user_dn must hold {name}.", lambda o: not o.user_dn or "{name}" in o.user_dn),
     ("base is needed to search.", lambda o: not o.bind_dn or bool(o.base)),
     (
-        "groups and admin_groups need base: that is where people and groups are found.",
-        lambda o: bool(o.base) or not (o.groups or o.admin_groups),
+        "groups, admin_groups and staff_groups need base: that is where people and groups are found.",
+        lambda o: bool(o.base) or not (o.groups or o.admin_groups or o.staff_groups),
     ),
     (
         "filter must hold {name}, in brackets, as (uid={name}).",

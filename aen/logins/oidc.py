@@ -96,7 +96,7 @@ class OidcLogin:
         """Who the claims speak of. Denied when a name can't be made of them or a group is missing."""
         options = self._options
         groups = _words(claims.get(options.groups_claim))
-        if options.groups and not groups & {*options.groups, *options.admin_groups}:
+        if options.groups and not groups & {*options.groups, *options.admin_groups, *options.staff_groups}:
             raise Denied("You are in none of the groups that may use AEN. Ask your administrator.")
         made = self._name(claims)
         try:
@@ -113,6 +113,7 @@ class OidcLogin:
             subject=f"{options.issuer} {claims['sub']}"[:500],
             known_as=made[:100].lower(),
             admin=bool(groups & set(options.admin_groups)) if options.admin_groups else None,
+            staff=bool(groups & set(options.staff_groups)) if options.staff_groups else None,
         )
 
     def _name(self, claims: Mapping[str, Any]) -> str:

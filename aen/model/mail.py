@@ -20,13 +20,13 @@ class Notice(StrEnum):
     DAILY = "daily"
 
 
-#: For the page where people choose: what it is, and whether it is for administrators only.
+#: For the page where people choose: what it is, and whether it is for staff and administrators only.
 NOTICES: dict[Notice, tuple[str, bool]] = {
     Notice.SESSION: (N_("A session of mine is about to be stopped because it is idle, or was stopped"), False),
     Notice.TEAM: (N_("Somebody adds me to a project"), False),
     Notice.JOB: (N_("Work that I started in the background failed"), False),
     Notice.RUN: (N_("A scheduled run of mine failed"), False),
-    Notice.DAILY: (N_("The daily report for administrators"), True),
+    Notice.DAILY: (N_("The daily report"), True),
 }
 
 

@@ -13,6 +13,7 @@ SCOPES: dict[str, str] = {
     "run": "Start, use, stop apps in your projects",
     "write": "Change projects and your account",
     "admin": "Administer, if you are an administrator",
+    "staff": "Daily report, password links, mail and exceptions, if you are of the staff",
     "account:read": "Your account, people, nodes, search",
     "account:write": "Change your account: profile, password, keys, tokens",
     "projects:read": "See projects, their lists and sessions",

@@ -37,6 +37,7 @@ class User(Document):
     location: str = ""
     url: str = ""
     admin: bool = False
+    staff: bool = False  # may what AEN 4 let its staff do; administrators may that anyway
     locked: bool = False
     password: str = ""  # Argon2id, PHC string; empty: can't sign in by password
     login_backend: str = "local"

@@ -134,6 +134,7 @@ SCHEMA: tuple[Collection, ...] = (
             Index("by_created", ("created",)),
             Index("by_last_login", ("last_login",)),
             Index("by_admin", ("admin", "id")),
+            Index("by_staff", ("staff", "id")),
             Index("by_locked", ("locked", "id")),
             Index("by_email", ("email", "id")),
             Index("by_starred", ("starred", "id"), array=True),

@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Sequence
+from typing import Any
+
 import nh3
 from markdown_it import MarkdownIt
-from markupsafe import Markup
+from markdown_it.renderer import RendererHTML
+from markdown_it.token import Token
+from markupsafe import Markup, escape
 
 _TAGS = set(
     "a abbr b blockquote br code dd del dl dt em h1 h2 h3 h4 h5 h6 hr i img li ol p pre s strong sub sup "
@@ -12,8 +18,21 @@ _TAGS = set(
 )
 _ATTRIBUTES = {"a": {"href", "title"}, "img": {"src", "alt", "title"}, "ol": {"start"}, "code": {"class"}}
 _SCHEMES = {"http", "https", "mailto"}
-_MARKDOWN = MarkdownIt("commonmark", {"html": False, "linkify": False}).enable(["table", "strikethrough"])
+_ELSEWHERE = re.compile(r"[a-z][a-z0-9+.-]*:|[/\\]{2}", re.IGNORECASE)  # how an address begins that is not one of ours
 _LONGEST = 200_000
+
+
+def _picture(renderer: RendererHTML, tokens: Sequence[Token], at: int, options: Any, env: Any) -> str:
+    """A picture of ours; of one elsewhere a link: who reads a description must not be seen by third parties."""
+    address = str(tokens[at].attrGet("src") or "")
+    if not _ELSEWHERE.match(address):
+        return renderer.image(tokens, at, options, env)
+    text = renderer.renderInlineAsText(tokens[at].children, options, env)
+    return f'<a href="{escape(address)}">{escape(text or address)}</a>'
+
+
+_MARKDOWN = MarkdownIt("commonmark", {"html": False, "linkify": False}).enable(["table", "strikethrough"])
+_MARKDOWN.add_render_rule("image", _picture)
 
 
 def render_markdown(text: str) -> Markup:

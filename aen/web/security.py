@@ -9,7 +9,7 @@ from aiohttp import web
 
 _POLICY = (
     "default-src 'self'; base-uri 'none'; object-src 'none'; frame-ancestors 'none'; "
-    "img-src 'self' data: https:; connect-src 'self'; script-src 'self'; style-src 'self'"
+    "img-src 'self' data:; connect-src 'self'; script-src 'self'; style-src 'self'"
 )
 
 

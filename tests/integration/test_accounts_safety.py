@@ -10,7 +10,8 @@ import pytest
 import pytest_asyncio
 
 from aen.errors import Conflict, Denied, Invalid, NotFound, NotSignedIn
-from aen.roles.server.accounts import UserPatch
+from aen.roles.server.accounts import NewUser, UserPatch
+from aen.roles.server.permissions import Actor
 from aen.roles.server.projects import NewProject
 from tests.directory import BASE, needs_slapd, person, slapd
 from tests.served import PASSWORD, ROOT, Served, served
@@ -62,6 +63,88 @@ async def test_links_that_count_no_more(server: Served) -> None:
         await accounts.reset_link(ROOT, "ada", hours=10_000)
     with pytest.raises(Denied):
         await accounts.reset_link(await server.actor("ada"), "root1")
+
+
+async def staff(server: Served, name: str = "sue") -> Actor:
+    await server.person(name)
+    await server.domain.accounts.update(ROOT, name, UserPatch(staff=True))
+    return await server.actor(name)
+
+
+async def test_staff_make_links_for_ordinary_people_alone(server: Served) -> None:
+    accounts, sue = server.domain.accounts, await staff(server)
+    await server.person("ada")
+    await server.person("boss", admin=True)
+    await staff(server, "sam")
+    assert (await accounts.reset_of(await accounts.reset_link(sue, "ada"))).id == "ada"
+    for name in ("boss", "sam", "sue"):
+        with pytest.raises(Denied, match="only administrators make such a link"):
+            await accounts.reset_link(sue, name)
+    log, _ = await server.domain.activity.security(ROOT, 10)
+    refused = [(entry.actor, entry.who) for entry in log if entry.act == "password.link_refused"]
+    assert refused == [("sue", "sue"), ("sue", "sam"), ("sue", "boss")]
+
+
+@pytest.mark.parametrize("right", ["admin", "staff"])
+async def test_a_link_of_staff_opens_nobody_who_has_more_rights_since(server: Served, right: str) -> None:
+    accounts, sue = server.domain.accounts, await staff(server)
+    await server.person("ada")
+    code = await accounts.reset_link(sue, "ada")
+    await accounts.update(ROOT, "ada", UserPatch.model_validate({right: True}))
+    with pytest.raises(NotFound):
+        await accounts.use_reset(code, NEW)
+    await accounts.update(ROOT, "ada", UserPatch.model_validate({right: False}))
+    assert (await accounts.use_reset(code, NEW)).id == "ada"
+
+
+async def test_a_link_of_who_administers_no_more_opens_no_administrator(server: Served) -> None:
+    accounts = server.domain.accounts
+    await server.person("boss", admin=True)
+    await server.person("ada", admin=True)
+    code = await accounts.reset_link(await server.actor("boss"), "ada")
+    await accounts.update(ROOT, "boss", UserPatch(admin=False))
+    with pytest.raises(NotFound):
+        await accounts.use_reset(code, NEW)
+
+
+async def test_staff_reach_the_rights_of_administrators_by_no_way(server: Served) -> None:
+    """All that sets a password, a right, a second factor or a login of somebody else."""
+    accounts, sue = server.domain.accounts, await staff(server)
+    await server.person("ada")
+    for rights in {"admin": True}, {"staff": True}, {"locked": True}, {"email": "sue@example.org"}:
+        with pytest.raises(NotFound):
+            await accounts.update(sue, "ada", UserPatch.model_validate(rights))
+    with pytest.raises(Denied):
+        await accounts.update(sue, "sue", UserPatch(admin=True))
+    with pytest.raises(Denied):
+        await accounts.create(sue, NewUser(name="mole", admin=True))
+    with pytest.raises(Denied):
+        await accounts.invite(sue, admin=True)
+    with pytest.raises(NotFound):
+        await accounts.set_password(sue, "ada", NEW)
+    with pytest.raises(NotFound):
+        await accounts.remove_second_factor(sue, "ada")
+    with pytest.raises(NotFound):
+        await accounts.new_token(sue, "ada")
+    assert not (await server.actor("ada")).admin
+
+
+async def test_what_staff_see(server: Served) -> None:
+    await staff(server)
+    await server.person("ada")
+    sue = await server.browser("sue")
+    home = (await sue.get("/")).text
+    assert 'href="/admin"' in home
+    assert (await sue.get("/admin")).headers["Location"] == "/admin/report"
+    page = (await sue.get("/admin/report")).text
+    shown = set(re.findall(r'<a href="(/admin[^"?]*)"', page))
+    assert shown == {"/admin/report", "/admin/reset", "/admin/exceptions", "/admin/mail"}
+    made = await sue.post("/admin/reset", data={"csrf": sue.csrf, "name": " ADA "})
+    assert re.search(r"/forgotten/[\w-]{40,}<", made.text)
+    refused = await sue.post("/admin/reset", data={"csrf": sue.csrf, "name": "sue"})
+    assert (refused.status, "only administrators make such a link" in refused.text) == (403, True)
+    me = (await sue.get("/api/v1/me")).json
+    assert (me["admin"], me["staff"]) == (False, True)
 
 
 async def test_a_recreated_name_is_not_opened_by_an_old_link(server: Served) -> None:

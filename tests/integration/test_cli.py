@@ -36,6 +36,13 @@ def test_people_from_beginning_to_end(commands: World) -> None:
     listed = json.loads(_fine(commands.aen("user", "list", "--json")))
     (ann,) = [row for row in listed if row["name"] == name]
     assert ann["admin"] is True
+    assert _fine(commands.aen("user", "superuser", name, "--remove")) == f"{name} is no longer an administrator.\n"
+    assert _fine(commands.aen("user", "staff", name)) == f"{name} is one of the staff.\n"
+    assert _fine(commands.aen("user", "lock", name)) == f"{name} is locked out.\n"
+    listed = json.loads(_fine(commands.aen("user", "list", "--json")))
+    (ann,) = [row for row in listed if row["name"] == name]
+    assert (ann["admin"], ann["staff"], ann["locked"]) == (False, True, True)
+    assert _fine(commands.aen("user", "unlock", name)) == f"{name} may sign in again.\n"
     assert name in _fine(commands.aen("user", "list"))
     token = _fine(commands.aen("user", "token", name)).splitlines()[-1]
     assert token

@@ -141,16 +141,22 @@ async def test_a_local_administrator_is_nobody_elses(directory: Slapd, tmp_path:
 
 
 async def test_groups(directory: Slapd, tmp_path: Path) -> None:
-    groups = {"groups": [f"CN=aen,ou=groups,{BASE}"], "admin_groups": [f"cn=bosses,ou=groups,{BASE}"]}
+    groups = {
+        "groups": [f"CN=aen,ou=groups,{BASE}"],
+        "admin_groups": [f"cn=bosses,ou=groups,{BASE}"],
+        "staff_groups": [f"cn=bosses,ou=groups,{BASE}"],
+    }
     async with served(tmp_path, login=login(directory, **groups)) as server:
         assert not (await enter(server, "ada", "ada's own word")).admin
-        assert (await enter(server, "grace.hopper", "grace's own word")).admin
+        boss = await enter(server, "grace.hopper", "grace's own word")
+        assert (boss.admin, boss.staff) == (True, True)
         with pytest.raises(Denied, match="none of the groups"):
             await enter(server, "eve", "eve's own word")
         with pytest.raises(NotSignedIn):
             await enter(server, "eve", "wrong")  # only who proved it is told of groups
-        await server.domain.accounts.update(ROOT, "ada", UserPatch(admin=True))
-        assert not (await enter(server, "ada", "ada's own word")).admin  # the groups say who administers
+        await server.domain.accounts.update(ROOT, "ada", UserPatch(admin=True, staff=True))
+        ada = await enter(server, "ada", "ada's own word")
+        assert (ada.admin, ada.staff) == (False, False)  # the groups say who administers
 
 
 async def test_rules_of_the_first_login(directory: Slapd, tmp_path: Path) -> None:

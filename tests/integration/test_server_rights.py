@@ -1,4 +1,4 @@
-"""Rights: every URL of the server's table, asked by everybody: {anonymous, stranger, viewer, member, ex-member, owner, admin}.
+"""Rights: every URL of the server's table, asked by everybody: {anonymous, stranger, viewer, member, ex-member, owner, staff, admin}.
 
 A URL without a row fails: whoever adds one says here who may use it.
 """
@@ -9,6 +9,7 @@ import base64
 import contextlib
 import re
 import zlib
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -23,14 +24,14 @@ from aen.model.node import NodeInvitation
 from aen.model.publication import Publication, PublishedFile, PublishedPage, Version
 from aen.model.schedule import Schedule
 from aen.model.session import Phase, Session
-from aen.roles.server.accounts import NewUser
+from aen.roles.server.accounts import NewUser, UserPatch
 from aen.roles.server.permissions import Permission as P
 from aen.roles.server.projects import NewProject
 from aen.roles.server.urls import Url, table
 from tests.served import PASSWORD, ROOT, Client, Served, served
 from tests.waiting import until
 
-ROLES = ("anonymous", "stranger", "viewer", "member", "ex", "owner", "admin")
+ROLES = ("anonymous", "stranger", "viewer", "member", "ex", "owner", "staff", "admin")
 SIGNED_IN = frozenset(ROLES) - {"anonymous"}
 SEE = frozenset({"viewer", "member", "owner", "admin"})
 
@@ -48,6 +49,7 @@ MAY: dict[P, frozenset[str]] = {
     P.EDIT: frozenset({"owner", "admin"}),
     P.TEAM: frozenset({"owner", "admin"}),
     P.OWN: frozenset({"owner", "admin"}),
+    P.STAFF: frozenset({"staff", "admin"}),
     P.ADMIN: frozenset({"admin"}),
 }
 OWN_OR_ADMIN = frozenset({"owner", "admin"})  # of what belongs to `owner`
@@ -339,6 +341,8 @@ ROWS: dict[str, Row] = {
     f"POST {_PAGE}/sessions/{{id}}/keep": Row(form={"hours": "1"}, may=OWN_OR_ADMIN),
     # ── pages: administrators ──
     "GET /admin": Row(),
+    "GET /admin/reset": Row(),
+    "POST /admin/reset": form(name="guest"),
     "GET /admin/users": Row(),
     "GET /admin/users/new": Row(),
     "POST /admin/users/new": form(name="{fresh}"),
@@ -548,23 +552,48 @@ def expected(url: Url, row: Row, role: str) -> set[int]:
     if role == "anonymous" and url.permission is not P.ANYBODY:
         return {401} if url.path.startswith("/api/") else {303}
     about_project = "{owner}" in url.path or "/sessions/" in url.path or "/jobs/" in url.path
-    unseen = about_project and url.permission is not P.ADMIN and role in ("stranger", "ex")
+    unseen = about_project and url.permission is not P.ADMIN and role in ("stranger", "ex", "staff")
     return {404} if row.hidden or unseen else {403}
 
 
-async def ask(client: Client, url: Url, row: Row, values: dict[str, str]) -> tuple[int, str]:
+async def ask(client: Client, url: Url, row: Row, values: dict[str, str]) -> tuple[int, Mapping[str, str]]:
     path = re.sub(r":[^{}]*}", "}", url.path).format(**values) + row.query
     if row.stream:
         headers = dict(client.headers)
         async with client.http.get(client.url + path, headers=headers, allow_redirects=False) as stream:
-            return stream.status, stream.headers.get("Location", "")
+            return stream.status, stream.headers
     if row.form is not None:
         data = {name: value.format(**values) for name, value in row.form.items()}
         answer = await client.ask(url.method, path, data={"_": "", **data})
     else:
         filled = {k: v.format(**values) if isinstance(v, str) else v for k, v in (row.json or {}).items()}
         answer = await client.ask(url.method, path, filled if row.json is not None else None)
-    return answer.status, answer.headers.get("Location", "")
+    return answer.status, answer.headers
+
+
+def unsafe(headers: Mapping[str, str]) -> list[str]:
+    """What an answer lacks of what keeps browsers from running, framing, guessing or telling anything."""
+    policy = headers.get("Content-Security-Policy", "")
+    rules = {name: set(values) for name, *values in map(str.split, filter(str.strip, policy.split(";")))}
+    framed = {"'none'"} if "sandbox" not in rules else {"'self'"}  # published pages stand in a frame of ours
+    wanted = {
+        "frame-ancestors": rules.get("frame-ancestors") == framed,
+        "no script but ours": rules.get("script-src", rules.get("default-src")) in ({"'self'"}, {"'none'"}),
+        "no inline style": "sandbox" in rules or rules.get("style-src") == {"'self'"},
+        "nothing from elsewhere": all(
+            value.startswith("'") or value == "data:"
+            for name in rules
+            if name != "form-action"
+            for value in _sources(rules, name)
+        ),
+        "nosniff": headers.get("X-Content-Type-Options") == "nosniff",
+        "referrer": headers.get("Referrer-Policy") in ("same-origin", "no-referrer"),
+    }
+    return [what for what, fine in wanted.items() if not fine]
+
+
+def _sources(rules: dict[str, set[str]], name: str) -> set[str]:
+    return rules[name] if name.endswith("-src") else set()
 
 
 async def _unchanged(client: Client, role: str) -> bool:
@@ -589,8 +618,9 @@ async def test_who_may(tmp_path: Path, role: str) -> None:
     async with served(tmp_path) as server:
         await server.node()
         await server.node("gone")
-        for person in ("stranger", "viewer", "member", "ex", "owner", "guest"):
+        for person in ("stranger", "viewer", "member", "ex", "owner", "guest", "staff"):
             await server.person(person)
+        await server.domain.accounts.update(ROOT, "staff", UserPatch(staff=True))
         ground = Ground(server)
         wrong: list[str] = []
         client = await client_of(server, role)
@@ -599,7 +629,9 @@ async def test_who_may(tmp_path: Path, role: str) -> None:
             row = ROWS[key(url)]
             if not await _unchanged(client, role):
                 client = await client_of(server, role)  # some of these sign in or out
-            status, location = await ask(client, url, row, await ground.fresh(url, _name(role)))
+            status, headers = await ask(client, url, row, await ground.fresh(url, _name(role)))
+            wrong += [f"{key(url)}: {status} {text}" for text in unsafe(headers)]
+            location = headers.get("Location", "")
             refused = expected(url, row, role)
             led_to_login = location == "/login" or location.startswith("/login?next=")
             led_to_login = led_to_login and url.path not in ("/logout", "/setup", "/login", "/login/code")

@@ -44,6 +44,7 @@ ACTORS = {
     "member": Actor(user("mike")),
     "maintainer": Actor(user("mary")),
     "owner": Actor(user("olga")),
+    "staff": Actor(User(id="sue", incarnation="sue", staff=True)),
     "admin": Actor(user("ada", admin=True)),
     "local": Actor(local=True),
 }
@@ -62,6 +63,7 @@ MAY = {
     Permission.EDIT: {"maintainer", "owner", "admin", "local"},
     Permission.TEAM: {"maintainer", "owner", "admin", "local"},
     Permission.OWN: {"owner", "admin", "local"},
+    Permission.STAFF: {"staff", "admin", "local"},
     Permission.ADMIN: {"admin", "local"},
 }
 
@@ -80,7 +82,7 @@ def test_private_project(who: str, permission: Permission) -> None:
 @pytest.mark.parametrize("permission", list(Permission))
 @pytest.mark.parametrize("who", list(ACTORS))
 def test_public_project_lets_everybody_look_and_no_more(who: str, permission: Permission) -> None:
-    may = MAY[permission] | ({"stranger"} if permission is Permission.VIEW else set())
+    may = MAY[permission] | ({"stranger", "staff"} if permission is Permission.VIEW else set())
     assert allows(ACTORS[who], permission, project(Visibility.PUBLIC)) == (who in may)
 
 
@@ -100,7 +102,8 @@ def test_what_one_may_not_see_is_not_found() -> None:
         (["read"], {Permission.VIEW, Permission.SIGNED_IN, Permission.LIST}),
         (["run"], {Permission.LOOK, Permission.RUN, Permission.CONTROL}),
         (["write"], {Permission.ACCOUNT, Permission.CREATE, Permission.EDIT, Permission.TEAM, Permission.OWN}),
-        (["admin"], {Permission.ADMIN}),
+        (["admin"], {Permission.STAFF, Permission.ADMIN}),
+        (["staff"], {Permission.STAFF}),
         ([], set(Permission) - {Permission.ANYBODY}),
         (["projects:read"], {Permission.VIEW, Permission.LIST}),
         (["projects:read!project=olga/genome"], {Permission.VIEW}),
@@ -190,6 +193,21 @@ def test_a_narrowed_administrator_is_none() -> None:
         actor = Actor(user("ada", admin=True), login)
         assert actor.admin is admin
         assert may_see(actor, project()) is admin
+
+
+def test_narrowed_staff_are_none() -> None:
+    for scope, staff in ([], True), (["staff"], True), (["admin"], True), (["read", "write"], False):
+        login = Login(id="l", user="sue", incarnation="sue", kind=LoginKind.TOKEN, scope=scope, expires=1)
+        actor = Actor(User(id="sue", incarnation="sue", staff=True), login)
+        assert actor.staff is staff
+        assert not actor.admin
+        assert allows(actor, Permission.STAFF) is staff
+        assert not allows(actor, Permission.ADMIN)
+
+
+def test_who_acts_as_one_of_the_staff_has_none_of_their_rights() -> None:
+    login = Login(id="l", user="sue", incarnation="sue", kind=LoginKind.BROWSER, acting="ada", expires=1)
+    assert not allows(Actor(User(id="sue", incarnation="sue", staff=True), login), Permission.STAFF)
 
 
 def test_the_page_of_rights_is_up_to_date() -> None:

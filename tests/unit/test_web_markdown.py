@@ -43,3 +43,19 @@ def test_markdown_is_rendered() -> None:
     assert "<strong>b</strong>" in html
     assert "<table>" in html
     assert 'rel="nofollow noopener noreferrer"' in html
+
+
+@pytest.mark.parametrize(
+    "address", ["https://example.org/a.png", "http://example.org/a.png", "//example.org/a.png", "HTTPS://example.org/a"]
+)
+def test_pictures_from_elsewhere_are_links(address: str) -> None:
+    html = str(render_markdown(f"![a <figure>]({address})"))
+    assert "<img" not in html
+    assert f'<a href="{address}"' in html
+    assert ">a &lt;figure&gt;</a>" in html
+
+
+def test_pictures_of_ours_are_pictures() -> None:
+    html = str(render_markdown("![a figure](/static/a.png) ![b](a.png)"))
+    assert 'src="/static/a.png"' in html
+    assert 'src="a.png"' in html

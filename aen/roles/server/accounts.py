@@ -12,6 +12,7 @@ from aen.logins.local import hashed
 from aen.model import Word
 from aen.model.job import Job
 from aen.model.user import User
+from aen.roles.server.backends import RIGHTS
 from aen.roles.server.background import again_and_again
 from aen.roles.server.people import Profile, email_address
 from aen.roles.server.permissions import Actor, Permission, check
@@ -22,12 +23,15 @@ from aen.store import Query
 __all__ = ["Accounts", "NewUser", "Profile", "UserPage", "UserPatch"]
 
 _SORTS = ("id", "created", "last_login")
-_EQUAL: dict[str, tuple[tuple[str, object], ...]] = {"": (), "admin": (("admin", True),), "locked": (("locked", True),)}
+_EQUAL: dict[str, tuple[tuple[str, object], ...]] = {
+    "": (),
+    **{name: ((name, True),) for name in ("admin", "staff", "locked")},
+}
 _CLEAN_EVERY = 3600.0  # seconds
 
 
 class UserPatch(Word):
-    """What of a person is to change; what is None stays. `admin`, `locked` and `login_backend` are for administrators."""
+    """What of a person is to change; what is None stays. `admin`, `staff`, `locked` and `login_backend` are for administrators."""
 
     full_name: str | None = Field(None, max_length=200)
     email: str | None = Field(None, max_length=254)
@@ -37,6 +41,7 @@ class UserPatch(Word):
     language: str | None = Field(None, max_length=16)
     theme: Literal["system", "light", "dark"] | None = None
     admin: bool | None = None
+    staff: bool | None = None
     locked: bool | None = None
     login_backend: str | None = Field(None, max_length=31)
 
@@ -47,6 +52,7 @@ class NewUser(Profile):
     name: str
     password: str = ""
     admin: bool = False
+    staff: bool = False
 
 
 @dataclass(frozen=True)
@@ -89,11 +95,11 @@ class Accounts(SignUp):
     ) -> UserPage:
         """Users, for administrators. `sort`: id, created, last_login. A search gives its best `limit` without a cursor.
 
-        `filter`: nothing, admin or locked; it sorts by name.
+        `filter`: nothing, admin, staff or locked; it sorts by name.
         """
         check(actor, Permission.ADMIN)
         if sort not in _SORTS or filter not in _EQUAL or not 1 <= limit <= 500 or len(search) > 200:
-            raise Invalid(f"Sort by {', '.join(_SORTS)}; filter by admin or locked; ask for 1 to 500 at a time.")
+            raise Invalid(f"Sort by {', '.join(_SORTS)}; filter by admin, staff or locked; ask for 1 to 500 at a time.")
         equal = _EQUAL[filter]
         total = await self.store.count("users", equal)
         if search.strip():
@@ -108,20 +114,20 @@ class Accounts(SignUp):
         check(actor, Permission.ADMIN)
         self.check_name(new.name)
         password = await hashed(new.password) if new.password else ""
-        profile = Profile.model_validate(new.model_dump(exclude={"name", "password", "admin"}))
-        user = await self.add_user(new.name, password, profile, admin=new.admin)
+        profile = Profile.model_validate(new.model_dump(exclude={"name", "password", "admin", "staff"}))
+        user = await self.add_user(new.name, password, profile, admin=new.admin, by={"staff": new.staff})
         if new.admin:
             self._setup_done()
-        detail = "administrator" if new.admin else ""
+        detail = "administrator" if new.admin else "staff" if new.staff else ""
         await self.domain.activity.record(actor, "user.created", user.id, who=user.id, detail=detail, security=True)
         return user
 
     async def update(self, actor: Actor, name: str, patch: UserPatch) -> User:
-        """Change a person: themselves their profile, administrators also `admin` and `locked` (never their own)."""
+        """Change a person: themselves their profile, administrators also `admin`, `staff` and `locked` (never their own)."""
         self.check_self(actor, name)
         before = await self.get(actor, name)
         given: dict[str, Any] = patch.model_dump(exclude_none=True)
-        rights: dict[str, bool] = {key: given.pop(key) for key in ("admin", "locked") if key in given}
+        rights: dict[str, bool] = {key: given.pop(key) for key in RIGHTS if key in given}
         rights = {key: value for key, value in rights.items() if value != getattr(before, key)}
         backend = given.pop("login_backend", before.login_backend)
         if rights or backend != before.login_backend:
@@ -172,10 +178,7 @@ class Accounts(SignUp):
         if rights.get("admin") is False:
             await self.end_all(name, tokens=False)
         for key, value in rights.items():
-            act = {"admin": "user.made_admin" if value else "user.no_longer_admin"}.get(
-                key, "user.locked" if value else "user.unlocked"
-            )
-            await self.domain.activity.record(actor, act, name, who=name, security=True)
+            await self.domain.activity.record(actor, RIGHTS[key][not value], name, who=name, security=True)
         return user
 
     async def lock(self, actor: Actor, name: str) -> User:
@@ -213,7 +216,7 @@ class Accounts(SignUp):
                 raise Conflict(f"{name} is the last administrator. Make somebody else administrator first.")
 
             def locked(person: User) -> None:
-                person.locked, person.admin = True, False
+                person.locked, person.admin, person.staff = True, False, False
 
             await self.change_user(name, locked)  # from here on they can't come in, whatever happens next
         await self.end_all(name, tokens=True)

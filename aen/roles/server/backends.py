@@ -20,6 +20,12 @@ if TYPE_CHECKING:
 
 log = structlog.get_logger(__name__)
 LOCAL = "local"
+#: Right or state → the act of giving it and of taking it.
+RIGHTS = {
+    "admin": ("user.made_admin", "user.no_longer_admin"),
+    "staff": ("user.made_staff", "user.no_longer_staff"),
+    "locked": ("user.locked", "user.unlocked"),
+}
 WRONG = "The name or the password is wrong. Check both and try again."
 
 
@@ -124,21 +130,24 @@ class Backends(People):
 
     async def _made(self, identity: Identity, backend: str, email: str) -> User:
         profile = Profile(full_name=identity.full_name[:200], email=email)
+        rights: dict[str, Any] = {
+            "admin": bool(identity.admin),
+            "by": _by(identity, backend) | {"staff": bool(identity.staff)},
+        }
         try:
-            user = await self.add_user(
-                identity.user, "", profile, admin=bool(identity.admin), by=_by(identity, backend)
-            )
+            user = await self.add_user(identity.user, "", profile, **rights)
         except Conflict:  # somebody has the e-mail address, which proves nothing: the account comes without it
             bare = profile.model_copy(update={"email": ""})
-            user = await self.add_user(identity.user, "", bare, admin=bool(identity.admin), by=_by(identity, backend))
+            user = await self.add_user(identity.user, "", bare, **rights)
         return user
 
     async def _follow(self, user: User, identity: Identity, backend: str) -> User:
-        """What the back end says counts from this login on: the subject, once; administrator, always; the name, if none is there."""
-        rights = identity.admin is not None and identity.admin != user.admin
-        if rights and not identity.admin and not await self.has_other_administrator(user.id):
+        """What the back end says counts from this login on: the subject, once; rights, always; the name, if none is there."""
+        said = {"admin": identity.admin, "staff": identity.staff}
+        rights = {right: value for right, value in said.items() if value not in (None, getattr(user, right))}
+        if rights.get("admin") is False and not await self.has_other_administrator(user.id):
             log.warning("a group would take away the last administrator; kept", user=user.id)
-            rights = False
+            del rights["admin"]
         if not rights and user.login_subject and (user.full_name or not identity.full_name):
             return user
 
@@ -146,12 +155,12 @@ class Backends(People):
             stored.login_subject = stored.login_subject or identity.subject
             stored.login_name = stored.login_name or identity.known_as
             stored.full_name = stored.full_name or identity.full_name[:200]
-            if rights:
-                stored.admin = bool(identity.admin)
+            for right, value in rights.items():
+                setattr(stored, right, value)
 
         user = await self.change_user(user.id, edit)
-        if rights:
-            act = "user.made_admin" if user.admin else "user.no_longer_admin"
+        for right, value in rights.items():
+            act = RIGHTS[right][not value]
             detail = f"by a group of {backend}"
             await self.domain.activity.record(None, act, user.id, who=user.id, detail=detail, security=True)
         return user

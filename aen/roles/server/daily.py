@@ -50,8 +50,8 @@ class Daily(Part):
         service.spawn(self._for_life(), "daily")
 
     async def report(self, actor: Actor, name: str) -> Period:
-        """One period, for administrators. Invalid."""
-        check(actor, Permission.ADMIN)
+        """One period, for staff. Invalid."""
+        check(actor, Permission.STAFF)
         if name not in PERIODS:
             raise Invalid(f"A report is of {', '.join(PERIODS)}.")
         return await self.period(name)
@@ -185,7 +185,7 @@ class Daily(Part):
                 log.warning("the daily report could not be prepared; it is tried again", reason=error.message)
 
     async def _mail(self) -> None:
-        """Once a day, to administrators who want it."""
+        """Once a day, to staff and administrators who want it."""
         moment = datetime.datetime.fromtimestamp(self._clock() / 1000, datetime.UTC)
         if not (self.domain.mail.on and self.domain.settings.value("mail.daily")) or moment.hour < _MAIL_HOUR:
             return
@@ -196,7 +196,7 @@ class Daily(Part):
         await self.send()
 
     async def send(self) -> int:
-        """Mail yesterday's report to all administrators; returns to how many."""
+        """Mail yesterday's report to all staff and administrators; returns to how many."""
         period = await self.period("yesterday")
         lines = [
             "{users} users, {projects} projects.",
@@ -214,11 +214,18 @@ class Daily(Part):
             "date": period.first,
         }
         sent = 0
-        async for doc in every(self.store, "users", Query((("admin", True),))):
-            user = User.model_validate(doc)
-            where = "/admin/report?period=yesterday"
+        where = "/admin/report?period=yesterday"
+        for user in await self._readers():
             sent += await self.domain.mail.tell(user, Notice.DAILY, "AEN on {date}", lines, where, **values)
         return sent
+
+    async def _readers(self) -> list[User]:
+        """Who may read the report, each once."""
+        found: dict[str, User] = {}
+        for right in ("admin", "staff"):
+            async for doc in every(self.store, "users", Query(((right, True),))):
+                found[doc["id"]] = User.model_validate(doc)
+        return list(found.values())
 
     def _date(self) -> datetime.date:
         return datetime.datetime.fromtimestamp(self._clock() / 1000, datetime.UTC).date()

@@ -70,15 +70,15 @@ class Faults(Part):
     async def list(
         self, actor: Actor, limit: int = 50, cursor: str = "", unread: bool = False
     ) -> tuple[list[Fault], str]:
-        """Kinds of faults, the one that happened last first, for administrators."""
-        check(actor, Permission.ADMIN)
+        """Kinds of faults, the one that happened last first, for staff."""
+        check(actor, Permission.STAFF)
         equal = (("unread", True),) if unread else ()
         page = await self.store.find("faults", Query(equal, sort="last", descending=True, limit=limit, cursor=cursor))
         return [Fault.model_validate(doc) for doc in page.items], page.next
 
     async def mark_read(self, actor: Actor, id: str = "") -> int:
         """One kind of fault (`id`), or all, are read: they count anew when they happen again. Returns how many."""
-        check(actor, Permission.ADMIN)
+        check(actor, Permission.STAFF)
 
         def read(fault: Fault) -> None:
             fault.unread = False

@@ -106,7 +106,7 @@ class Logins(Backends):
     def must_have_code(self, user: User) -> bool:
         """Whether the administrator asks this person for a second factor."""
         rule = self.domain.config.server.login.second_factor
-        return rule == "everybody" or (rule == "administrators" and user.admin)
+        return rule == "everybody" or (rule == "administrators" and (user.admin or user.staff))
 
     async def visit_failed(self, backend: str, address: str, why: str) -> None:
         """Note that a provider's answer was not taken."""

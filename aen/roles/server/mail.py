@@ -136,8 +136,8 @@ class Mails(Part):
         return True
 
     async def test(self, actor: Actor, to: str) -> str:
-        """Send a letter now, for administrators, and return what the mail server said. Raises Invalid, Unavailable."""
-        check(actor, Permission.ADMIN)
+        """Send a letter now, for staff, and return what the mail server said. Raises Invalid, Unavailable."""
+        check(actor, Permission.STAFF)
         if not self.on:
             raise Invalid(
                 "Mail is not set up: set mail.host and mail.sender in the configuration, then start AEN again."
@@ -150,14 +150,14 @@ class Mails(Part):
         return answer
 
     async def waiting(self, actor: Actor, limit: int = 50, cursor: str = "") -> tuple[list[Outgoing], str]:
-        """What is in the outbox, newest first, for administrators; what letters say is not for them."""
-        check(actor, Permission.ADMIN)
+        """What is in the outbox, newest first, for staff; what letters say is not for them."""
+        check(actor, Permission.STAFF)
         page = await self.store.find(_OUTBOX, Query(sort="created", descending=True, limit=limit, cursor=cursor))
         return [Outgoing.model_validate({**doc, "text": "", "html": ""}) for doc in page.items], page.next
 
     async def again(self, actor: Actor, id: str) -> None:
-        """Try a letter again now, for administrators; fine when it went meanwhile."""
-        check(actor, Permission.ADMIN)
+        """Try a letter again now, for staff; fine when it went meanwhile."""
+        check(actor, Permission.STAFF)
 
         def edit(out: Outgoing) -> None:
             out.state, out.due, out.created = "waiting", now(), now()

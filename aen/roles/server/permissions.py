@@ -12,7 +12,7 @@ from aen.model import scopes
 from aen.model.project import Project, Role, Visibility
 from aen.model.user import Login, User
 
-ADMIN_SCOPE = "admin"
+ADMIN_SCOPE, STAFF_SCOPE = "admin", "staff"
 
 #: How the local administrator (admin socket) is named in records. No user can have this name.
 LOCAL = "(local)"
@@ -46,6 +46,12 @@ class Actor:
         return self.local or (may and (not self.scope or ADMIN_SCOPE in self.scope))
 
     @property
+    def staff(self) -> bool:
+        """May what staff may: staff, and administrators. Not by a token that was narrowed to something else."""
+        may = self.user is not None and (self.user.staff or self.user.admin)
+        return self.local or (may and (not self.scope or not self.scope.isdisjoint((ADMIN_SCOPE, STAFF_SCOPE))))
+
+    @property
     def scope(self) -> frozenset[str]:
         """What an API token is narrowed to, as `projects:read` or `sessions:write!project=alice/genome`; empty: nothing."""
         return frozenset(self.login.scope) if self.login else frozenset()
@@ -66,18 +72,28 @@ class Permission(StrEnum):
     EDIT = "edit"  # summary, description, tags
     TEAM = "team"  # who is in the team
     OWN = "own"  # rename, visibility, delete
+    STAFF = "staff"  # the daily report, links to a new password, mail, exceptions
     ADMIN = "admin"  # administrators' pages
+
+
+class Standing(StrEnum):
+    """What somebody is in the whole installation; the later may all that the earlier may."""
+
+    STAFF = "staff"
+    ADMINISTRATOR = "administrator"  # AEN 4's superuser
 
 
 @dataclass(frozen=True)
 class Rule:
-    """The least team role (None: not about a project), whether administrators may without being in the team, and the scope
-    that an API token needs if it is narrowed: `broad` for this and all of its kind, or `scope`."""
+    """The least team role (None: not about a project), whether administrators may without being in the team, the least
+    standing in the installation (None: any), and the scope that an API token needs if it is narrowed: `broad` for this and
+    all of its kind, or `scope`."""
 
     broad: str
     scope: str
     role: Role | None = None
     admin: bool = True
+    standing: Standing | None = None
 
 
 RULES: dict[Permission, Rule] = {
@@ -93,11 +109,14 @@ RULES: dict[Permission, Rule] = {
     Permission.EDIT: Rule("write", "projects:write", Role.MAINTAINER),
     Permission.TEAM: Rule("write", "projects:team", Role.MAINTAINER),
     Permission.OWN: Rule("write", "projects:own", Role.OWNER),
-    Permission.ADMIN: Rule(ADMIN_SCOPE, ADMIN_SCOPE),
+    Permission.STAFF: Rule(ADMIN_SCOPE, STAFF_SCOPE, standing=Standing.STAFF),
+    Permission.ADMIN: Rule(ADMIN_SCOPE, ADMIN_SCOPE, standing=Standing.ADMINISTRATOR),
 }
 
 #: What an administrator who acts as somebody (for support) may not: passwords, tokens, keys, deletion, apps.
-NOT_WHILE_ACTING = frozenset({Permission.ACCOUNT, Permission.OWN, Permission.LOOK, Permission.RUN, Permission.ADMIN})
+NOT_WHILE_ACTING = frozenset(
+    {Permission.ACCOUNT, Permission.OWN, Permission.LOOK, Permission.RUN, Permission.STAFF, Permission.ADMIN}
+)
 
 _ORDER = {role: rank for rank, role in enumerate(Role)}
 
@@ -127,8 +146,10 @@ def check(actor: Actor, permission: Permission, project: Project | None = None) 
         raise Denied("While you act as somebody else you can't do that: not what stays, nor what runs as them.")
     rule = RULES[permission]
     check_scope(actor, permission, project)
-    if permission is Permission.ADMIN and not actor.admin:
+    if rule.standing is Standing.ADMINISTRATOR and not actor.admin:
         raise Denied("Only administrators may do that. Ask one of them.")
+    if rule.standing is Standing.STAFF and not actor.staff:
+        raise Denied("Only staff and administrators may do that. Ask one of them.")
     if rule.role is not None and project is not None:
         _check_role(actor, rule, rule.role, project)
 

@@ -5,13 +5,14 @@ from __future__ import annotations
 import hashlib
 import secrets
 
-from aen.errors import Conflict, Invalid, NotFound
+from aen.errors import Conflict, Denied, Invalid, NotFound
 from aen.languages import N_
 from aen.logins.local import check_policy, hashed
 from aen.model import now
 from aen.model.user import Proof, User
 from aen.roles.server.backends import LOCAL
 from aen.roles.server.people import email_address
+from aen.roles.server.permissions import LOCAL as LOCAL_ADMINISTRATOR
 from aen.roles.server.permissions import Actor, Permission, check
 from aen.roles.server.tokens import Tokens
 from aen.store import Query
@@ -26,16 +27,19 @@ class Resets(Tokens):
     """The part of accounts that knows reset links. One link of a person is good at a time; the code is kept as a hash."""
 
     async def reset_link(self, actor: Actor, name: str, hours: float = 24) -> str:
-        """The code of a new link, shown only now, for administrators. Earlier ones of that person count no more.
+        """The code of a new link, shown only now, for staff. Earlier ones of that person count no more.
 
-        Invalid: the person signs in elsewhere, or `hours` is out of 0 to 168; NotFound.
+        Invalid: the person signs in elsewhere, or `hours` is out of 0 to 168; NotFound; Denied: only administrators may for them.
         """
-        check(actor, Permission.ADMIN)
+        check(actor, Permission.STAFF)
         if not 0 < hours <= _LONGEST_HOURS:
             raise Invalid(f"A link is good for more than 0 and at most {_LONGEST_HOURS} hours.")
         user = await self.find(name)
         if user is None:
             raise NotFound(f"There is no user {name[:40]!r}.")
+        if not _may(actor.admin, user):
+            await self.domain.activity.record(actor, "password.link_refused", name, who=name, security=True)
+            raise Denied(f"{name} is of the staff or an administrator: only administrators make such a link for them.")
         if user.login_backend != LOCAL:
             raise Invalid(f"{name} signs in by {user.login_backend}: the password is changed there.")
         code = await self._make(user, actor.name, hours)
@@ -104,9 +108,18 @@ class Resets(Tokens):
         proof = Proof.model_validate(doc) if doc is not None else None
         user = await self.find(proof.user) if proof is not None and proof.expires > now() else None
         mine = user is not None and proof is not None and user.incarnation == proof.incarnation
-        if user is None or not mine or user.login_backend != LOCAL:
+        if user is None or proof is None or not mine or user.login_backend != LOCAL:
+            raise NotFound(_GONE)
+        if not _may(await self._administers(proof.made_by), user):
             raise NotFound(_GONE)
         return user
+
+    async def _administers(self, maker: str) -> bool:
+        """Whether who made a link may make it for anybody, now: whoever has more rights since then is out of reach."""
+        if maker in ("", LOCAL_ADMINISTRATOR):  # sent to the person's own address, or made on this machine
+            return True
+        person = await self.find(maker)
+        return person is not None and person.admin and not person.locked
 
     async def use_reset(self, code: str, password: str, address: str = "") -> User:
         """Set the password of whose link this is; all their logins and tokens end. The link counts once."""
@@ -126,6 +139,11 @@ class Resets(Tokens):
         await self.end_all(user.id, tokens=True)
         await self.domain.activity.record(Actor(user), "password.reset", user.id, address=address, security=True)
         return user
+
+
+def _may(administrator: bool, user: User) -> bool:
+    """Whoever sets a password can be that person: nobody comes by more rights than their own in that way."""
+    return administrator or not (user.admin or user.staff)
 
 
 def _id(code: str) -> str:

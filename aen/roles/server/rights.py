@@ -21,6 +21,7 @@ MEANING: dict[Permission, str] = {
     Permission.EDIT: "Change summary, description, tags",
     Permission.TEAM: "Change who is in the team",
     Permission.OWN: "Rename, publish, pass on, delete",
+    Permission.STAFF: "Daily report, links to a new password (not for staff and administrators), mail, exceptions",
     Permission.ADMIN: "Administrators' pages",
 }
 
@@ -30,13 +31,15 @@ _HEAD = """\
 Made by `python -m aen.roles.server.rights` from the one table that AEN itself goes by (`aen/roles/server/permissions.py`); a test
 holds this page to it.
 
-A person has a role in each project (viewer, member, maintainer, owner; each may what those before it may) and may be
-administrator of the installation. What somebody may not see is answered as if it were not there (404).
+A person has a role in each project (viewer, member, maintainer, owner; each may what those before it may) and may be of the
+staff or an administrator (AEN 4: superuser) of the installation. Staff see no project that they are not in the team of, and can't
+come by an administrator's rights: nobody but administrators gives rights, nor a new password to staff and administrators.
+What somebody may not see is answered as if it were not there (404).
 
 ## What needs which role
 
-| permission | lets one | in the team as | administrators without being in the team | scopes of an API token, one of |
-|---|---|---|---|---|
+| permission | lets one | in the team as | administrators without being in the team | in the installation as | scopes of an API token, one of |
+|---|---|---|---|---|---|
 """
 
 _SCOPES = """
@@ -62,14 +65,15 @@ def markdown() -> str:
 def _rule(permission: Permission) -> str:
     rule = RULES.get(permission)
     if rule is None:
-        return f"| {permission} | {MEANING[permission]} | | | |"
+        return f"| {permission} | {MEANING[permission]} | | | | |"
     role = f"{rule.role}" if rule.role is not None else ""
     if permission is Permission.VIEW:
         role += ", or the project is public"
     admins = "yes" if rule.admin and rule.role is not None else "no" if rule.role is not None else ""
     with_it = sorted(scope for scope, implied in scopes.IMPLIED.items() if rule.scope in implied)
     needed = ", ".join(f"`{scope}`" for scope in dict.fromkeys([rule.broad, rule.scope, *with_it]))
-    return f"| {permission} | {MEANING[permission]} | {role} | {admins} | {needed} |"
+    standing = rule.standing or ""
+    return f"| {permission} | {MEANING[permission]} | {role} | {admins} | {standing} | {needed} |"
 
 
 def _scopes() -> list[str]:

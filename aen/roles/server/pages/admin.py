@@ -1,4 +1,4 @@
-"""Pages, admin: how the installation is doing; users and nodes at the end."""
+"""Pages, admin: how the installation is doing; links to a new password; users and nodes at the end."""
 
 from __future__ import annotations
 
@@ -6,11 +6,13 @@ import asyncio
 
 from aiohttp import web
 
+from aen import names
 from aen.languages import gettext as _
 from aen.languages import ngettext
 from aen.model.session import Phase
 from aen.roles.server.domain import DOMAIN, Domain
 from aen.roles.server.pages import admin_nodes, admin_users
+from aen.roles.server.pages.forms import Form, again, asked_text, see_other
 from aen.roles.server.permissions import ACTOR, Permission
 from aen.roles.server.urls import Url
 from aen.web.site import render
@@ -18,6 +20,8 @@ from aen.web.site import render
 
 async def overview(request: web.Request) -> web.StreamResponse:
     domain, actor = request.config_dict[DOMAIN], request[ACTOR]
+    if not actor.admin:
+        return see_other("/admin/report")  # what staff may see begins there
     users, projects, running, jobs = await asyncio.gather(
         domain.store.count("users"),
         domain.store.count("projects"),
@@ -60,9 +64,29 @@ async def worries(domain: Domain) -> list[dict[str, str]]:
     return found
 
 
-A = Permission.ADMIN
+async def reset_page(
+    request: web.Request, problem: str = "", status: int = 200, form: Form | None = None, link: str = "", name: str = ""
+) -> web.StreamResponse:
+    """A link to a new password for somebody, by their user name: what staff do for who forgot theirs."""
+    typed = form.raw("name")[:200] if form is not None else asked_text(request, "name", 64)
+    shown = {"problem": problem, "link": link, "name": name or typed}
+    return render(request, "admin/reset.html", shown, status=status)
+
+
+@again(reset_page)
+async def reset(request: web.Request, form: Form) -> web.StreamResponse:
+    """The link is shown in this very answer and nowhere else."""
+    domain = request.config_dict[DOMAIN]
+    name = names.typed(form.text("name", 200))[0]
+    code = await domain.accounts.reset_link(request[ACTOR], name)
+    return await reset_page(request, link=f"{domain.config.server.url}/forgotten/{code}", name=name)
+
+
+A, S = Permission.ADMIN, Permission.STAFF
 URLS = [
-    Url("GET", "/admin", overview, A),
+    Url("GET", "/admin", overview, S),
+    Url("GET", "/admin/reset", reset_page, S),
+    Url("POST", "/admin/reset", reset, S),
     *admin_users.URLS,
     *admin_nodes.URLS,
 ]

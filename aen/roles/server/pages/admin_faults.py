@@ -30,5 +30,5 @@ async def mark_read(request: web.Request) -> web.StreamResponse:
     return see_other(_WHERE, "faults-read")
 
 
-A = Permission.ADMIN
-URLS = [Url("GET", _WHERE, faults, A), Url("POST", f"{_WHERE}/read", mark_read, A)]
+S = Permission.STAFF
+URLS = [Url("GET", _WHERE, faults, S), Url("POST", f"{_WHERE}/read", mark_read, S)]

@@ -46,9 +46,9 @@ async def send_again(request: web.Request, form: Form) -> web.StreamResponse:
     return see_other(_WHERE, "mail-again")
 
 
-A = Permission.ADMIN
+S = Permission.STAFF
 URLS = [
-    Url("GET", _WHERE, mail, A),
-    Url("POST", f"{_WHERE}/test", test, A),
-    Url("POST", f"{_WHERE}/again", send_again, A),
+    Url("GET", _WHERE, mail, S),
+    Url("POST", f"{_WHERE}/test", test, S),
+    Url("POST", f"{_WHERE}/again", send_again, S),
 ]

@@ -145,10 +145,10 @@ def _time(ms: int, span: int) -> str:
     return moment.strftime("%H:%M UTC") if span <= 86_400_000 else f"{moment.day}.{moment.month}."
 
 
-A = Permission.ADMIN
+A, S = Permission.ADMIN, Permission.STAFF
 URLS = [
-    Url("GET", "/admin/report", report, A),
-    Url("GET", "/admin/report.csv", download, A),
-    Url("GET", "/admin/report.json", download, A),
+    Url("GET", "/admin/report", report, S),
+    Url("GET", "/admin/report.csv", download, S),
+    Url("GET", "/admin/report.json", download, S),
     Url("GET", "/admin/nodes/{node}", node, A),
 ]

@@ -24,7 +24,7 @@ async def users_page(request: web.Request) -> web.StreamResponse:
     sort, which = asked_text(request, "sort", 20), asked_text(request, "filter", 20)
     search = asked_text(request, "q", 200)
     sort = sort if sort in _SORTS else "id"
-    which = which if which in ("admin", "locked") else ""
+    which = which if which in ("admin", "staff", "locked") else ""
     descending = asked_text(request, "order", 8) == "down"
     page = await request.config_dict[DOMAIN].accounts.list(
         request[ACTOR], search, sort, descending, _PAGE, asked_text(request, "cursor", 500), which
@@ -45,7 +45,7 @@ async def new_page(
     request: web.Request, problem: str = "", status: int = 200, form: Form | None = None
 ) -> web.StreamResponse:
     typed: dict[str, str | bool] = {name: _typed(form, name) for name in ("name", "full_name", "email")}
-    typed["admin"] = form.has("admin") if form else False
+    typed |= {name: form.has(name) if form else False for name in ("admin", "staff")}
     return render(request, "admin/user_new.html", {"form": typed, "problem": problem}, status=status)
 
 
@@ -57,6 +57,7 @@ async def new(request: web.Request, form: Form) -> web.StreamResponse:
         full_name=form.text("full_name", 200),
         email=form.text("email", 254),
         admin=form.has("admin"),
+        staff=form.has("staff"),
         password=password,
     )
     user = await request.config_dict[DOMAIN].accounts.create(request[ACTOR], wanted)
@@ -74,9 +75,10 @@ async def user_page(
 ) -> web.StreamResponse:
     domain, actor = request.config_dict[DOMAIN], request[ACTOR]
     user = await domain.accounts.get(actor, name or request.match_info["name"])
-    typed: dict[str, str | bool] = {"full_name": user.full_name, "email": user.email, "admin": user.admin}
+    typed: dict[str, str | bool] = user.model_dump(include={"full_name", "email", "admin", "staff"})
     if form is not None and form.has("full_name"):
-        typed = {"full_name": _typed(form, "full_name"), "email": _typed(form, "email"), "admin": form.has("admin")}
+        typed = {"full_name": _typed(form, "full_name"), "email": _typed(form, "email")}
+        typed |= {name: form.has(name) for name in ("admin", "staff")}
     entries, _ = await domain.activity.of_user(actor, user.id, 8)
     shown = {
         "user": user,
@@ -96,9 +98,9 @@ async def user_page(
 @again(user_page)
 async def save(request: web.Request, form: Form) -> web.StreamResponse:
     name = request.match_info["name"]
-    patch = {"full_name": form.text("full_name", 200), "email": form.text("email", 254), "admin": form.has("admin")}
-    if name == person(request).id:
-        del patch["admin"]  # nobody changes their own rights: the box is not sent
+    patch: dict[str, object] = {"full_name": form.text("full_name", 200), "email": form.text("email", 254)}
+    if name != person(request).id:  # nobody changes their own rights: the boxes are not sent
+        patch |= {"admin": form.has("admin"), "staff": form.has("staff")}
     await request.config_dict[DOMAIN].accounts.update(request[ACTOR], name, UserPatch.model_validate(patch))
     return see_other(f"/admin/users/{name}", "user-saved")
 

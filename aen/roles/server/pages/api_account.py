@@ -37,12 +37,12 @@ from aen.roles.server.urls import Url
 
 
 class UserQuery(Paging):
-    """Which users: `search` looks at names and e-mail; `filter` is admin or locked."""
+    """Which users: `search` looks at names and e-mail; `filter` is admin, staff or locked."""
 
     search: str = Field("", max_length=200)
     sort: Literal["id", "created", "last_login"] = "id"
     descending: bool = False
-    filter: Literal["", "admin", "locked"] = ""
+    filter: Literal["", "admin", "staff", "locked"] = ""
 
 
 class NewToken(Word):

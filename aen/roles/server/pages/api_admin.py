@@ -166,15 +166,15 @@ async def prioritize_job(request: web.Request) -> web.StreamResponse:
 
 
 P = Permission
-A = P.ADMIN
+A, S = P.ADMIN, P.STAFF
 _HERE = f"{PREFIX}/admin"
 URLS = [
     Url("GET", f"{_HERE}/settings", settings, A, gives=SettingsView, summary="Settings that are changed live"),
     Url("PUT", f"{_HERE}/settings/{{name}}", set_setting, A, NewValue, SettingView, summary="Change a setting"),
     Url("DELETE", f"{_HERE}/settings/{{name}}", take_back, A, None, SettingView, summary="As configured again"),
-    Url("GET", f"{_HERE}/exceptions", faults, A, None, PageOf[Fault], 200, FaultQuery, "Faults of AEN, grouped"),
-    Url("POST", f"{_HERE}/exceptions/read", read_faults, A, Read, Counted, summary="Mark faults as read"),
-    Url("GET", f"{_HERE}/report", report, A, None, Period, 200, ReportQuery, "The daily report"),
+    Url("GET", f"{_HERE}/exceptions", faults, S, None, PageOf[Fault], 200, FaultQuery, "Faults of AEN, grouped"),
+    Url("POST", f"{_HERE}/exceptions/read", read_faults, S, Read, Counted, summary="Mark faults as read"),
+    Url("GET", f"{_HERE}/report", report, S, None, Period, 200, ReportQuery, "The daily report"),
     Url("GET", f"{_HERE}/nodes/{{node}}/load", load, A, gives=Loads, summary="How busy a node was"),
     Url(
         "GET", f"{_HERE}/security", records, A, None, PageOf[ActivityView], 200, RecordQuery, "Find in the security log"

@@ -42,6 +42,6 @@ async def no_second_factor(request: web.Request) -> web.StreamResponse:
 P = Permission
 _USER = f"{PREFIX}/users/{{user}}"
 URLS = [
-    Url("POST", f"{_USER}/reset-link", reset_link, P.ADMIN, NewReset, ResetView, 201, summary="Make a password link"),
+    Url("POST", f"{_USER}/reset-link", reset_link, P.STAFF, NewReset, ResetView, 201, summary="Make a password link"),
     Url("DELETE", f"{_USER}/second-factor", no_second_factor, P.ADMIN, status=204, summary="Take it away"),
 ]

@@ -37,6 +37,7 @@ class UserView(Word):
     language: str
     theme: str
     admin: bool
+    staff: bool
     locked: bool
     created: int
     last_login: int
@@ -54,6 +55,7 @@ class MeView(Word):
     name: str
     user: UserView | None
     admin: bool
+    staff: bool
     csrf: str
     scope: list[str]
     expires: int
@@ -220,6 +222,7 @@ def me_view(actor: Actor) -> MeView:
         name=actor.name,
         user=user_view(actor.user) if actor.user else None,
         admin=actor.admin,
+        staff=actor.staff,
         csrf=login.csrf if login else "",
         scope=login.scope if login else [],
         expires=login.expires if login else 0,

@@ -80,7 +80,7 @@ def site_wide(domain: Domain, actor: Actor | None) -> dict[str, Any]:
     return {
         "announcement": domain.settings.announcement(),
         "acting": login if login is not None and login.acting else None,
-        "unread": domain.faults.unread if actor is not None and actor.admin else 0,
+        "unread": domain.faults.unread if actor is not None and actor.staff else 0,
     }
 
 

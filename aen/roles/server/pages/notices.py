@@ -19,8 +19,8 @@ async def notices(request: web.Request) -> web.StreamResponse:
     user, mail = person(request), request.config_dict[DOMAIN].mail
     choices = [
         (str(notice), _(text), str(notice) not in user.mail_off)
-        for notice, (text, admins) in NOTICES.items()
-        if user.admin or not admins
+        for notice, (text, staff) in NOTICES.items()
+        if user.admin or user.staff or not staff
     ]
     return render(request, "account/notifications.html", {"choices": choices, "mail": mail.on, "email": user.email})
 
