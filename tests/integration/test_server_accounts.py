@@ -5,12 +5,14 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from aen.errors import Conflict, Denied, Invalid, NotFound, NotSignedIn, TooMany
 from aen.model.route import RevocationKind
 from aen.roles.server.accounts import NewUser, Profile, UserPatch
+from aen.roles.server.refusals import EVERY, Refusals
 from aen.roles.server.tokens import token_hash
 from aen.store import Query
 from tests import standin
@@ -110,6 +112,85 @@ async def test_failed_sign_ins_stand_in_the_security_log_in_short(server: Served
     failed = next(entry for entry in entries if entry.act == "login.failed")
     assert len(failed.who) <= 201
     assert "\n" not in failed.who
+
+
+async def wrong_old_password(server: Served) -> None:
+    with pytest.raises(Denied):
+        await server.domain.accounts.set_password(await server.actor("alice"), "alice", "another password", "wrong")
+
+
+async def wrong_set_up_code(server: Served) -> None:
+    server.domain.accounts.setup_code = "right"
+    with pytest.raises(Denied):
+        await server.domain.accounts.set_up("wrong", "mallory", PASSWORD, address="10.0.0.9")
+
+
+async def wrong_invitation(server: Served) -> None:
+    with pytest.raises(Denied):
+        await server.domain.accounts.sign_up("mallory", PASSWORD, "wrong", address="10.0.0.9")
+
+
+async def wrong_token(server: Served) -> None:
+    script = await server.nobody(token="aen_" + "x" * 40)
+    assert (await script.get("/api/v1/me")).status == 401
+
+
+async def wrong_token_at_a_gateway(server: Served) -> None:
+    with pytest.raises(NotSignedIn):
+        await server.domain.accounts.check_token(token_hash("aen_wrong"), "10.0.0.9")
+
+
+async def old_reset_link(server: Served) -> None:
+    assert (await (await server.nobody()).get("/forgotten/wrong")).status == 404
+
+
+async def too_often(server: Served) -> None:
+    for attempt in range(11):
+        with pytest.raises((NotSignedIn, TooMany)):
+            await server.domain.accounts.sign_in("alice", "wrong password", f"10.0.1.{attempt}", "")
+
+
+async def locked_out(server: Served) -> None:
+    await server.domain.accounts.lock(ROOT, "alice")
+    with pytest.raises(Denied):
+        await server.domain.accounts.sign_in("alice", PASSWORD, "10.0.0.9", "")
+
+
+@pytest.mark.parametrize(
+    ("fail", "act"),
+    [
+        (wrong_old_password, "password.wrong"),
+        (wrong_set_up_code, "set_up.refused"),
+        (wrong_invitation, "sign_up.refused"),
+        (wrong_token, "token.refused"),
+        (wrong_token_at_a_gateway, "token.refused"),
+        (old_reset_link, "password.link_gone"),
+        (too_often, "login.held_up"),
+        (locked_out, "login.refused"),
+    ],
+)
+async def test_every_failure_stands_in_the_security_log(server: Served, fail: Any, act: str) -> None:
+    await server.person("alice")
+    await fail(server)
+    entries, _ = await server.domain.activity.security(ROOT)
+    (entry,) = [entry for entry in entries if entry.act == act]
+    assert entry.security
+    assert entry.address or act == "password.wrong"
+
+
+async def test_what_fails_again_and_again_is_counted_and_fills_no_disk(server: Served) -> None:
+    moment = 1000.0
+    refusals = Refusals(server.domain, clock=lambda: moment)
+    for _ in range(500):
+        await refusals.note("token.refused", "", "10.0.0.9")
+    moment += EVERY
+    await refusals.note("token.refused", "", "10.0.0.9")
+    for number in range(1000):
+        await refusals.note("token.refused", "", f"10.1.{number // 250}.{number % 250}")
+    entries, _ = await server.domain.activity.security(ROOT, 1000)
+    told = [entry.detail for entry in entries if entry.act == "token.refused"]
+    assert len(told) < 400
+    assert "(and 499 times before)" in told
 
 
 @on_every_store

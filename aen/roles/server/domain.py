@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     from aen.roles.server.overseeing import Overseeing
     from aen.roles.server.projects import Projects
     from aen.roles.server.publications import Publications
+    from aen.roles.server.refusals import Refusals
     from aen.roles.server.related import RelatedProjects
     from aen.roles.server.revisions import Revisions
     from aen.roles.server.revocations import Revocations
@@ -86,6 +87,7 @@ class Domain:
         ("company", "company", "Company"),
         ("events", "events", "Events"),
         ("activity", "activity", "ActivityLog"),
+        ("refusals", "refusals", "Refusals"),
         ("settings", "settings", "Settings"),
         ("mail", "mail", "Mails"),
         ("faults", "faults", "Faults"),
@@ -128,6 +130,7 @@ class Domain:
     company: Company
     events: Events
     activity: ActivityLog
+    refusals: Refusals
     settings: Settings
     mail: Mails
     faults: Faults

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import structlog
 
 from aen import names
-from aen.errors import Denied, Invalid, NotFound, NotSignedIn
+from aen.errors import Denied, Invalid, NotFound, NotSignedIn, TooMany, Unavailable
 from aen.logins import Identity
 from aen.logins.local import LocalLogin, hashed, is_outdated
 from aen.model import now
@@ -47,13 +47,25 @@ class Logins(Backends):
         NotSignedIn (never says which of the two was wrong), TooMany with retry_after, Denied (locked, or not let in by rule).
         """
         account = names.typed(name)[0]
-        self.attempts.check(account, address)
-        proved = await self.prove(name[:200], password)
+        await self.may_try(account, address)
+        try:
+            proved = await self.prove(name[:200], password)
+        except (Denied, Unavailable) as error:  # right, and in no group that may come in; or nobody could be asked
+            await self.domain.refusals.note("login.refused", account, address, error.message)
+            raise
         if proved is None:
             self.attempts.failed(account, address)
             await self._say("login.failed", account, address)
             raise NotSignedIn(WRONG)
         return await self.enter(*proved, address=address, agent=agent, password=password, account=account)
+
+    async def may_try(self, account: str, address: str) -> None:
+        """Raise TooMany while this account or address must wait, and let it stand in the log."""
+        try:
+            self.attempts.check(account, address)
+        except TooMany:
+            await self.domain.refusals.note("login.held_up", account, address)
+            raise
 
     async def enter(
         self, identity: Identity, backend: str, *, address: str, agent: str, password: str = "", account: str = ""
@@ -244,6 +256,7 @@ class Logins(Backends):
         self.attempts.check(key, "")
         if await LocalLogin().check(user.id, old, user) is None:
             self.attempts.failed(key, "")
+            await self.domain.activity.record(actor, "password.wrong", user.id, who=user.id, security=True)
             raise Denied("The old password is wrong. The password was not changed.")
         self.attempts.succeeded(key, "")
 
@@ -274,16 +287,6 @@ class Logins(Backends):
         if not actor.admin:
             raise NotFound(f"There is no user {user[:40]!r}, or you may not see them.")
         check(actor, Permission.ADMIN)
-
-    async def remove_expired(self) -> None:
-        """Take out what expired: nothing stands on it any more."""
-        for collection in ("logins", "invitations", "proofs"):
-            while True:
-                page = await self.store.find(collection, Query(sort="expires", high=now(), limit=500))
-                for doc in page.items:
-                    await self.store.delete(collection, doc["id"])
-                if not page.next:
-                    break
 
     async def _say(self, act: str, who: str, address: str, actor: Actor | None = None, detail: str = "") -> None:
         log.info("login", act=act, user=who[:64], address=address)

@@ -105,7 +105,7 @@ def _speak(request: web.Request) -> None:
 
 
 async def _by_token(request: web.Request, token: str) -> Actor:
-    actor = await request.config_dict[DOMAIN].accounts.actor_of_token(token)
+    actor = await request.config_dict[DOMAIN].accounts.actor_of_token(token, request.remote or "")
     if actor is None:
         raise NotSignedIn("This API token is not valid: it was withdrawn, has expired, or never was. Make a new one.")
     return actor

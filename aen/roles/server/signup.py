@@ -60,6 +60,7 @@ class SignUp(Rechecks):
         given = code.strip().lower().replace(" ", "").encode(errors="replace")
         if self.setup_code and not hmac.compare_digest(given, self.setup_code.encode()):
             self.attempts.failed("set-up", address)
+            await self.domain.refusals.note("set_up.refused", "", address)
             raise Denied(
                 "That is not the set-up code. It was printed when AEN started and stands in the data directory."
             )
@@ -158,6 +159,7 @@ class SignUp(Rechecks):
         invitation = await self.invitation(code)
         if invitation is None and (code or not await self.registration_open()):
             self.attempts.failed(f"sign-up {code[:20]}", address)
+            await self.domain.refusals.note("sign_up.refused", "", address)
             raise Denied(
                 "This invitation was used, has expired, or is wrong. Ask for a new one."
                 if code

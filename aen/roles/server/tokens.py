@@ -1,4 +1,4 @@
-"""Tokens: API tokens, that scripts send: made, recognised, told to gateways."""
+"""Tokens: API tokens, that scripts send: made, recognised, told to gateways; and what has expired is taken out."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from aen.errors import Denied, Invalid, NotFound, NotSignedIn
-from aen.model import scopes
+from aen.model import now, scopes
 from aen.model.route import TokenLogin
 from aen.model.user import Login, LoginKind
 from aen.roles.server.permissions import Actor
@@ -30,16 +30,18 @@ class Tokens(SecondFactors):
         super().__init__(domain)
         self._tokens: dict[str, str] = {}  # sha256 → login id: that never changes
 
-    async def actor_of_token(self, token: str) -> Actor | None:
+    async def actor_of_token(self, token: str, address: str = "") -> Actor | None:
         """Who an API token (`aen_…`) stands for, or None."""
-        if len(token) > 100 or not token.startswith("aen_"):
-            return None
-        return await self._actor_of_hash(token_hash(token))
+        actor = await self._actor_of_hash(token_hash(token)) if len(token) <= 100 and token.startswith("aen_") else None
+        if actor is None:
+            await self.domain.refusals.note("token.refused", "", address)
+        return actor
 
     async def check_token(self, token_hash: str, address: str = "") -> TokenLogin:
         """What the API token with this sha256 (hex) may do, for gateways. NotSignedIn when there is none."""
         actor = await self._actor_of_hash(token_hash)
         if actor is None or actor.user is None or actor.login is None:
+            await self.domain.refusals.note("token.refused", "", address)
             raise NotSignedIn(
                 "This API token is not valid: it was withdrawn, has expired, or never was. Make a new one."
             )
@@ -78,6 +80,16 @@ class Tokens(SecondFactors):
         login = await self.add_login(person, LoginKind.TOKEN, days, **more)
         await self.domain.activity.record(actor, "token.created", login.title, who=user, security=True)
         return login, token
+
+    async def remove_expired(self) -> None:
+        """Take out what expired: nothing stands on it any more."""
+        for collection in ("logins", "invitations", "proofs"):
+            while True:
+                page = await self.store.find(collection, Query(sort="expires", high=now(), limit=500))
+                for doc in page.items:
+                    await self.store.delete(collection, doc["id"])
+                if not page.next:
+                    break
 
 
 def token_hash(token: str) -> str:

@@ -59,7 +59,7 @@ async def came_back(request: web.Request) -> web.StreamResponse:
 
 async def _enter(request: web.Request, backend: VisitBackend, kept: dict[str, str]) -> Login:
     accounts, address = request.config_dict[DOMAIN].accounts, request.remote or ""
-    accounts.attempts.check("", address)
+    await accounts.may_try("", address)
     given = {name: value for name, value in request.query.items() if len(value) <= 4096}
     late = int(kept.get("until", "0")) < now()
     if kept.get("backend") != backend.name or late or len(request.query.getall("state", [])) != 1:

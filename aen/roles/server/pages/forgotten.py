@@ -34,7 +34,12 @@ async def ask(request: web.Request) -> web.StreamResponse:
 
 
 async def page(request: web.Request, problem: str = "", status: int = 200) -> web.StreamResponse:
-    user = await request.config_dict[DOMAIN].accounts.reset_of(request.match_info["code"])
+    domain = request.config_dict[DOMAIN]
+    try:
+        user = await domain.accounts.reset_of(request.match_info["code"])
+    except NotFound:
+        await domain.refusals.note("password.link_gone", "", request.remote or "")
+        raise
     answer = render(request, "account/reset.html", {"user": user, "problem": problem}, status=status)
     answer.headers["Referrer-Policy"] = "no-referrer"  # the link's secret stands in the address
     return answer
