@@ -24,7 +24,7 @@ from aen.model.node import Load
 from aen.model.user import User
 from aen.roles import Context
 from aen.roles.server import Server
-from aen.roles.server.accounts import NewUser, Profile
+from aen.roles.server.account.accounts import NewUser, Profile
 from aen.roles.server.domain import Domain
 from aen.roles.server.permissions import Actor
 

@@ -14,10 +14,10 @@ from aen.model import now
 from aen.model.project import Visibility
 from aen.model.report import Day
 from aen.model.session import Phase, Step, StepState
-from aen.roles.server.accounts import NewUser, UserPatch
-from aen.roles.server.loads import Loads, Point
+from aen.roles.server.account.accounts import NewUser, UserPatch
+from aen.roles.server.node.loads import Loads, Point
 from aen.roles.server.permissions import Actor
-from aen.roles.server.projects import NewProject
+from aen.roles.server.project.projects import NewProject
 from tests.fakenode import FakeNode
 from tests.served import PASSWORD, ROOT, Served, served
 from tests.waiting import until

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from playwright.async_api import Browser, Page
 
-from aen.roles.server.accounts import UserPatch
+from aen.roles.server.account.accounts import UserPatch
 from tests.browser.chromium import chromium, executable
 from tests.browser.sample import Sample, sample
 from tests.browser.shots import PAGES, sign_in

@@ -16,7 +16,7 @@ from hypothesis.errors import Unsatisfiable
 from schemathesis import checks
 from schemathesis.core.failures import FailureGroup
 
-from aen.roles.server.projects import NewProject
+from aen.roles.server.project.projects import NewProject
 from tests.fakenode import FakeNode
 from tests.served import Served, served
 

@@ -11,8 +11,8 @@ from typing import Any, cast
 from aen import log
 from aen.model.job import Job
 from aen.roles.server.events import Events
-from aen.roles.server.jobs import Jobs
-from aen.roles.server.leases import Progress
+from aen.roles.server.job.jobs import Jobs
+from aen.roles.server.job.leases import Progress
 from aen.store import Store
 from aen.store.open import open_store
 

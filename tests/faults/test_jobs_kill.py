@@ -11,7 +11,7 @@ import pytest
 
 from aen.model import now
 from aen.model.job import Job, JobState
-from aen.roles.server.leases import Progress
+from aen.roles.server.job.leases import Progress
 from aen.roles.server.permissions import Actor
 from aen.store.open import open_store
 from tests import standin

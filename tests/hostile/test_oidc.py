@@ -11,7 +11,7 @@ from urllib.parse import parse_qs, urlsplit
 import pytest
 import pytest_asyncio
 
-from aen.roles.server.accounts import NewUser
+from aen.roles.server.account.accounts import NewUser
 from tests.providers import Liar, begin, liar, options
 from tests.served import PASSWORD, ROOT, Client, Served, served
 

@@ -10,9 +10,9 @@ import pytest
 import pytest_asyncio
 
 from aen.errors import Conflict, Denied, Invalid, NotFound, NotSignedIn
-from aen.roles.server.accounts import NewUser, UserPatch
+from aen.roles.server.account.accounts import NewUser, UserPatch
 from aen.roles.server.permissions import Actor
-from aen.roles.server.projects import NewProject
+from aen.roles.server.project.projects import NewProject
 from tests.directory import BASE, needs_slapd, person, slapd
 from tests.served import PASSWORD, ROOT, Served, served
 

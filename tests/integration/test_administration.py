@@ -17,12 +17,12 @@ from aen.model.activity import Activity
 from aen.model.job import Job, JobState
 from aen.model.node import Load, NodeRecord
 from aen.model.session import Phase, Session
-from aen.roles.server.daily import Daily
-from aen.roles.server.loads import FINE_MS, Loaded
-from aen.roles.server.overseeing import SessionFilter
+from aen.roles.server.admin.daily import Daily
+from aen.roles.server.admin.overseeing import SessionFilter
+from aen.roles.server.admin.security import Wanted
+from aen.roles.server.node.loads import FINE_MS, Loaded
 from aen.roles.server.permissions import Actor
-from aen.roles.server.projects import NewProject
-from aen.roles.server.security import Wanted
+from aen.roles.server.project.projects import NewProject
 from tests.served import PASSWORD, ROOT, Client, Served, served
 from tests.waiting import until
 

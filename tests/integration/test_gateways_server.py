@@ -32,7 +32,7 @@ from aen.model.project import Member, Project, Role, Visibility
 from aen.model.route import Revocation, RevocationKind
 from aen.model.session import Phase, Session
 from aen.roles.server.permissions import Actor
-from aen.roles.server.wording import NewProject
+from aen.roles.server.project.wording import NewProject
 from aen.tickets import Verifier, hash_nonce
 from tests.box import GATEWAY, Box, box
 from tests.waiting import until

@@ -25,9 +25,9 @@ from aen.model import now
 from aen.model.node import Load
 from aen.model.project import Project, ProjectState
 from aen.model.session import Phase, Session
-from aen.roles.server.joining import InviteWish
+from aen.roles.server.node.joining import InviteWish
 from aen.roles.server.permissions import Actor
-from aen.roles.server.projects import NewProject
+from aen.roles.server.project.projects import NewProject
 from tests.served import ROOT, Served, served
 from tests.waiting import until
 

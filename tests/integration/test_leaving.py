@@ -11,9 +11,9 @@ from aen.errors import Conflict, Invalid, NotFound
 from aen.messages import ApplyPermissions, KeepAccount, StartSession
 from aen.model.job import Job, JobState
 from aen.model.project import ProjectState
-from aen.roles.server.accounts import NewUser
+from aen.roles.server.account.accounts import NewUser
 from aen.roles.server.permissions import Actor
-from aen.roles.server.wording import NewProject
+from aen.roles.server.project.wording import NewProject
 from tests.box import Box, box
 from tests.waiting import until
 

@@ -11,7 +11,7 @@ import pytest_asyncio
 
 from aen.errors import AenError, Denied, Invalid, NotSignedIn, Unavailable
 from aen.model.user import User
-from aen.roles.server.accounts import UserPatch
+from aen.roles.server.account.accounts import UserPatch
 from tests.directory import BASE, Slapd, group, needs_slapd, person, slapd
 from tests.served import PASSWORD, ROOT, Served, served
 

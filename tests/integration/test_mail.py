@@ -18,8 +18,8 @@ from aen.errors import Denied, Invalid, Unavailable
 from aen.mail import Letter, Refused, compose
 from aen.model.mail import Notice
 from aen.model.session import Phase, Session
-from aen.roles.server.accounts import Profile, UserPatch
-from aen.roles.server.projects import NewProject
+from aen.roles.server.account.accounts import Profile, UserPatch
+from aen.roles.server.project.projects import NewProject
 from tests.served import PASSWORD, ROOT, Served, served
 from tests.smtp import Box, smtp_server
 from tests.waiting import until

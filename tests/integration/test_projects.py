@@ -14,7 +14,7 @@ from aen.model.job import JobState
 from aen.model.project import Project, ProjectState, Role, Visibility
 from aen.model.session import Phase
 from aen.roles.server.permissions import Actor
-from aen.roles.server.wording import NewProject, ProjectPatch
+from aen.roles.server.project.wording import NewProject, ProjectPatch
 from tests.box import Box, box
 from tests.fakenode import FakeNode
 from tests.waiting import until
@@ -319,7 +319,7 @@ async def test_a_project_stays_where_its_directory_is(server: Box) -> None:
 
 
 async def test_lost_word_of_a_start_is_asked_again(server: Box, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("aen.roles.server.life._SILENT_SECONDS", 1.0)
+    monkeypatch.setattr("aen.roles.server.project.life._SILENT_SECONDS", 1.0)
     alice, project = await genome(server)
     server.node.mute = True
     await server.domain.projects.start(alice, "alice", "genome")
@@ -527,7 +527,7 @@ async def test_many_added_at_once_are_all_there(server: Box) -> None:
 
 
 async def test_a_team_has_a_most(server: Box, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("aen.roles.server.team.MOST", 2)
+    monkeypatch.setattr("aen.roles.server.project.team.MOST", 2)
     alice, _ = await genome(server)
     await server.person("bob")
     await server.person("carol")

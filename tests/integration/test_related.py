@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from aen.model.project import Visibility
-from aen.roles.server.projects import NewProject
+from aen.roles.server.project.projects import NewProject
 from tests.served import served
 
 

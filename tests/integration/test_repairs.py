@@ -13,7 +13,7 @@ from aen.model.drift import Drift
 from aen.model.job import Job, JobState
 from aen.model.project import ProjectState, Role, Visibility
 from aen.roles.server.permissions import Actor
-from aen.roles.server.wording import NewProject
+from aen.roles.server.project.wording import NewProject
 from tests.box import Box, box
 from tests.waiting import until
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import pytest_asyncio
 
-from aen.roles.server.projects import NewProject
+from aen.roles.server.project.projects import NewProject
 from tests.served import Client, Served, served
 
 

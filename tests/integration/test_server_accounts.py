@@ -11,9 +11,9 @@ import pytest
 
 from aen.errors import Conflict, Denied, Invalid, NotFound, NotSignedIn, TooMany
 from aen.model.route import RevocationKind
-from aen.roles.server.accounts import NewUser, Profile, UserPatch
-from aen.roles.server.refusals import EVERY, Refusals
-from aen.roles.server.tokens import token_hash
+from aen.roles.server.account.accounts import NewUser, Profile, UserPatch
+from aen.roles.server.account.refusals import EVERY, Refusals
+from aen.roles.server.account.tokens import token_hash
 from aen.store import Query
 from tests import standin
 from tests.served import PASSWORD, ROOT, Served, served

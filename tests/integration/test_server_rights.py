@@ -24,9 +24,9 @@ from aen.model.node import NodeInvitation
 from aen.model.publication import Publication, PublishedFile, PublishedPage, Version
 from aen.model.schedule import Schedule
 from aen.model.session import Phase, Session
-from aen.roles.server.accounts import NewUser, UserPatch
+from aen.roles.server.account.accounts import NewUser, UserPatch
 from aen.roles.server.permissions import Permission as P
-from aen.roles.server.projects import NewProject
+from aen.roles.server.project.projects import NewProject
 from aen.roles.server.urls import Url, table
 from tests.served import PASSWORD, ROOT, Client, Served, served
 from tests.waiting import until

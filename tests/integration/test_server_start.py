@@ -21,7 +21,7 @@ from aen.config import Config
 from aen.errors import AenError, Invalid
 from aen.roles import Context
 from aen.roles.server import Server
-from aen.roles.server.secret import secret_of
+from aen.roles.server.account.secret import secret_of
 from tests.served import PASSWORD, served
 
 

@@ -19,9 +19,9 @@ from aen.messages import NodeReported
 from aen.model.job import Job, JobState
 from aen.model.node import Load
 from aen.model.route import RevocationKind
-from aen.roles.server.accounts import NewUser, UserPatch
-from aen.roles.server.leases import Progress
-from aen.roles.server.limits import Attempts
+from aen.roles.server.account.accounts import NewUser, UserPatch
+from aen.roles.server.account.limits import Attempts
+from aen.roles.server.job.leases import Progress
 from aen.roles.server.permissions import Actor
 from aen.roles.server.several import one_server
 from aen.store.open import open_store

@@ -10,8 +10,8 @@ import pytest
 
 from aen.model import now
 from aen.model.session import Idle, Session, Use
-from aen.roles.server.pages.session_words import why
-from aen.roles.server.projects import NewProject
+from aen.roles.server.pages.project.session_words import why
+from aen.roles.server.project.projects import NewProject
 from tests.fakenode import FakeNode
 from tests.served import Client, Served, served
 from tests.waiting import until

@@ -17,7 +17,7 @@ from aen.model import now
 from aen.model.project import Project, ProjectState, Role, Visibility
 from aen.model.session import Idle, Phase, Session, Use
 from aen.roles.server.permissions import Actor
-from aen.roles.server.wording import NewProject
+from aen.roles.server.project.wording import NewProject
 from tests.box import GATEWAY, Box, box
 from tests.waiting import until
 
@@ -347,7 +347,7 @@ async def test_a_stop_is_a_stop_however_the_process_ends(server: Box, alice: Act
 async def test_a_session_that_vanished_is_lost_and_can_be_opened_again(
     server: Box, alice: Actor, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("aen.roles.server.reports._MISSING_SECONDS", 0.5)
+    monkeypatch.setattr("aen.roles.server.session.reports._MISSING_SECONDS", 0.5)
     session = await opened(server, alice)
     await phase(server, session.id, P.RUNNING)
     kept = server.node.sessions.pop(session.id)
@@ -363,7 +363,7 @@ async def test_a_session_that_vanished_is_lost_and_can_be_opened_again(
 async def test_a_start_that_its_node_did_not_hear_is_asked_again(
     server: Box, alice: Actor, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("aen.roles.server.reports._AGAIN_SECONDS", 0.2)
+    monkeypatch.setattr("aen.roles.server.session.reports._AGAIN_SECONDS", 0.2)
     session = await opened(server, alice)
     await phase(server, session.id, P.RUNNING)
     server.node.sessions.clear()
@@ -376,7 +376,7 @@ async def test_a_start_that_its_node_did_not_hear_is_asked_again(
 
 
 async def test_what_nobody_wants_is_stopped(server: Box, alice: Actor, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("aen.roles.server.reports._UNWANTED_SECONDS", 0.3)
+    monkeypatch.setattr("aen.roles.server.session.reports._UNWANTED_SECONDS", 0.3)
     session = await opened(server, alice)
     await phase(server, session.id, P.RUNNING)
     stray = server.node.sessions[session.id].model_copy(update={"session": "stray", "generation": 7})
@@ -412,9 +412,9 @@ async def test_a_silent_node_keeps_its_sessions_and_they_are_flagged(
     await phase(server, session.id, P.RUNNING)
     await routed(server, session.id)
     assert server.domain.sessions.view(session)["in_sight"] is True
-    for name in ("session_views", "reports"):
-        monkeypatch.setattr(f"aen.roles.server.{name}.SILENT_SECONDS", 0.5)
-    monkeypatch.setattr("aen.roles.server.reports._MISSING_SECONDS", 0.1)
+    for name in ("views", "reports"):
+        monkeypatch.setattr(f"aen.roles.server.session.{name}.SILENT_SECONDS", 0.5)
+    monkeypatch.setattr("aen.roles.server.session.reports._MISSING_SECONDS", 0.1)
     async with server.node.away():
 
         async def flagged() -> bool:

@@ -13,8 +13,8 @@ from aen.model.environment import Act, EnvironmentChange
 from aen.model.project import Project, ProjectState
 from aen.model.space import Space
 from aen.roles.server.permissions import Actor
-from aen.roles.server.spaces import limit_in_bytes
-from aen.roles.server.wording import NewProject
+from aen.roles.server.project.spaces import limit_in_bytes
+from aen.roles.server.project.wording import NewProject
 from tests.box import Box, box
 from tests.launching import place
 from tests.waiting import until

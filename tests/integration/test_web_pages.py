@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 
 from aen.model.project import Visibility
-from aen.roles.server.accounts import NewUser
-from aen.roles.server.projects import NewProject
+from aen.roles.server.account.accounts import NewUser
+from aen.roles.server.project.projects import NewProject
 from aen.roles.server.urls import table
 from tests.fakenode import FakeNode
 from tests.served import PASSWORD, ROOT, Client, Served, served

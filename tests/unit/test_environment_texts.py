@@ -11,7 +11,7 @@ import pytest
 from aen.errors import AenError, Conflict, Unavailable
 from aen.roles.compute.environments import shown
 from aen.roles.compute.user_program import MARK, result_of
-from aen.roles.server.pages.environments import split
+from aen.roles.server.pages.project.environments import split
 
 
 @pytest.mark.parametrize(

@@ -17,8 +17,8 @@ from aen.model.job import Job, JobState
 from aen.model.user import User
 from aen.roles.server.domain import Domain
 from aen.roles.server.events import Events
-from aen.roles.server.jobs import Jobs
-from aen.roles.server.leases import Progress
+from aen.roles.server.job.jobs import Jobs
+from aen.roles.server.job.leases import Progress
 from aen.roles.server.permissions import Actor
 from aen.store import Store
 from aen.store.sqlite import SqliteStore

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from aen.errors import Invalid
-from aen.roles.server.wording import description, summary, tags
+from aen.roles.server.project.wording import description, summary, tags
 
 
 @pytest.mark.parametrize(

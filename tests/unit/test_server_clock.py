@@ -8,7 +8,7 @@ import pytest
 
 from aen.errors import Invalid
 from aen.model.schedule import NEVER, Timing
-from aen.roles.server import clock
+from aen.roles.server.publishing import clock
 
 
 def ms(text: str) -> int:

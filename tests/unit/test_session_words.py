@@ -6,7 +6,7 @@ import re
 
 from aen.model import now
 from aen.model.session import Idle, Phase, Session, Use
-from aen.roles.server.pages.session_words import curve, keep_choices, use_text, why
+from aen.roles.server.pages.project.session_words import curve, keep_choices, use_text, why
 
 EVIL = "the kernel of <script>alert(1)</script>.ipynb"
 

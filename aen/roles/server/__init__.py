@@ -18,10 +18,10 @@ from aen.certificates import Certificate
 from aen.config import Config
 from aen.roles import Context, Role
 from aen.roles.server import admin_socket
+from aen.roles.server.account.secret import secret_of
 from aen.roles.server.domain import DOMAIN, Domain
 from aen.roles.server.middleware import behind_proxies, who_asks
 from aen.roles.server.pages.frame import frame
-from aen.roles.server.secret import secret_of
 from aen.roles.server.several import one_server, same_keys
 from aen.roles.server.subpath import under_path
 from aen.roles.server.urls import add_routes

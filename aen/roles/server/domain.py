@@ -12,47 +12,47 @@ from aen.service import Service
 from aen.store import Store
 
 if TYPE_CHECKING:
-    from aen.roles.server.accounts import Accounts
-    from aen.roles.server.acting import Acting
-    from aen.roles.server.activity import ActivityLog
-    from aen.roles.server.admitting import Admitting
-    from aen.roles.server.archives import Archives
+    from aen.roles.server.account.accounts import Accounts
+    from aen.roles.server.account.acting import Acting
+    from aen.roles.server.account.keys import Keys
+    from aen.roles.server.account.leaving import Leaving
+    from aen.roles.server.account.refusals import Refusals
+    from aen.roles.server.account.revocations import Revocations
+    from aen.roles.server.admin.activity import ActivityLog
+    from aen.roles.server.admin.daily import Daily
+    from aen.roles.server.admin.faults import Faults
+    from aen.roles.server.admin.mail import Mails
+    from aen.roles.server.admin.notices import Notices
+    from aen.roles.server.admin.overseeing import Overseeing
+    from aen.roles.server.admin.security import Security
+    from aen.roles.server.admin.settings import Settings
     from aen.roles.server.company import Company
-    from aen.roles.server.daily import Daily
-    from aen.roles.server.environments import Environments
-    from aen.roles.server.errands import Errands
     from aen.roles.server.events import Events
-    from aen.roles.server.examined import Examined
-    from aen.roles.server.faults import Faults
-    from aen.roles.server.gateways import Gateways
     from aen.roles.server.indexing import Indexing
-    from aen.roles.server.jobs import Jobs
-    from aen.roles.server.joining import Joining
-    from aen.roles.server.keys import Keys
-    from aen.roles.server.leaving import Leaving
-    from aen.roles.server.loads import Loaded
-    from aen.roles.server.mail import Mails
-    from aen.roles.server.members import Members
-    from aen.roles.server.node_leases import NodeLeases
-    from aen.roles.server.nodes import Nodes
-    from aen.roles.server.notices import Notices
-    from aen.roles.server.overseeing import Overseeing
-    from aen.roles.server.projects import Projects
-    from aen.roles.server.publications import Publications
-    from aen.roles.server.refusals import Refusals
-    from aen.roles.server.related import RelatedProjects
-    from aen.roles.server.revisions import Revisions
-    from aen.roles.server.revocations import Revocations
-    from aen.roles.server.schedules import Schedules
+    from aen.roles.server.job.jobs import Jobs
+    from aen.roles.server.node.examined import Examined
+    from aen.roles.server.node.joining import Joining
+    from aen.roles.server.node.leases import NodeLeases
+    from aen.roles.server.node.loads import Loaded
+    from aen.roles.server.node.members import Members
+    from aen.roles.server.node.nodes import Nodes
+    from aen.roles.server.project.archives import Archives
+    from aen.roles.server.project.environments import Environments
+    from aen.roles.server.project.projects import Projects
+    from aen.roles.server.project.related import RelatedProjects
+    from aen.roles.server.project.shares import Shares
+    from aen.roles.server.project.spaces import Spaces
+    from aen.roles.server.project.tags import Tags
+    from aen.roles.server.project.team import Team
+    from aen.roles.server.project.teamlinks import TeamLinks
+    from aen.roles.server.publishing.errands import Errands
+    from aen.roles.server.publishing.publications import Publications
+    from aen.roles.server.publishing.revisions import Revisions
+    from aen.roles.server.publishing.schedules import Schedules
     from aen.roles.server.search import Search
-    from aen.roles.server.security import Security
-    from aen.roles.server.sessions import Sessions
-    from aen.roles.server.settings import Settings
-    from aen.roles.server.shares import Shares
-    from aen.roles.server.spaces import Spaces
-    from aen.roles.server.tags import Tags
-    from aen.roles.server.team import Team
-    from aen.roles.server.teamlinks import TeamLinks
+    from aen.roles.server.session.admitting import Admitting
+    from aen.roles.server.session.gateways import Gateways
+    from aen.roles.server.session.sessions import Sessions
     from aen.tickets import Signer
 
 
@@ -86,45 +86,45 @@ class Domain:
     PARTS = (
         ("company", "company", "Company"),
         ("events", "events", "Events"),
-        ("activity", "activity", "ActivityLog"),
-        ("refusals", "refusals", "Refusals"),
-        ("settings", "settings", "Settings"),
-        ("mail", "mail", "Mails"),
-        ("faults", "faults", "Faults"),
-        ("revocations", "revocations", "Revocations"),
-        ("accounts", "accounts", "Accounts"),
-        ("jobs", "jobs", "Jobs"),
-        ("members", "members", "Members"),
-        ("nodes", "nodes", "Nodes"),
-        ("node_leases", "node_leases", "NodeLeases"),
-        ("joining", "joining", "Joining"),
-        ("examined", "examined", "Examined"),
-        ("projects", "projects", "Projects"),
-        ("team", "team", "Team"),
-        ("admitting", "admitting", "Admitting"),
-        ("sessions", "sessions", "Sessions"),
-        ("shares", "shares", "Shares"),
-        ("spaces", "spaces", "Spaces"),
-        ("environments", "environments", "Environments"),
-        ("errands", "errands", "Errands"),
-        ("revisions", "revisions", "Revisions"),
-        ("schedules", "schedules", "Schedules"),
-        ("publications", "publications", "Publications"),
-        ("gateways", "gateways", "Gateways"),
-        ("tags", "tags", "Tags"),
-        ("teamlinks", "teamlinks", "TeamLinks"),
+        ("activity", "admin.activity", "ActivityLog"),
+        ("refusals", "account.refusals", "Refusals"),
+        ("settings", "admin.settings", "Settings"),
+        ("mail", "admin.mail", "Mails"),
+        ("faults", "admin.faults", "Faults"),
+        ("revocations", "account.revocations", "Revocations"),
+        ("accounts", "account.accounts", "Accounts"),
+        ("jobs", "job.jobs", "Jobs"),
+        ("members", "node.members", "Members"),
+        ("nodes", "node.nodes", "Nodes"),
+        ("node_leases", "node.leases", "NodeLeases"),
+        ("joining", "node.joining", "Joining"),
+        ("examined", "node.examined", "Examined"),
+        ("projects", "project.projects", "Projects"),
+        ("team", "project.team", "Team"),
+        ("admitting", "session.admitting", "Admitting"),
+        ("sessions", "session.sessions", "Sessions"),
+        ("shares", "project.shares", "Shares"),
+        ("spaces", "project.spaces", "Spaces"),
+        ("environments", "project.environments", "Environments"),
+        ("errands", "publishing.errands", "Errands"),
+        ("revisions", "publishing.revisions", "Revisions"),
+        ("schedules", "publishing.schedules", "Schedules"),
+        ("publications", "publishing.publications", "Publications"),
+        ("gateways", "session.gateways", "Gateways"),
+        ("tags", "project.tags", "Tags"),
+        ("teamlinks", "project.teamlinks", "TeamLinks"),
         ("indexing", "indexing", "Indexing"),
         ("search", "search", "Search"),
-        ("related", "related", "RelatedProjects"),
-        ("archives", "archives", "Archives"),
-        ("keys", "keys", "Keys"),
-        ("leaving", "leaving", "Leaving"),
-        ("acting", "acting", "Acting"),
-        ("overseeing", "overseeing", "Overseeing"),
-        ("security", "security", "Security"),
-        ("loads", "loads", "Loaded"),
-        ("daily", "daily", "Daily"),
-        ("notices", "notices", "Notices"),
+        ("related", "project.related", "RelatedProjects"),
+        ("archives", "project.archives", "Archives"),
+        ("keys", "account.keys", "Keys"),
+        ("leaving", "account.leaving", "Leaving"),
+        ("acting", "account.acting", "Acting"),
+        ("overseeing", "admin.overseeing", "Overseeing"),
+        ("security", "admin.security", "Security"),
+        ("loads", "node.loads", "Loaded"),
+        ("daily", "admin.daily", "Daily"),
+        ("notices", "admin.notices", "Notices"),
     )
 
     company: Company

@@ -10,7 +10,7 @@ from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 
 from aen import __version__
-from aen.roles.server.pages.api import PREFIX, ErrorAnswer
+from aen.roles.server.pages.api.api import PREFIX, ErrorAnswer
 from aen.roles.server.permissions import Permission
 from aen.roles.server.urls import Url
 

@@ -12,7 +12,7 @@ from aen.errors import Conflict, Denied, Invalid, NotFound
 from aen.model import new_id
 from aen.model.content import Content, SavedSearch
 from aen.model.project import Project, ProjectState
-from aen.roles.server import directory
+from aen.roles.server.account import directory
 from aen.roles.server.domain import Part
 from aen.roles.server.permissions import Actor, Permission, check, may_see
 from aen.store import Query

@@ -1,0 +1,1 @@
+"""Account: who people are, how they come in, and what ends that."""

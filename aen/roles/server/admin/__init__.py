@@ -1,0 +1,1 @@
+"""Admin: what administrators look at and change: activity, reports, settings, faults, mail."""

@@ -1,0 +1,1 @@
+"""Job: work that outlives the request that asked for it."""

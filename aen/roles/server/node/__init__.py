@@ -1,0 +1,1 @@
+"""Node: hosts that joined, how they are, and where the next project goes."""

@@ -1,0 +1,1 @@
+"""The API, as the pages are: each module has a list `URLS`."""

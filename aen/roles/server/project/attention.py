@@ -1,0 +1,80 @@
+"""Attention: what a person should look at, and with whom they work most. For the home page."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass
+from urllib.parse import quote
+
+from aen.languages import gettext as _
+from aen.model import now
+from aen.model.job import Job, JobState
+from aen.model.project import Project, ProjectState
+from aen.model.session import Phase, Session
+from aen.roles.server.domain import Domain
+from aen.roles.server.permissions import Actor
+from aen.roles.server.project.moves import PERMISSIONS
+from aen.store import Query
+
+_PROJECTS = 100  # of a person that are looked at, changed last
+_MOST = 12
+_JOB_AGE = 3 * 24 * 3600 * 1000  # ms for which a failed job is told
+
+
+@dataclass(frozen=True)
+class Notice:
+    """One thing. `kind` is bad, busy or info."""
+
+    kind: str
+    title: str
+    text: str
+    address: str
+
+
+async def of(domain: Domain, actor: Actor, sessions: list[Session]) -> tuple[list[Notice], list[tuple[str, int]]]:
+    """What needs attention, the worst first; and people who share most projects with the actor, with how many."""
+    query = Query(equal=(("members", actor.name),), sort="updated", descending=True, limit=_PROJECTS)
+    docs = (await domain.store.find("projects", query)).items
+    projects = [Project.model_validate(doc) for doc in docs]
+    found = _sessions(domain, sessions)
+    for project in projects:
+        found += await _project(domain, project)
+    found += await _jobs(domain, actor)
+    order = {"bad": 0, "busy": 1, "info": 2}
+    people = Counter(user for project in projects for user in project.members if user != actor.name)
+    return sorted(found, key=lambda one: order[one.kind])[:_MOST], people.most_common(6)
+
+
+def _sessions(domain: Domain, sessions: list[Session]) -> list[Notice]:
+    found = []
+    for session in sessions:
+        idle = domain.sessions.view(session)["idle"]
+        if session.phase is Phase.RUNNING and idle and idle.get("warned"):
+            text = _("It stops soon because nobody uses it: variables in memory are lost then.")
+            found.append(Notice("busy", f"{session.app} · {session.slug}", text, f"/{quote(session.slug)}"))
+    return found
+
+
+async def _project(domain: Domain, project: Project) -> list[Notice]:
+    where, found = f"/{quote(project.slug)}", []
+    if project.state is ProjectState.PROBLEM:
+        found.append(Notice("bad", project.slug, project.reason or _("It has a problem."), where))
+    if warning := await domain.spaces.warning(project):
+        found.append(Notice("busy", project.slug, warning, f"{where}/compute#space"))
+    if PERMISSIONS in project.pending:
+        last = await domain.projects.moves.last_job(project, PERMISSIONS)
+        if last is not None and last.state is JobState.FAILED:
+            text = _("Permissions of its files could not be brought in line: {why}", why=last.message)
+            found.append(Notice("bad", project.slug, text, f"{where}/settings/permissions"))
+    return found
+
+
+async def _jobs(domain: Domain, actor: Actor) -> list[Notice]:
+    query = Query(equal=(("created_by", actor.name),), sort="created", descending=True, limit=20)
+    found = []
+    for doc in (await domain.store.find("jobs", query)).items:
+        job = Job.model_validate(doc)
+        if job.state is JobState.FAILED and job.updated > now() - _JOB_AGE:
+            title = f"{job.subject} · {job.kind.partition('.')[2] or job.kind}"
+            found.append(Notice("bad", title, job.message, f"/{quote(job.subject)}"))
+    return found

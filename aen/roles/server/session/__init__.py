@@ -1,0 +1,1 @@
+"""Session: what runs for whom, where, and how gateways lead people there."""

@@ -1,0 +1,256 @@
+"""Reports: what nodes say of sessions, compared with what is wanted. Lost messages are repaired from heartbeats."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import structlog
+
+from aen.errors import AenError
+from aen.messages import NodeReported, SessionReport, SessionReported
+from aen.model.session import LIVE, PHASE_MOVES, Phase, Session
+from aen.roles.server.background import held
+from aen.roles.server.changes import every
+from aen.roles.server.domain import Part
+from aen.roles.server.session.uses import Uses
+from aen.service import Service
+from aen.store import Query
+
+if TYPE_CHECKING:
+    from aen.roles.server.domain import Domain
+
+log = structlog.get_logger(__name__)
+
+SILENT_SECONDS = 15.0  # a node silent for longer: its sessions stay, and are shown as out of sight
+_MISSING_SECONDS = 6.0  # live in the record, but not at its node that is up
+_UNWANTED_SECONDS = 3.0  # at a node, but not in the record
+_AGAIN_SECONDS = 3.0  # a start or stop that its node does not show is asked for again
+_QUEUED_SECONDS = 60.0  # a start that its node never takes up has failed
+_SWEEP_SECONDS = 1.0
+_ACTIVITY_MS = 60_000  # activity is stored no more often
+_TAIL = 8_000  # characters of a log that stay with the session
+_OFTEN = {"activity", "activity_source", "use", "idle"}  # what is different in each report; a look takes it from there
+_AT_NODE = (Phase.QUEUED, Phase.STARTING, Phase.RUNNING, Phase.STOPPING)
+
+
+class Reports(Part):
+    """What is real. `present` is the last word of each node on each of its sessions."""
+
+    def __init__(self, domain: Domain) -> None:
+        super().__init__(domain)
+        self.present: dict[str, dict[str, SessionReport]] = {}
+        self.uses = Uses()
+        self._beat: dict[str, float] = {}  # node → its last heartbeat (monotonic)
+        self._applied: dict[str, str] = {}  # session → the report that was applied last, without its activity
+        self._since: dict[tuple[str, str, str, int], float] = {}  # (what, node, session, generation) → seen first
+        self._asked: dict[tuple[str, int], float] = {}  # session, generation → asked again last
+
+    async def begin(self, service: Service) -> None:
+        """See Part."""
+        running = await self._live((Phase.RUNNING,))
+        self.domain.sessions.routes.wait_for({session.node for session in running})
+        subscriptions = (
+            self.bus.subscribe(SessionReported, self._reported),
+            self.bus.subscribe(NodeReported, self._heartbeat),
+        )
+        await service.enter(held(*subscriptions))
+        service.spawn(self._sweep_for_life(), "sessions")
+
+    def latest(self, session: Session) -> SessionReport | None:
+        """The node's last word on this generation of a session, or None."""
+        report = self.present.get(session.node, {}).get(session.id)
+        return report if report is not None and report.generation == session.generation else None
+
+    # ── one report ──────────────────────────────────────────────────────────────────────────────────
+
+    async def apply(self, node: str, report: SessionReport) -> Session | None:
+        """Bring the record in line with a report. None: it is not about what is wanted (older, elsewhere, unknown)."""
+        doc = await self.store.get("sessions", report.session)
+        session = Session.model_validate(doc) if doc else None
+        if session is None or session.node != node or session.generation != report.generation:
+            return None
+        before, was = session.phase, session
+
+        def edit(session: Session) -> None:
+            nonlocal before
+            before = session.phase
+            _take(session, report)
+
+        session = await self.domain.sessions.dispatch.edit(session, edit)
+        await self._route(session, report)
+        if session.phase is not before or session.phase is Phase.STARTING:
+            await self.domain.projects.life.session_changed(session)
+        self.domain.notices.session_changed(was, session)
+        if session.phase is not before:
+            log.info("session", session=session.id, project=session.slug, user=session.user, phase=session.phase)
+        return session
+
+    async def _route(self, session: Session, report: SessionReport) -> None:
+        routes = self.domain.sessions.routes
+        if session.phase is not Phase.RUNNING or report.phase is not Phase.RUNNING or not report.upstream:
+            if session.phase not in (Phase.RUNNING, Phase.QUEUED, Phase.STARTING):
+                final = session.phase is not Phase.LOST
+                routes.drop(session.id, session.generation, session.datacenter, final=final)
+            return
+        project = await self.domain.projects.by_id(session.project)
+        if project is None:
+            return
+        why = (
+            "" if project.node in ("", session.node) else f"the project is at {project.node} now"
+        )  # never at two nodes
+        if why := why or await self.domain.admitting.refusal(session, project):
+            self.domain.sessions.dispatch.end_soon(session, why)
+            return
+        routes.put(session, report, project)
+
+    async def _reported(self, event: SessionReported) -> None:
+        known = self.present.setdefault(event.node, {}).get(event.report.session)
+        if known is None or known.generation <= event.report.generation:
+            self.present[event.node][event.report.session] = event.report
+        await self._apply_new(event.node, event.report)
+
+    async def _heartbeat(self, event: NodeReported) -> None:
+        self.present[event.node] = {report.session: report for report in event.sessions}
+        self._beat[event.node] = time.monotonic()
+        for report in event.sessions:
+            self.uses.take(report)
+            await self._apply_new(event.node, report)
+        self.domain.sessions.routes.heard(event.node)
+
+    async def _apply_new(self, node: str, report: SessionReport) -> None:
+        """Apply a report unless it says what the last one said: heartbeats mostly do."""
+        said = node + report.model_dump_json(exclude=_OFTEN) + str(_noted(report))
+        if self._applied.get(report.session) == said:
+            return
+        try:
+            await self.apply(node, report)
+        except AenError as error:
+            log.warning("a report could not be applied; the next one is", session=report.session, reason=error.message)
+            return
+        self._applied[report.session] = said
+
+    # ── the sweep ───────────────────────────────────────────────────────────────────────────────────
+
+    async def _sweep_for_life(self) -> None:
+        while True:
+            await asyncio.sleep(_SWEEP_SECONDS)
+            try:
+                await self.sweep()
+            except AenError as error:
+                log.warning("sweep of sessions failed; it is tried again", reason=error.message)
+
+    async def sweep(self) -> None:
+        """Compare all that is wanted with all that is real, and repair."""
+        live = {session.id: session for session in await self._live(tuple(LIVE))}
+        suspects: set[tuple[str, str, str, int]] = set()
+        for session in live.values():
+            if self.domain.nodes.up(session.node, SILENT_SECONDS):
+                await self._compare(session, suspects)
+        for node, reports in list(self.present.items()):
+            for report in list(reports.values()):
+                await self._compare_real(node, report, live.get(report.session), suspects)
+        self._since = {key: since for key, since in self._since.items() if key in suspects}
+        self.uses.keep_only(live)
+        self._applied = {id: said for id, said in self._applied.items() if id in live}
+        self._asked = {key: asked for key, asked in self._asked.items() if key[0] in live}
+
+    async def _compare(self, session: Session, suspects: set[tuple[str, str, str, int]]) -> None:
+        report = self.latest(session)
+        if report is not None:
+            await self._compare_with(session, report)
+            return
+        key = ("missing", session.node, session.id, session.generation)
+        suspects.add(key)
+        missing = self._beat.get(session.node, 0.0) - self._since.setdefault(key, time.monotonic())
+        if session.phase is Phase.QUEUED:
+            await self._queued(session)
+        elif missing > _MISSING_SECONDS and session.phase is Phase.STOPPING:
+            await self.domain.sessions.dispatch.ended(session, Phase.STOPPED, session.reason)
+        elif missing > _MISSING_SECONDS:
+            reason = f"it is no longer there at {session.node}: the machine or the app was ended from outside"
+            await self.domain.sessions.dispatch.ended(session, Phase.LOST, reason)
+
+    async def _compare_with(self, session: Session, report: SessionReport) -> None:
+        """Its node knows it: only a stop that was not heard, or a report that was not applied, is left to repair."""
+        if session.phase is Phase.STOPPING and report.phase in _AT_NODE:
+            if self._time_to_ask(session):
+                self.domain.sessions.dispatch.end_soon(session, session.reason)
+        elif report.phase is not session.phase and _follows(session.phase, report.phase):
+            await self.apply(session.node, report)
+        elif report.activity - session.activity > _ACTIVITY_MS:
+            await self.domain.sessions.dispatch.edit(session, lambda session: _take(session, report))
+
+    async def _queued(self, session: Session) -> None:
+        if time.time() * 1000 - session.since > _QUEUED_SECONDS * 1000:
+            reason = f"the compute node {session.node} did not take up the start"
+            await self.domain.sessions.dispatch.ended(session, Phase.PROBLEM, reason)
+        elif self._time_to_ask(session):
+            self.domain.sessions.dispatch.launch_soon(session)
+
+    def _time_to_ask(self, session: Session) -> bool:
+        """At most every 3 s, counted from when this server first saw that it may be needed."""
+        key = (session.id, session.generation)
+        if time.monotonic() - self._asked.setdefault(key, time.monotonic()) < _AGAIN_SECONDS:
+            return False
+        self._asked[key] = time.monotonic()
+        return True
+
+    async def _compare_real(
+        self, node: str, report: SessionReport, session: Session | None, suspects: set[tuple[str, str, str, int]]
+    ) -> None:
+        wanted = session is not None and session.node == node and session.generation == report.generation
+        if wanted or report.phase not in _AT_NODE:
+            return
+        key = ("unwanted", node, report.session, report.generation)
+        suspects.add(key)
+        if time.monotonic() - self._since.setdefault(key, time.monotonic()) < _UNWANTED_SECONDS:
+            return
+        found = await self.apply(node, report)  # LOST and found again: it is RUNNING once more
+        if found is not None and found.phase in LIVE:
+            return
+        del self._since[key]
+        log.warning("a session that is not wanted is stopped", session=report.session, node=node)
+        self.domain.sessions.dispatch.stop_stray(node, report)
+
+    async def _live(self, phases: Sequence[Phase]) -> list[Session]:
+        found: list[Session] = []
+        for phase in phases:
+            query = Query(equal=(("phase", phase.value),), limit=500)
+            found += [Session.model_validate(doc) async for doc in every(self.store, "sessions", query)]
+        return found
+
+
+def _follows(known: Phase, reported: Phase) -> bool:
+    """Whether a report may bring a session from one phase to another. What is over stays over, unless it was only lost."""
+    if known in (Phase.STOPPED, Phase.PROBLEM) or reported in (Phase.QUEUED, Phase.LOST):
+        return False
+    return reported in PHASE_MOVES[known]
+
+
+def _noted(report: SessionReport) -> tuple[int, int]:
+    """What is recorded of why a session lives on: until when it is kept, and when it stops if people are warned."""
+    idle = report.idle
+    if idle is None or report.phase is not Phase.RUNNING:
+        return 0, 0
+    return idle.keep_until, idle.stops_at if idle.warned else 0
+
+
+def _take(session: Session, report: SessionReport) -> None:
+    """What a report changes in the record. A phase that may not follow (a late report) changes nothing."""
+    if report.phase is not session.phase:
+        if not _follows(session.phase, report.phase):
+            return
+        if session.phase is Phase.STOPPING:  # however it ended: that was asked for, and why stands there already
+            session.move(Phase.STOPPED, session.reason)
+        else:
+            session.move(report.phase, report.reason)
+    elif session.phase in (Phase.QUEUED, Phase.STARTING, Phase.RUNNING):
+        session.reason = report.reason
+    session.keep_until, session.stops_soon = _noted(report)
+    session.steps = report.steps or session.steps
+    session.log_tail = report.log_tail[-_TAIL:] or session.log_tail
+    if report.activity - session.activity > _ACTIVITY_MS or (report.activity and not session.activity):
+        session.activity, session.activity_source = report.activity, report.activity_source
