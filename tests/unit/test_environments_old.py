@@ -8,6 +8,7 @@ import time
 from pathlib import Path
 
 from aen.environments import old
+from tests.waiting import until
 
 DAY = 86400.0
 
@@ -31,10 +32,15 @@ def test_old_ones_go_and_others_stay(tmp_path: Path) -> None:
     assert old.remove_old(tmp_path / "nowhere", []) == []
 
 
-def test_what_a_session_runs_in_stays_until_it_ends(tmp_path: Path) -> None:
+async def test_what_a_session_runs_in_stays_until_it_ends(tmp_path: Path) -> None:
     path = made(tmp_path, "apps-" + "5" * 12, 30)
     with subprocess.Popen([path / "bin/python", "600"]) as process:
+
+        async def named() -> bool:  # the kernel tells a program's arguments a moment after it began
+            return Path(f"/proc/{process.pid}/cmdline").read_bytes().startswith(bytes(path))
+
         try:
+            await until(named, 20, "the program's arguments")
             assert old.remove_old(tmp_path, []) == []
         finally:
             process.kill()
