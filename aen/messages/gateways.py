@@ -94,6 +94,7 @@ class OpenSession(Command):
     app_server: str
     app: str = ""
     look: bool = False
+    tail: bool = False  # with the end of its log, also while it runs, for whoever may read that
 
 
 class OpenPublic(Command):

@@ -5,8 +5,9 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING
 
-from aen.proxy.answers import cleared, redirect, refusal
+from aen.proxy.answers import cleared, framing_lines, redirect, refusal
 from aen.proxy.body import LAST_CHUNK, Chunked, chunk
+from aen.proxy.doors import Door, trouble_door
 from aen.proxy.exchange import LONGEST_KEPT, Known, Request
 from aen.proxy.head import UNTIL_CLOSE
 from aen.proxy.headers import ResponseFields
@@ -73,6 +74,10 @@ class Answering(asyncio.Protocol):
         """A connection to the app is there."""
         raise NotImplementedError
 
+    def go(self, request: Request, door: Door) -> None:
+        """The request may go through `door`."""
+        raise NotImplementedError
+
     def _next(self) -> None:
         """Await the next request on this connection."""
         raise NotImplementedError
@@ -107,13 +112,7 @@ class Answering(asyncio.Protocol):
             self._ending = True
         if length == UNTIL_CLOSE and request.old:
             self._ending = True
-        framing = b""
-        if self._chunked_out:
-            framing = b"Transfer-Encoding: chunked\r\n"
-        elif length > 0 or (not bodyless and length == 0):
-            framing = b"Content-Length: %d\r\n" % length
-        elif bodyless and fields.stated and status not in (204, 304):
-            framing = b"Content-Length: %d\r\n" % fields.length
+        framing = framing_lines(status, length, fields, chunked=self._chunked_out, bodyless=bodyless)
         ending = b"Connection: close\r\n" if self._ending else b""
         # Written with the beginning of the body where that is here already: one system call instead of two.
         self._unsent = b"HTTP/1.1 %d %b\r\n%b%b%b\r\n" % (status, phrase, fields.forwarded, framing, ending)
@@ -271,6 +270,10 @@ class Answering(asyncio.Protocol):
             app.drop()
         if self._started:
             self.transport.close()
+            return
+        request = self.request
+        if request is not None and (door := trouble_door(self._plane, request, status, why)) is not None:
+            self.go(request, door)
             return
         self._ending = True
         self.reply(status, why, b"Retry-After: 2\r\n" if status in (502, 503, 504) else b"")

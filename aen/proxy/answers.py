@@ -6,6 +6,7 @@ import json
 from http import HTTPStatus
 
 from aen.errors import new_id
+from aen.proxy.headers import ResponseFields
 
 _CODES = {401: "not_signed_in", 403: "denied", 404: "not_found", 429: "too_many", 503: "unavailable", 504: "timed_out"}
 
@@ -17,6 +18,17 @@ def refusal(status: int, why: str, *, close: bool, headers: bytes = b"", head_on
     body = json.dumps({"error": error}).encode()
     kind = b"Content-Type: application/json\r\nX-Content-Type-Options: nosniff\r\n"
     return _response(status, kind + headers, b"" if head_only else body, len(body), close=close)
+
+
+def framing_lines(status: int, length: int, fields: ResponseFields, *, chunked: bool, bodyless: bool) -> bytes:
+    """How a client is told where an app's answer ends. `length` as in head.py; an answer to HEAD repeats what was said."""
+    if chunked:
+        return b"Transfer-Encoding: chunked\r\n"
+    if length > 0 or (not bodyless and length == 0):
+        return b"Content-Length: %d\r\n" % length
+    if bodyless and fields.stated and status not in (204, 304):
+        return b"Content-Length: %d\r\n" % fields.length
+    return b""
 
 
 def redirect(location: bytes, *, close: bool, status: int = 303) -> bytes:

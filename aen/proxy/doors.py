@@ -166,6 +166,22 @@ def _page_lines(plane: Plane, request: Request, site: Site, visitor: Visitor | N
     return lines
 
 
+def trouble_door(plane: Plane, request: Request, status: int, why: str) -> Door | None:
+    """The way to our page about an app that can't be had (`status`, `why`), for a person on their way to it.
+
+    None: it is no person's visit, or what can't be had is our pages themselves.
+    """
+    fields, door = request.fields, request.door
+    visit = fields.asks_page and request.method in ("GET", "HEAD") and not fields.websocket and not fields.length
+    if status < 500 or not visit or door is None or door.entry is None:
+        return None
+    site = plane.sites.find(fields.host, request.key)
+    if site is None:
+        return None
+    told = f"X-AEN-Trouble: {status} {why}\r\n".encode("latin-1", "replace")
+    return Door(plane.pages, _page_lines(plane, request, site, request.visitor) + told, plane.limits.body_bytes)
+
+
 def upstream_head(plane: Plane, client: Downstream, request: Request, door: Door) -> bytes:
     """The head as the app gets it: written anew, one framing header, who asks told by us alone."""
     fields = request.fields

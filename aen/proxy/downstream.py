@@ -87,7 +87,9 @@ class Downstream(Answering):
     def expired(self) -> None:
         """The deadline has passed."""
         self.deadline = 0.0
-        if self._state == SENT and not self._started:
+        if self._state == IN_BODY and not self._started and not self._held:
+            self._fail(408, "The body of the request did not come in time.")
+        elif self._state in (IN_BODY, SENT) and not self._started:
             self._fail(504, "The app did not begin to answer in time.")
         elif self._state == IN_HEAD and self._buffer:
             self.refuse(408, "The head of the request took too long.")
@@ -249,8 +251,10 @@ class Downstream(Answering):
 
     def _body(self, data: bytes) -> None:
         """Relay a part of the request's body."""
-        app = self._app
+        app, plane = self._app, self._plane
         assert app is not None
+        if not self._started:  # the time runs anew with each part: there is no limit to all of it
+            self.deadline = plane.now + plane.limits.first_byte_seconds
         if self._chunks is not None:
             self._chunked(self._chunks, app, data)
             return

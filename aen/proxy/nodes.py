@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol, cast
 
 from aen.model.route import Route
-from aen.proxy.peers import Stranger
+from aen.proxy.peers import Stranger, notice_silent_ends
 from aen.proxy.upstream import Upstream
 
 if TYPE_CHECKING:
@@ -113,6 +113,7 @@ class Greeter(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """See asyncio.Protocol."""
         self._transport = transport = cast(asyncio.Transport, transport)  # uvloop's is not a subclass
+        notice_silent_ends(transport.get_extra_info("socket"))
         far = self._far
         try:
             far.nodes.meet(transport.get_extra_info("ssl_object"), far.node)

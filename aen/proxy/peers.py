@@ -11,6 +11,7 @@ import struct
 from collections.abc import Sequence
 from pathlib import Path
 
+QUIET_SECONDS, PROBES = 60, 4  # after so long without a byte a peer's host is asked whether it is still there, so often
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 _TABLES = {socket.AF_INET: Path("/proc/net/tcp"), socket.AF_INET6: Path("/proc/net/tcp6")}
 _LISTEN = "0A"
@@ -42,6 +43,19 @@ def loopback(host: str) -> bool:
         return ipaddress.ip_address(host).is_loopback
     except ValueError:
         return False
+
+
+def notice_silent_ends(sock: socket.socket) -> None:
+    """Have the kernel see when a peer's host is gone without a word (no FIN). A listener's connections inherit it."""
+    if sock.family not in (socket.AF_INET, socket.AF_INET6):
+        return
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+    sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE, QUIET_SECONDS)
+    sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPINTVL, max(1, QUIET_SECONDS // PROBES))
+    sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPCNT, PROBES)
+    sock.setsockopt(
+        socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, QUIET_SECONDS * 2 * 1000
+    )  # what it has not acknowledged
 
 
 def networks(texts: Sequence[str]) -> tuple[Network, ...]:

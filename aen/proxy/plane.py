@@ -23,7 +23,7 @@ from aen.proxy.exchange import Request
 from aen.proxy.head import Memory
 from aen.proxy.headers import RequestReader, ResponseReader
 from aen.proxy.nodes import Nodes, Unreached
-from aen.proxy.peers import Network, Stranger, client_address
+from aen.proxy.peers import Network, Stranger, client_address, notice_silent_ends
 from aen.proxy.pool import Pool
 from aen.proxy.pools import Pools
 from aen.proxy.routes import RouteTable
@@ -91,6 +91,7 @@ class Plane(Service):
     async def listen(self, bound: socket.socket, tls: ssl.SSLContext | None = None) -> None:
         """Take connections from a bound socket."""
         loop = asyncio.get_running_loop()
+        notice_silent_ends(bound)
         server = await loop.create_server(lambda: Downstream(self), sock=bound, ssl=tls, backlog=2048)
         self._servers.append((server, bound, tls))
 

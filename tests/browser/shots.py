@@ -159,19 +159,27 @@ async def _start_pages(browser: Browser, wanted: Sequence[str]) -> None:
                 "The environment could not be cloned: the disk is full.",
                 "No space left on device",
             )
-        html = start_page(view)
-        for theme in THEMES:
+        await _as_it_is(browser, start_page(view), f"start-{phase.lower()}")
+    view = SessionView(session="s", phase=Phase.RUNNING, title="JupyterLab", log_tail="MemoryError: 12.0 GiB asked for")
+    why = "The app did not begin to answer in time."
+    html = start_page(view, "session/trouble.html", why=why, server_url="http://aen", here="/alice/genome/jupyter/lab")
+    await _as_it_is(browser, html, "start-trouble")
+
+
+async def _as_it_is(browser: Browser, html: str, name: str) -> None:
+    for theme in THEMES:
+        for word, width in (("", 900), ("-narrow", 380)):
             context = await browser.new_context(
-                viewport={"width": 900, "height": 700}, color_scheme="dark" if theme == "dark" else "light"
+                viewport={"width": width, "height": 700}, color_scheme="dark" if theme == "dark" else "light"
             )
             page = await context.new_page()
             await page.set_content(html)
-            await _save(page, f"start-{phase.lower()}-{theme}")
+            await _save(page, f"{name}-{theme}{word}")
             await context.close()
 
 
-def start_page(view: SessionView) -> str:
-    """The start page as the gateway renders it, with its styles inside."""
+def start_page(view: SessionView, template: str = "session/start.html", **more: str) -> str:
+    """A page of the gateway as it renders it, with its styles inside."""
     assets = Assets("/.aen/static/")
     context = {
         "owner": "alice",
@@ -180,8 +188,9 @@ def start_page(view: SessionView) -> str:
         "app": "jupyterlab",
         "next": "/alice/genome/jupyter/lab",
         "view": view,
+        **more,
     }
-    html = Templates(assets).render("session/start.html", context)
+    html = Templates(assets).render(template, context)
     folder = Path(__file__).resolve().parent.parent.parent / "static"
     styles = "".join((folder / name).read_text() for name in ("aen.css", "parts.css", "pages.css"))
     return html.replace("</head>", f"<style>{styles}</style></head>")

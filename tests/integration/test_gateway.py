@@ -64,6 +64,7 @@ class FakeServer:
         known[b"other"] = ["sessions:write!project=alice/genom", "read"]
         self.tokens = {hashlib.sha256(token).hexdigest(): scope for token, scope in known.items()}
         self.phase = Phase.STOPPED
+        self.reason = self.log_tail = ""
         self.hours = 12.0
         self._answers: list[Any] = []
 
@@ -123,7 +124,8 @@ class FakeServer:
             raise NotFound("There is no such project, or you may not see it.")
         if not command.look:
             self.phase = Phase.STARTING
-        return SessionView(session="s1", phase=self.phase, title="JupyterLab")
+        tail = self.log_tail if command.tail or self.phase is Phase.PROBLEM else ""
+        return SessionView(session="s1", phase=self.phase, title="JupyterLab", reason=self.reason, log_tail=tail)
 
     async def revoke(self, kind: RevocationKind, subject: str, *, tell: bool = True) -> None:
         entry = Revocation(number=len(self.log) + 1, kind=kind, subject=subject, at=now())

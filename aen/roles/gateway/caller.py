@@ -15,6 +15,7 @@ class Caller:
     login: str
     origin: str
     navigation: bool
+    trouble: str = ""  # why the app that they asked for can't be had: status and words
 
 
 CALLER: web.RequestKey[Caller] = web.RequestKey("caller", Caller)

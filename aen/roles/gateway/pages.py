@@ -21,13 +21,14 @@ from aen.links import SHARED
 from aen.messages import OpenSession, SessionView
 from aen.model.session import Phase
 from aen.proxy.routes import RouteTable
+from aen.roles.gateway import trouble
 from aen.roles.gateway.addresses import netloc, next_of, see
 from aen.roles.gateway.admission import Doorman
 from aen.roles.gateway.caller import CALLER, Caller
 from aen.roles.gateway.opening import Opening
+from aen.roles.gateway.trouble import start_page
 from aen.tickets import hash_nonce
-from aen.web.redirects import safe_next
-from aen.web.site import render, site
+from aen.web.site import site
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 _KEY = re.compile(r"/([a-z][a-z0-9_-]*)/([a-z0-9][a-z0-9._-]*)/([A-Za-z0-9][A-Za-z0-9._-]*)(?=[/?]|\Z)")
@@ -92,6 +93,7 @@ class Pages:
     def application(self, join: Handler | None = None) -> web.Application:
         """The application. `join` passes on compute nodes that join, where nodes are machines of their own."""
         app = site(static_prefix="/.aen/static/", secure=self.cookies.secure)
+        app[trouble.SERVER_URL] = self._server_url
         app.middlewares.append(self._who)
         app.router.add_get("/.aen/enter", self._enter)
         app.router.add_get("/.aen/renew", self._renew)
@@ -116,6 +118,7 @@ class Pages:
             login=headers.get("X-AEN-Login", ""),
             origin=headers["X-AEN-Origin"],
             navigation="X-AEN-Navigation" in headers and request.method in ("GET", "HEAD"),
+            trouble=headers.get("X-AEN-Trouble", ""),
         )
         return await handler(request)
 
@@ -228,6 +231,8 @@ class Pages:
         if key is None:
             return self._no_app(request)
         owner, project, server = key.groups()
+        if caller.trouble:
+            return await trouble.page(request, self._bus, owner, project, server)
         if server.startswith(SHARED):
             return await self._opening.lead(request, owner, project, server)
         if not caller.user:
@@ -240,15 +245,7 @@ class Pages:
             if server != "viewer":
                 raise
             return await self._opening.lead(request, owner, project, server)  # signed in, and not in the team
-        context = {
-            "owner": owner,
-            "project": project,
-            "app_server": server,
-            "app": "",
-            "next": safe_next(request.raw_path, f"/{owner}/{project}/{server}/"),
-            "view": view,
-        }
-        return render(request, "session/start.html", context)
+        return start_page(request, owner, project, server, view)
 
     async def _unknown(self, request: web.Request, owner: str, project: str, server: str) -> web.StreamResponse:
         """Somebody without a login: shown what is public, else asked who they are. Whether there is more is told to nobody."""

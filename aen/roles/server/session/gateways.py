@@ -9,7 +9,7 @@ from urllib.parse import quote, urlsplit
 import structlog
 
 from aen import names
-from aen.errors import Denied, Invalid, NotFound, NotSignedIn
+from aen.errors import AenError, Denied, Invalid, NotFound, NotSignedIn
 from aen.messages import (
     CheckToken,
     Keys,
@@ -47,6 +47,7 @@ log = structlog.get_logger(__name__)
 _AGAIN = "This sign-in is not (or no longer) good here. Please sign in again."
 _PRUNE_SECONDS = 300.0
 _LONGEST_NEXT = 8192  # characters
+_TAIL_LINES, _TAIL_CHARACTERS = 30, 8000
 
 
 class Gateways(Part):
@@ -131,7 +132,8 @@ class Gateways(Part):
         if not self._in_team(actor, project):
             raise NotFound("There is no such project, or you may not see it.")
         if command.look:
-            return await self._look(actor, project, entry, command.user)
+            view = await self._look(actor, project, entry, command.user)
+            return await self._with_tail(actor, view) if command.tail else view
         session = await self.domain.sessions.open(actor, command.owner, command.project, entry.name)
         return _shown(session, entry, may_start=True)
 
@@ -152,6 +154,16 @@ class Gateways(Part):
         if doc is None:
             return SessionView(session=id, phase=Phase.STOPPED, title=entry.title, may_start=may_start)
         return _shown(Session.model_validate(doc), entry, may_start)
+
+    async def _with_tail(self, actor: Actor, view: SessionView) -> SessionView:
+        """With the end of its log, if it runs, its node can be asked and this person may read it."""
+        if view.phase is not Phase.RUNNING:
+            return view
+        try:
+            text = await self.domain.sessions.log(actor, view.session, _TAIL_LINES)
+        except AenError:
+            return view
+        return view.model_copy(update={"log_tail": text[-_TAIL_CHARACTERS:]})
 
     def _entry(self, command: OpenSession) -> App:
         """The app that was asked for, or the first of its app server."""
