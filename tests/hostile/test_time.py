@@ -6,6 +6,7 @@ import asyncio
 import socket
 import time
 from asyncio import StreamReader, StreamWriter
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -63,7 +64,7 @@ async def test_a_body_may_take_longer_than_an_answer_may_keep_one_waiting(
         )
         for part in (b"a", b"b", b"c", b"d", b"e"):  # 2,000 s for all of it
             writer.write(b"1\r\n%b\r\n" % part if chunked else part)
-            await until(lambda part=part: part in got)
+            await until(partial(got.__contains__, part))
             if part != b"e":
                 await clock.forward(500, here.plane)
         writer.write(b"0\r\n\r\n" if chunked else b"")
