@@ -11,7 +11,7 @@ from aen.cli import Files, Json, app, files
 from aen.errors import Denied, Invalid
 
 group = typer.Typer(
-    help="People: add, list, superuser, staff, lock, unlock, token, passwd, reset-link, no-second-factor, sign-in-by, remove, link.",
+    help="People: add, list, superuser, staff, allow, lock, unlock, token, passwd, reset-link, no-second-factor, sign-in-by, remove, link.",
     no_args_is_help=True,
 )
 app.add_typer(group, name="user")
@@ -82,6 +82,29 @@ def unlock(name: Name, config: Files = None) -> None:
     """Let a person in again."""
     _set(config, name, "locked", False)
     print(f"{name} may sign in again.")
+
+
+@group.command()
+def allow(
+    name: Name,
+    projects: Annotated[int, typer.Option("--projects", help="That they may own.")] = 0,
+    sessions: Annotated[int, typer.Option("--sessions", help="That they may have at a time.")] = 0,
+    space: Annotated[str, typer.Option("--space", help="Of all their projects, as 200G.")] = "",
+    memory: Annotated[str, typer.Option("--memory", help="Of one session, as 8G.")] = "",
+    cpus: Annotated[float, typer.Option("--cpus", help="Processors of one session, as 1.5.")] = 0,
+    config: Files = None,
+) -> None:
+    """Say how much a person may take; what is not given is as for everybody."""
+    from aen.cli.calling import call
+    from aen.config.sizes import size_in_bytes
+
+    body: dict[str, object] = {"projects": projects, "sessions": sessions, "cpus": cpus}
+    try:
+        body |= {key: size_in_bytes(text) for key, text in (("space", space), ("memory", memory)) if text}
+    except ValueError as error:
+        raise Invalid(f"{error}: write sizes as 500M or 20G.") from None
+    call(config, lambda api: api.put("users", name, "allowance", body=body))
+    print(f"What {name} may take is changed.")
 
 
 def _set(config: Files, name: str, right: str, value: bool) -> None:

@@ -7,6 +7,7 @@ from typing import Any, Literal
 from aen.client.models import (
     About,
     AdminChosen,
+    Allowance,
     ChangeReport,
     Committed,
     CopyName,
@@ -1925,6 +1926,20 @@ class AsyncCalls:
                 "registration",
             ),
             Registration,
+            body=body,
+        )
+        return found
+
+    async def put_users_user_allowance(self, user: str, body: Allowance | None = None) -> UserView:
+        """Say how much a user may take."""
+        found: UserView = await self._call(
+            "PUT",
+            (
+                "users",
+                user,
+                "allowance",
+            ),
+            UserView,
             body=body,
         )
         return found

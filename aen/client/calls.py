@@ -7,6 +7,7 @@ from typing import Any, Literal
 from aen.client.models import (
     About,
     AdminChosen,
+    Allowance,
     ChangeReport,
     Committed,
     CopyName,
@@ -1919,6 +1920,20 @@ class Calls:
                 "registration",
             ),
             Registration,
+            body=body,
+        )
+        return found
+
+    def put_users_user_allowance(self, user: str, body: Allowance | None = None) -> UserView:
+        """Say how much a user may take."""
+        found: UserView = self._call(
+            "PUT",
+            (
+                "users",
+                user,
+                "allowance",
+            ),
+            UserView,
             body=body,
         )
         return found

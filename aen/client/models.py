@@ -40,6 +40,16 @@ class ActivityView(Told):
     address: str
 
 
+class Allowance(Told):
+    """How much a person may take, as an administrator said of them; 0: as for everybody."""
+
+    projects: int = 0
+    sessions: int = 0
+    space: int = 0
+    memory: int = 0
+    cpus: float = 0
+
+
 class AppView(Told):
     """Something one can start."""
 
@@ -1328,6 +1338,7 @@ class UserView(Told):
     admin: bool
     staff: bool
     locked: bool
+    allowance: Allowance
     created: int
     last_login: int
 

@@ -10,8 +10,8 @@ from pydantic import Field, SecretStr, field_validator, model_validator
 from aen.config.logins import Login
 from aen.config.search import Archives, Search
 from aen.config.section import Section
-from aen.config.sessions import Idle, Limits, NodeLimits, Space
-from aen.config.sharing import Sharing
+from aen.config.sessions import Idle, Limits, NodeLimits, People, Space
+from aen.config.sharing import Acl, Sharing
 from aen.config.site import Mail, NewProjects, Registration
 from aen.config.sizes import size_in_bytes
 
@@ -195,18 +195,6 @@ class Compute(Section):
         return size_in_bytes(self.app_log)
 
 
-class Acl(Section):
-    """Permissions of project files."""
-
-    group: Literal["private-only", "always", "never"] = Field(
-        "private-only",
-        description="Whether the owner's primary group gets rights: only when it is private to the owner, always, or never.",
-    )
-    subject: Literal["users", "group"] = Field(
-        "users", description="Team members get rights by name (users) or by one group for each project (group)."
-    )
-
-
 class Environments(Section):
     """Environments of projects."""
 
@@ -288,6 +276,7 @@ class Config(Section):
     gateway: Gateway = Field(default_factory=Gateway)
     compute: Compute = Field(default_factory=Compute)
     space: Space = Field(default_factory=Space)
+    people: People = Field(default_factory=People)
     acl: Acl = Field(default_factory=Acl)
     sharing: Sharing = Field(default_factory=Sharing)
     new_projects: NewProjects = Field(default_factory=NewProjects)

@@ -62,6 +62,13 @@ class NodeLimits(Limits):
     files: int = Field(65536, description="Open files of one process; 0: as the system has it.", ge=0)
 
 
+class People(Section):
+    """How much one person may take; administrators change it while AEN runs, and for single people on their pages."""
+
+    projects: int = Field(0, description="Projects that one person may own; 0: as many as they like.", ge=0)
+    sessions: int = Field(0, description="Sessions that one person may have at a time; 0: as many as they like.", ge=0)
+
+
 class Idle(Section):
     """Sessions that nobody uses."""
 

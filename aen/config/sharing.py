@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 from pydantic import Field
 
 from aen.config.section import Section
@@ -19,3 +21,15 @@ class Sharing(Section):
         True, description="Members may share a file or folder outside the team by a link. Off: existing ones end too."
     )
     link_days: int = Field(30, description="The longest that a link may live, in days.", ge=1, le=3650)
+
+
+class Acl(Section):
+    """Permissions of project files."""
+
+    group: Literal["private-only", "always", "never"] = Field(
+        "private-only",
+        description="Whether the owner's primary group gets rights: only when it is private to the owner, always, or never.",
+    )
+    subject: Literal["users", "group"] = Field(
+        "users", description="Team members get rights by name (users) or by one group for each project (group)."
+    )

@@ -13,3 +13,11 @@ def size_in_bytes(text: str) -> int:
     if found is None:
         raise ValueError("must be a size, as 4G or 512M")
     return int(float(found[1]) * 1024 ** " KMGT".index((found[2] or " ").upper()))
+
+
+def size_text(most: int) -> str:
+    """`most` as `size_in_bytes` reads it back, exactly."""
+    for power, unit in ((4, "T"), (3, "G"), (2, "M"), (1, "K")):
+        if most and most % 1024**power == 0:
+            return f"{most // 1024**power}{unit}"
+    return str(most)

@@ -38,6 +38,7 @@ class StartSession(Command):
     app: str
     app_server: str
     shared: bool = False
+    limits: dict[str, int] = Field(default_factory=dict)  # what is said of this person, before what the node says
     keys: list[str] = Field(default_factory=list)  # SSH keys of `user`
     told: dict[str, str] = Field(default_factory=dict)  # what its app server is told besides
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from enum import StrEnum
 
-from pydantic import Field
+from pydantic import Field, field_validator
 
 from aen.model import Document, Word, now
 
@@ -25,6 +25,23 @@ class SecondFactor(Word):
     since: int = Field(default_factory=now)
     last: int = 0  # the number of the 30 s step whose code was used last: it works once
     recovery: list[str] = Field(default_factory=list)  # sha256 hex of the codes that are left
+
+
+class Allowance(Word):
+    """How much a person may take, as an administrator said of them; 0: as for everybody."""
+
+    projects: int = Field(0, ge=0, le=1_000_000)  # that they own
+    sessions: int = Field(0, ge=0, le=1_000_000)  # of theirs, alive at a time
+    space: int = Field(0, ge=0, le=1 << 60)  # bytes of all projects that they own
+    memory: int = Field(0, ge=0, le=1 << 50)  # bytes, of one session
+    cpus: float = Field(0, ge=0, le=10_000)  # of one session
+
+    @field_validator("memory")
+    @classmethod
+    def _enough(cls, value: int) -> int:
+        if value and value < 16 << 20:
+            raise ValueError("must be at least 16M")
+        return value
 
 
 class User(Document):
@@ -48,6 +65,7 @@ class User(Document):
     theme: str = "system"
     mail_off: list[str] = Field(default_factory=list)  # kinds of notices that are not wanted by mail
     starred: list[str] = Field(default_factory=list)  # project ids
+    allowance: Allowance = Field(default_factory=Allowance)
     ssh_keys: list[PublicKey] = Field(default_factory=list)
     created: int = Field(default_factory=now)
     last_login: int = 0

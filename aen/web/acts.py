@@ -89,6 +89,7 @@ ACTS: dict[str, str] = {
     "token.refused": N_("sent an API token that is not valid"),
     "token.created": N_("made an API token"),
     "token.withdrawn": N_("withdrew an API token"),
+    "user.allowed": N_("said how much {who} may take:"),
     "user.changed": N_("changed the profile of {who}"),
     "user.created": N_("made the account of {who}"),
     "user.invited": N_("invited somebody"),

@@ -148,6 +148,8 @@ def test_limits_of_a_built_in_app_need_no_command() -> None:
         "processes": 4096,
         "files": 65536,
     }
+    own = limits_of(config, "jupyter", {"memory_bytes": 5, "cpu_millis": 7})  # what is said of a person comes first
+    assert (own["memory_bytes"], own["cpu_millis"], own["files"]) == (5, 7, limits_of(config, "jupyter")["files"])
     with pytest.raises(Invalid, match="jupiter"):
         apps.servers(Config.model_validate({"apps": {"jupiter": {"limits": {}}}}))
 

@@ -7,9 +7,11 @@ import os
 import secrets
 import signal
 import time
+from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
+from types import MappingProxyType
 
 from aen.apps import AppServer, Launch
 from aen.config import Config
@@ -56,7 +58,7 @@ class Launching:
             environ=command.environ,
             cwd=command.cwd,
             socket=place if kind == "unix" else "",
-            limits={**limits_of(self._config, record.app_server), **command.limits},
+            limits={**limits_of(self._config, record.app_server, record.limits), **command.limits},
         )
         # Not to be cut off in the middle: a process of which nobody knows would be left.
         starting = asyncio.ensure_future(self._launcher.start(spec))
@@ -84,7 +86,7 @@ class Launching:
         """How an app ended, as words to follow "The app"."""
         if not self._launcher.ran_out_of_memory(process):
             return how_it_ended(code)
-        most = limits_of(self._config, record.app_server).get("memory_bytes", 0)
+        most = limits_of(self._config, record.app_server, record.limits).get("memory_bytes", 0)
         return f"was ended because it used more than {most >> 20:,} MB of memory, which is its limit"
 
     def _launch(self, record: Record, account: Account, apps_python: Path) -> Launch:
@@ -144,8 +146,8 @@ def _environment(folder: Path, wanted: str) -> Path:
     return chosen if os.path.lexists(chosen / "bin" / "python") else folder / DEFAULT
 
 
-def limits_of(config: Config, app_server: str) -> dict[str, int]:
-    """What one session of an app server may take: as its app says, else as the node does."""
+def limits_of(config: Config, app_server: str, person: Mapping[str, int] = MappingProxyType({})) -> dict[str, int]:
+    """What one session of an app server may take: as is said of its person, else as its app says, else as the node does."""
     told = config.apps.get(app_server)
     own, node = told.limits if told else Limits(), config.compute.limits
     wanted = {
@@ -154,7 +156,7 @@ def limits_of(config: Config, app_server: str) -> dict[str, int]:
         "processes": own.processes or node.processes,
         "files": own.files or node.files,
     }
-    return {name: most for name, most in wanted.items() if most}
+    return {name: most for name, most in {**wanted, **person}.items() if most}
 
 
 def _is_there(run_dir: str) -> bool:

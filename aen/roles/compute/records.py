@@ -28,6 +28,7 @@ class Record(Word):
     app: str
     app_server: str
     shared: bool = False
+    limits: dict[str, int] = Field(default_factory=dict)
     told: dict[str, str] = Field(default_factory=dict)
     strip: bool = False  # it sees paths without its prefix
     phase: Phase = Phase.QUEUED

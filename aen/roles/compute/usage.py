@@ -74,7 +74,7 @@ class Usage:
         record.use = Use(
             cpu=round(cpu * 100, 1),
             memory=sample.used.memory_bytes,
-            memory_limit=limits_of(self._config, record.app_server).get("memory_bytes", 0),
+            memory_limit=limits_of(self._config, record.app_server, record.limits).get("memory_bytes", 0),
             processes=sample.used.processes,
             out_of_memory=sample.used.out_of_memory,
             at=now(),

@@ -14,6 +14,7 @@ from aen.store import Store
 if TYPE_CHECKING:
     from aen.roles.server.account.accounts import Accounts
     from aen.roles.server.account.acting import Acting
+    from aen.roles.server.account.allowances import Allowances
     from aen.roles.server.account.keys import Keys
     from aen.roles.server.account.leaving import Leaving
     from aen.roles.server.account.refusals import Refusals
@@ -105,6 +106,7 @@ class Domain:
         ("sessions", "session.sessions", "Sessions"),
         ("shares", "project.shares", "Shares"),
         ("spaces", "project.spaces", "Spaces"),
+        ("allowances", "account.allowances", "Allowances"),
         ("environments", "project.environments", "Environments"),
         ("errands", "publishing.errands", "Errands"),
         ("revisions", "publishing.revisions", "Revisions"),
@@ -148,6 +150,7 @@ class Domain:
     sessions: Sessions
     shares: Shares
     spaces: Spaces
+    allowances: Allowances
     environments: Environments
     errands: Errands
     revisions: Revisions

@@ -51,6 +51,7 @@ class InForce:
     at: int = 0  # ms since 1970; 0: as configured
 
 
+_COUNT = Annotated[int, Field(ge=0, le=1_000_000)]
 KINDS: dict[str, Kind] = {
     kind.name: kind
     for kind in (
@@ -92,6 +93,20 @@ KINDS: dict[str, Kind] = {
             N_("A link lives, in days"),
             N_("The longest that people may choose."),
             Annotated[int, Field(ge=1, le=3650)],
+        ),
+        Kind(
+            "people.projects",
+            N_("Projects of one person"),
+            N_(
+                "The most that one person may own; 0: as many as they like. On a person's page another number may stand."
+            ),
+            _COUNT,
+        ),
+        Kind(
+            "people.sessions",
+            N_("Sessions of one person"),
+            N_("The most that one person may have at a time; 0: as many as they like. What runs already goes on."),
+            _COUNT,
         ),
         Kind(
             "mail.daily", N_("Daily report by mail"), N_("Administrators get yesterday's figures every morning."), bool

@@ -69,6 +69,7 @@ class Moves(Part):
     async def transfer(self, project: Project, user: str) -> Project:
         """Move the project to another owner, who is in its team. The old one stays as maintainer."""
         await self._check_free(user, project.name)
+        await self.domain.allowances.check_projects(user)
         return await self._move(project, project.name, user)
 
     async def _move(self, project: Project, name: str, owner: str = "") -> Project:

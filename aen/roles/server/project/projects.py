@@ -96,6 +96,7 @@ class Projects(Part):
         """A new project of the actor's. Raises Invalid (names, sizes), Conflict (name taken)."""
         check(actor, Permission.CREATE)
         owner = self._owner(actor)
+        await self.domain.allowances.check_projects(owner)
         project = Project(
             id=new_id(),
             slug=names.slug(owner, names.project(new.name)),

@@ -63,10 +63,12 @@ class Spaces(Part):
         soft = min(options.bytes("project_soft") or hard, hard) if hard else options.bytes("project_soft")
         return Bounds(soft=soft, hard=hard)
 
-    def of_user(self) -> Bounds:
-        """How much all projects of one owner may take together."""
-        options = self.domain.config.space
-        return Bounds(soft=options.bytes("user_soft"), hard=options.bytes("user_hard"))
+    async def of_user(self, name: str) -> Bounds:
+        """How much all projects of one owner may take together: as an administrator said of them, else as the configuration says."""
+        options, user = self.domain.config.space, await self.domain.accounts.find(name)
+        hard = (user.allowance.space if user is not None else 0) or options.bytes("user_hard")
+        soft = options.bytes("user_soft")
+        return Bounds(soft=min(soft or hard, hard) if hard else soft, hard=hard)
 
     async def used_by(self, user: str) -> int:
         """Bytes that all projects of an owner take."""
@@ -85,7 +87,7 @@ class Spaces(Part):
                 f"{project.slug} takes {size(used)} on the disk and may take {size(bounds.hard)}: nothing more is begun "
                 f"there. {self.advice(project)}"
             )
-        bounds = self.of_user()
+        bounds = await self.of_user(project.owner)
         if bounds.hard and bounds.full(used := await self.used_by(project.owner)):
             raise Conflict(
                 f"The projects of {project.owner} take {size(used)} on the disk and may take {size(bounds.hard)} "
@@ -107,7 +109,7 @@ class Spaces(Part):
         if bounds.warn(used):
             most = bounds.hard or bounds.soft
             return f"This project takes {size(used)} of {size(most)} on the disk. {self.advice(project)}"
-        bounds = self.of_user()
+        bounds = await self.of_user(project.owner)
         if (bounds.soft or bounds.hard) and bounds.warn(used := await self.used_by(project.owner)):
             most = bounds.hard or bounds.soft
             return (
@@ -152,7 +154,7 @@ class Spaces(Part):
 
     async def _most(self, project: Project) -> int:
         """What it may take, in bytes: its own bound, and what its owner's other projects leave of theirs; 0: no bound."""
-        own, theirs = self.of_project(project).hard, self.of_user().hard
+        own, theirs = self.of_project(project).hard, (await self.of_user(project.owner)).hard
         if not theirs:
             return own
         others = await self.used_by(project.owner) - (project.space.bytes if project.space else 0)

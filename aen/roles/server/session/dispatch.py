@@ -43,6 +43,7 @@ class Dispatch(Part):
             app_server=session.app_server,
             shared=session.user in by,
             told=await self.domain.admitting.told(session),
+            limits=self.domain.allowances.limits(user),
             keys=[key.line for key in user.ssh_keys] if user is not None else [],
         )
         try:

@@ -81,6 +81,8 @@ class Sessions(Shown):
             return live, False
         if entry.server not in _CLEANING:
             await self.domain.spaces.check(project)
+        if user not in ("*", ANYONE):
+            await self.domain.allowances.check_sessions(user)
         project = await self.domain.projects.life.claim(project.id)
         session, fresh = await self._next(id, project, entry, user, started_by)
         if fresh:

@@ -5,13 +5,21 @@ from __future__ import annotations
 import secrets
 
 from aiohttp import web
+from pydantic import ValidationError
 
+from aen.config.sizes import size_text
 from aen.errors import Invalid
+from aen.languages import gettext as _
+from aen.model.session import Session
+from aen.model.user import Allowance
 from aen.roles.server.account import directory
 from aen.roles.server.account.accounts import NewUser, UserPatch
+from aen.roles.server.admin.overseeing import SessionFilter
 from aen.roles.server.domain import DOMAIN
+from aen.roles.server.pages.admin.work import rows
 from aen.roles.server.pages.forms import Form, again, asked_text, page_links, person, see_other
 from aen.roles.server.permissions import ACTOR, Permission
+from aen.roles.server.project.spaces import limit_in_bytes
 from aen.roles.server.urls import Url
 from aen.web.site import render
 
@@ -79,7 +87,7 @@ async def user_page(
     if form is not None and form.has("full_name"):
         typed = {"full_name": _typed(form, "full_name"), "email": _typed(form, "email")}
         typed |= {name: form.has(name) for name in ("admin", "staff")}
-    entries, _ = await domain.activity.of_user(actor, user.id, 8)
+    entries, _next = await domain.activity.of_user(actor, user.id, 8)
     shown = {
         "user": user,
         "form": typed,
@@ -87,8 +95,12 @@ async def user_page(
         "made": made,
         "link": link,
         "logins": await domain.accounts.logins(actor, user.id),
+        "sessions": rows(domain, await _sessions(request, user.id)),
         "space": await domain.spaces.used_by(user.id),
-        "space_bounds": domain.spaces.of_user(),
+        "space_bounds": await domain.spaces.of_user(user.id),
+        "allowance": _typed_allowance(form) if form is not None and form.has("memory") else _allowance(user.allowance),
+        "everybody": {name: domain.settings.value(f"people.{name}") for name in ("projects", "sessions")},
+        "owned": await domain.store.count("projects", (("owner", user.id),)),
         "projects": await directory.projects_of(domain, actor, user.id, 10),
         "entries": entries,
     }
@@ -103,6 +115,44 @@ async def save(request: web.Request, form: Form) -> web.StreamResponse:
         patch |= {"admin": form.has("admin"), "staff": form.has("staff")}
     await request.config_dict[DOMAIN].accounts.update(request[ACTOR], name, UserPatch.model_validate(patch))
     return see_other(f"/admin/users/{name}", "user-saved")
+
+
+async def _sessions(request: web.Request, name: str) -> list[Session]:
+    wanted = SessionFilter(phase="live", user=name)
+    return (await request.config_dict[DOMAIN].overseeing.sessions(request[ACTOR], wanted, _PAGE))[0]
+
+
+def _allowance(allowance: Allowance) -> dict[str, str]:
+    """As the form shows it: empty for what is as for everybody."""
+    shown = {name: f"{most:g}" for name in ("projects", "sessions", "cpus") if (most := getattr(allowance, name))}
+    shown |= {name: size_text(most) for name in ("space", "memory") if (most := getattr(allowance, name))}
+    return {name: shown.get(name, "") for name in Allowance.model_fields}
+
+
+def _typed_allowance(form: Form) -> dict[str, str]:
+    return {name: form.raw(name)[:40] for name in Allowance.model_fields}
+
+
+@again(user_page)
+async def allow(request: web.Request, form: Form) -> web.StreamResponse:
+    """How much the person may take."""
+    name = request.match_info["name"]
+    given: dict[str, object] = {name: form.text(name, 40) or 0 for name in ("projects", "sessions", "cpus")}
+    given |= {name: limit_in_bytes(form.text(name, 40)) for name in ("space", "memory")}
+    try:
+        wanted = Allowance.model_validate(given)
+    except ValidationError as error:
+        raise Invalid(
+            _("{field}: give a number that makes sense, or leave it empty.", field=error.errors()[0]["loc"][0])
+        ) from None
+    await request.config_dict[DOMAIN].allowances.set(request[ACTOR], name, wanted)
+    return see_other(f"/admin/users/{name}", "user-saved")
+
+
+@again(user_page)
+async def end_login(request: web.Request, form: Form) -> web.StreamResponse:
+    await request.config_dict[DOMAIN].accounts.end_login(request[ACTOR], form.text("id", 100))
+    return see_other(f"/admin/users/{request.match_info['name']}", "login-ended")
 
 
 @again(user_page)
@@ -218,6 +268,8 @@ URLS = [
     Url("POST", f"{_ONE}/reset", reset_link, A),
     Url("POST", f"{_ONE}/second-factor", no_second_factor, A),
     Url("POST", f"{_ONE}/sign-out", sign_out, A),
+    Url("POST", f"{_ONE}/logins/end", end_login, A),
+    Url("POST", f"{_ONE}/allowance", allow, A),
     Url("POST", f"{_ONE}/lock", lock, A),
     Url("POST", f"{_ONE}/unlock", unlock, A),
     Url("POST", f"{_ONE}/remove", remove, A),

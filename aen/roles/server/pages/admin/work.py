@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import Any
+
 from aiohttp import web
 
 from aen.languages import ngettext
 from aen.model.job import JobState
-from aen.model.session import Phase
+from aen.model.session import Phase, Session
 from aen.roles.server.admin.overseeing import SessionFilter
-from aen.roles.server.domain import DOMAIN
+from aen.roles.server.domain import DOMAIN, Domain
 from aen.roles.server.pages.forms import Form, again, asked_text, page_links, read, see_other
 from aen.roles.server.pages.project import session_words
 from aen.roles.server.permissions import ACTOR, Permission
@@ -28,20 +31,19 @@ async def sessions(
         asked_text(request, "node", 63),
     )
     found, cursor = await domain.overseeing.sessions(request[ACTOR], wanted, _PAGE, asked_text(request, "cursor", 500))
-    rows = []
+    shown = {"rows": rows(domain, found), "wanted": wanted, "problem": problem, **page_links(request, cursor)}
+    return render(request, "admin/sessions.html", shown, status=status)
+
+
+def rows(domain: Domain, found: Sequence[Session]) -> list[dict[str, Any]]:
+    """Sessions with why each is alive and what it takes, as its node said last."""
+    made = []
     for session in found:
         report = domain.sessions.reports.latest(session)
-        rows.append(
-            {
-                "session": session,
-                "why": session_words.why(session, report.idle, report.activity, report.activity_source)
-                if report is not None
-                else session_words.why(session),
-                "use": session_words.use_text(report.use) if report is not None else "",
-            }
-        )
-    shown = {"rows": rows, "wanted": wanted, "problem": problem, **page_links(request, cursor)}
-    return render(request, "admin/sessions.html", shown, status=status)
+        told = (report.idle, report.activity, report.activity_source) if report is not None else ()
+        use = session_words.use_text(report.use) if report is not None else ""
+        made.append({"session": session, "why": session_words.why(session, *told), "use": use})
+    return made
 
 
 async def stop_session(request: web.Request) -> web.StreamResponse:

@@ -1,4 +1,4 @@
-"""API, safety of accounts: links to a new password, taking away a second factor."""
+"""API, care of accounts: links to a new password, taking away a second factor, how much somebody may take."""
 
 from __future__ import annotations
 
@@ -6,7 +6,9 @@ from aiohttp import web
 from pydantic import Field
 
 from aen.model import Word
+from aen.model.user import Allowance
 from aen.roles.server.pages.api.api import PREFIX, Nothing, answer, asked, body, nothing, part
+from aen.roles.server.pages.api.views import UserView, user_view
 from aen.roles.server.permissions import Permission, check
 from aen.roles.server.urls import Url
 
@@ -39,9 +41,16 @@ async def no_second_factor(request: web.Request) -> web.StreamResponse:
     return nothing()
 
 
+async def allow(request: web.Request) -> web.StreamResponse:
+    domain, actor = asked(request)
+    wanted = await body(request, Allowance)
+    return answer(user_view(await domain.allowances.set(actor, part(request, "user"), wanted)))
+
+
 P = Permission
 _USER = f"{PREFIX}/users/{{user}}"
 URLS = [
     Url("POST", f"{_USER}/reset-link", reset_link, P.STAFF, NewReset, ResetView, 201, summary="Make a password link"),
+    Url("PUT", f"{_USER}/allowance", allow, P.ADMIN, Allowance, UserView, summary="Say how much a user may take"),
     Url("DELETE", f"{_USER}/second-factor", no_second_factor, P.ADMIN, status=204, summary="Take it away"),
 ]

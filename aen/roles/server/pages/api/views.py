@@ -12,7 +12,7 @@ from aen.model.job import Job
 from aen.model.project import Member, Project
 from aen.model.session import Idle, Step, Use
 from aen.model.space import Space
-from aen.model.user import Invitation, Login, User
+from aen.model.user import Allowance, Invitation, Login, User
 from aen.roles.server.permissions import Actor, Permission, allows
 
 T = TypeVar("T")
@@ -39,6 +39,7 @@ class UserView(Word):
     admin: bool
     staff: bool
     locked: bool
+    allowance: Allowance
     created: int
     last_login: int
 

@@ -9,10 +9,11 @@ from aiohttp import web
 from aen.config import Config
 from aen.errors import AenError
 from aen.model.project import Project
+from aen.model.user import Allowance
 from aen.roles.server.domain import DOMAIN, Domain
 from aen.roles.server.pages.forms import Form, again, asked_text, see_other
 from aen.roles.server.pages.project.views import address, apps, context, session_rows
-from aen.roles.server.permissions import ACTOR, Permission
+from aen.roles.server.permissions import ACTOR, Actor, Permission
 from aen.roles.server.project.spaces import limit_in_bytes
 from aen.roles.server.urls import Url
 from aen.web.site import render
@@ -32,7 +33,7 @@ async def compute_page(
         "problem": problem,
         "sessions": session_rows(domain, actor, sessions, project),
         "node": domain.nodes.up(project.node) if project.node else False,
-        "limits": _limits(domain),
+        "limits": _limits(domain, request[ACTOR]),
         "space": project.space,
         "bounds": domain.spaces.of_project(project),
         "space_warning": await domain.spaces.warning(project),
@@ -56,12 +57,14 @@ async def _environments(request: web.Request, domain: Domain, project: Project) 
     return {"environments": names if project.environment in names else [project.environment, *names], "silent": ""}
 
 
-def _limits(domain: Domain) -> list[dict[str, Any]]:
-    """What one session of each app server may take, as the configuration says."""
+def _limits(domain: Domain, actor: Actor) -> list[dict[str, Any]]:
+    """What one session of each app server may take: as is said of who asks, else as the configuration says."""
+    own = actor.user.allowance if actor.user is not None else Allowance()
+    person = {name: most for name in ("memory", "cpus") if (most := getattr(own, name))}
     titles: dict[str, list[str]] = {}
     for app in apps(domain).values():
         titles.setdefault(app.server, []).append(app.title)
-    return [{"title": ", ".join(title), **_limit(domain.config, server)} for server, title in titles.items()]
+    return [{"title": ", ".join(title), **_limit(domain.config, server), **person} for server, title in titles.items()]
 
 
 def _limit(config: Config, server: str) -> dict[str, Any]:
