@@ -21,6 +21,7 @@ from aen.messages import (
     KeepSession,
     MeasureProject,
     NodeReported,
+    PathRightsOf,
     PermissionsReport,
     PrepareProject,
     ProjectReported,
@@ -36,7 +37,8 @@ from aen.model import Word, now
 from aen.model.account import AccountReport
 from aen.model.drift import Drift, DriftItem
 from aen.model.node import Load
-from aen.model.project import ProjectState
+from aen.model.project import ProjectState, Role
+from aen.model.rights import PathRights, PersonRights
 from aen.model.session import STEP_NAMES, Idle, Phase, Step, StepState
 from aen.model.space import Space
 
@@ -86,6 +88,7 @@ class FakeNode:
             PrepareProject: self._prepare,
             ApplyPermissions: self._apply,
             CheckPermissions: self._check,
+            PathRightsOf: self._rights,
             MeasureProject: self._measure,
             RenameProject: self._rename,
             DeleteProject: self._delete,
@@ -232,6 +235,16 @@ class FakeNode:
         reason = "A person or program set its mode (600)."
         item = DriftItem(path="nb/<b>secret</b>.txt", directory=False, reason=reason, lacks={"bob": "rw"})
         return Drift(looked_at=7, differing=1, items=[item], unreadable={"bob": 1})
+
+    async def _rights(self, command: PathRightsOf) -> PathRights:
+        wish = command.wish.rights if command.wish else {}
+        people = []
+        for member in command.project.team:
+            if member.user != command.project.owner:
+                most = "r" if member.role is Role.VIEWER else "rw"
+                given = "".join(letter for letter in most if letter in wish.get(member.user, most))
+                people.append(PersonRights(user=member.user, role=member.role, most=most, given=given))
+        return PathRights(directory=False, owner="bob", people=people, changed=1 if command.wish else 0)
 
     async def _rename(self, command: RenameProject) -> Done:
         old = names.slug(command.project.owner, command.project.name)

@@ -131,7 +131,7 @@ def kept(current: bytes | None, rule: bytes, grants: Grants) -> bytes:
     named = {entry.who: entry.rights for entry in acl if entry.tag is Tag.USER}
     missing = 0 if closed else READ | WRITE | EXECUTE
     wanted = decode(rule)
-    most = _rights_by_person(wanted, grants)
+    most = by_person(wanted, grants)
     have = {uid: rights & named.get(uid, missing) for uid, rights in most.items()}
     if have == most and not closed:
         return rule  # nothing is taken away any more
@@ -142,7 +142,19 @@ def kept(current: bytes | None, rule: bytes, grants: Grants) -> bytes:
     return encode(sorted([*rest, *(Entry(Tag.USER, uid, rights) for uid, rights in have.items()), mark]))
 
 
-def _rights_by_person(rule: list[Entry], grants: Grants) -> dict[int, int]:
+def meant(rule: bytes, grants: Grants, rights: Mapping[int, int], *, closed: bool) -> bytes:
+    """The rule for an inode, narrowed on purpose: `rights` by uid (who is missing has what their role gives). `closed`:
+    those who join the team later get nothing."""
+    named = [Entry(Tag.USER, uid, rights.get(uid, READ | WRITE | EXECUTE)) for uid in grants.people]
+    return kept(encode([*named, Entry(Tag.GROUP, MEANT_CLOSED if closed else MEANT, 0)]), rule, grants)
+
+
+def is_closed(acl: list[Entry]) -> bool:
+    """Whether it was meant to be closed to those who join the team later."""
+    return any(entry.tag is Tag.GROUP and entry.who == MEANT_CLOSED for entry in acl)
+
+
+def by_person(rule: list[Entry], grants: Grants) -> dict[int, int]:
     """What a rule gives each person of the team but the owner, by name or through the project's groups."""
     if grants.groups is None:
         return {entry.who: entry.rights for entry in rule if entry.tag is Tag.USER and entry.who != grants.owner_uid}

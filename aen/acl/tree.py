@@ -82,7 +82,7 @@ class Walk:
         self._device = os.fstat(fd).st_dev
         self._directory(fd, "", public=False)
         if not top_only:
-            with _way_back():
+            with way_back():
                 self._below(fd)
         self.report.seconds = time.monotonic() - began
         return self.report
@@ -262,7 +262,7 @@ class Walk:
 
 
 @contextmanager
-def _way_back() -> Iterator[None]:
+def way_back() -> Iterator[None]:
     """Leave the process where it was: the walk changes its directory."""
     before = os.open(".", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
     try:

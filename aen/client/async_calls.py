@@ -48,6 +48,7 @@ from aen.client.models import (
     NewPublication,
     NewReset,
     NewRevision,
+    NewRights,
     NewSchedule,
     NewSearch,
     NewSession,
@@ -84,6 +85,7 @@ from aen.client.models import (
     PageOfTagView,
     PageOfTeamLinkView,
     PageOfUsers,
+    PathRights,
     Paused,
     Period,
     Place,
@@ -897,6 +899,21 @@ class AsyncCalls:
             ),
             RevisionStatus,
             query={"folder": folder},
+        )
+        return found
+
+    async def get_projects_owner_name_rights(self, owner: str, name: str, *, path: str | None = None) -> PathRights:
+        """What people may do with one file."""
+        found: PathRights = await self._call(
+            "GET",
+            (
+                "projects",
+                owner,
+                name,
+                "rights",
+            ),
+            PathRights,
+            query={"path": path},
         )
         return found
 
@@ -1853,6 +1870,21 @@ class AsyncCalls:
             None,
             body=body,
         )
+
+    async def put_projects_owner_name_rights(self, owner: str, name: str, body: NewRights) -> PathRights:
+        """Set what people may do with one file."""
+        found: PathRights = await self._call(
+            "PUT",
+            (
+                "projects",
+                owner,
+                name,
+                "rights",
+            ),
+            PathRights,
+            body=body,
+        )
+        return found
 
     async def put_projects_owner_name_schedules_id(self, owner: str, name: str, id: str, body: Paused) -> ScheduleView:
         """Pause it, or let it go on."""

@@ -48,6 +48,7 @@ from aen.client.models import (
     NewPublication,
     NewReset,
     NewRevision,
+    NewRights,
     NewSchedule,
     NewSearch,
     NewSession,
@@ -84,6 +85,7 @@ from aen.client.models import (
     PageOfTagView,
     PageOfTeamLinkView,
     PageOfUsers,
+    PathRights,
     Paused,
     Period,
     Place,
@@ -897,6 +899,21 @@ class Calls:
             ),
             RevisionStatus,
             query={"folder": folder},
+        )
+        return found
+
+    def get_projects_owner_name_rights(self, owner: str, name: str, *, path: str | None = None) -> PathRights:
+        """What people may do with one file."""
+        found: PathRights = self._call(
+            "GET",
+            (
+                "projects",
+                owner,
+                name,
+                "rights",
+            ),
+            PathRights,
+            query={"path": path},
         )
         return found
 
@@ -1847,6 +1864,21 @@ class Calls:
             None,
             body=body,
         )
+
+    def put_projects_owner_name_rights(self, owner: str, name: str, body: NewRights) -> PathRights:
+        """Set what people may do with one file."""
+        found: PathRights = self._call(
+            "PUT",
+            (
+                "projects",
+                owner,
+                name,
+                "rights",
+            ),
+            PathRights,
+            body=body,
+        )
+        return found
 
     def put_projects_owner_name_schedules_id(self, owner: str, name: str, id: str, body: Paused) -> ScheduleView:
         """Pause it, or let it go on."""

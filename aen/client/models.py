@@ -601,6 +601,16 @@ class NewRevision(Told):
     files: list[str]
 
 
+class NewRights(Told):
+    """What people are to have on a file or folder (`path` below the project, percent-encoded)."""
+
+    rights: dict[str, str] = Field(default_factory=dict)
+    closed: bool = False
+    contents: bool = False
+    dry: bool = False
+    path: str
+
+
 class NewSchedule(Told):
     """A notebook (percent-encoded path) and when it runs."""
 
@@ -925,6 +935,19 @@ class PageOfTeamLinkView(Told):
     next: str = ""
 
 
+class PathRights(Told):
+    """One file or folder."""
+
+    directory: bool
+    owner: str
+    public: bool = False
+    closed: bool = False
+    people: list[PersonRights] = Field(default_factory=list)
+    changed: int = 0
+    theirs: dict[str, int] = Field(default_factory=dict)
+    notes: list[str] = Field(default_factory=list)
+
+
 class Paused(Told):
     """Whether it waits."""
 
@@ -948,6 +971,16 @@ class Period(Told):
     space: int
     faults: int
     days: list[Day]
+
+
+class PersonRights(Told):
+    """One person: what they have (`given`), and the most that their role gives."""
+
+    user: str
+    role: str
+    most: str
+    given: str
+    owns: bool = False
 
 
 class Place(Told):

@@ -134,6 +134,42 @@ class DriftReport:
 
 
 @dataclass(frozen=True)
+class RightsWish:
+    """What people are to have on one file or folder: letters of rwx by person, never more than their role gives."""
+
+    rights: Mapping[str, str]  # who is missing has what their role gives
+    closed: bool = False  # who joins the team later gets nothing
+    contents: bool = False  # with all in the folder, and what is made there later
+    dry: bool = False  # only say what it would do
+    only: str | None = None  # whose inodes alone may be changed; None: everybody's
+
+
+@dataclass(frozen=True)
+class PersonRights:
+    """What one person of the team has on it, and the most that their role gives."""
+
+    user: str
+    role: str
+    most: str
+    given: str
+    owns: bool
+
+
+@dataclass(frozen=True)
+class PathRights:
+    """One file or folder. `theirs`: how many inodes of whom were left as they are; `notes` are sentences."""
+
+    directory: bool
+    owner: str
+    public: bool
+    closed: bool
+    people: Sequence[PersonRights]
+    changed: int = 0
+    theirs: Mapping[str, int] = field(default_factory=dict)
+    notes: Sequence[str] = ()
+
+
+@dataclass(frozen=True)
 class Space:
     """What a project's files take on the disk: bytes, and how many files. What has several names counts once."""
 
@@ -184,6 +220,12 @@ class Launcher(Protocol):
 
     async def check_permissions(self, project: ProjectRef) -> DriftReport:
         """What is not in line with the team, who is shut out by it, and why. Changes nothing."""
+
+    async def path_rights(self, project: ProjectRef, path: str, wish: RightsWish | None = None) -> PathRights:
+        """What the team has on one file or folder (`path` below the project, percent-encoded), after a wish was fulfilled.
+
+        The walk keeps what is set here. Unsupported in mode single; Conflict for links, special files, files of root.
+        """
 
     async def measure_project(self, project: ProjectRef) -> Space:
         """What its files take, looked at with the lowest priority. Changes nothing."""

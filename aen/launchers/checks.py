@@ -7,10 +7,11 @@ import os
 import re
 from collections.abc import Mapping
 from typing import Any
+from urllib.parse import unquote_to_bytes
 
 from aen import names, sshkeys
 from aen.errors import Invalid
-from aen.launchers import AppSpec, Policy, Process, ProjectRef
+from aen.launchers import AppSpec, Policy, Process, ProjectRef, RightsWish
 
 ROLES = ("viewer", "member", "maintainer", "owner")
 LIMITS = ("memory_bytes", "processes", "files", "cpu_millis")
@@ -22,6 +23,8 @@ _LONGEST_PATH = 4000
 _LONGEST_PASSWORD = 1024  # bytes
 _PAM_SERVICE = re.compile(r"([a-z][a-z0-9._-]{0,63})?")
 _MOST_PEOPLE = 2000  # in one team; by name (acl.subject: users) 200, which project_files.py sees to
+_LONGEST_NAME = 255  # bytes
+_RIGHTS = re.compile(r"r?w?x?")
 _LARGEST_EXEC = 128 * 1024  # bytes of arguments and environment
 
 
@@ -97,6 +100,33 @@ def project(value: Any) -> ProjectRef:
         project_name(data.get("name")),
         {user(name): role for name, role in team.items()},
         tuple(user(name) for name in former),
+    )
+
+
+def inside(value: Any) -> list[str]:
+    """A path below a project's directory, percent-encoded (names need not be UTF-8), as its parts; never the top."""
+    parts = [unquote_to_bytes(part) for part in _text(value, "a path").split("/")]
+    if sum(map(len, parts)) > _LONGEST_PATH or len(parts) > 200:
+        raise Invalid("That path is too long.")
+    if any(part in (b"", b".", b"..") or b"/" in part or b"\0" in part or len(part) > _LONGEST_NAME for part in parts):
+        raise Invalid("A path names something in the project, without '..', and no slash at its ends.")
+    return [os.fsdecode(part) for part in parts]
+
+
+def rights_wish(message: Mapping[str, Any]) -> RightsWish | None:
+    """What people are to have on something, in a request; None: it only asks."""
+    if message.get("rights") is None:
+        return None
+    data = _mapping(message["rights"], "The rights")
+    if len(data) > _MOST_PEOPLE or not all(isinstance(each, str) and _RIGHTS.fullmatch(each) for each in data.values()):
+        raise Invalid("Rights are told by person, as letters of rwx.")
+    only = message.get("only")
+    return RightsWish(
+        {user(name): str(letters) for name, letters in data.items()},
+        closed=message.get("closed") is True,
+        contents=message.get("contents") is True,
+        dry=message.get("dry") is True,
+        only=user(only) if only is not None else None,
     )
 
 

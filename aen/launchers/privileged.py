@@ -64,6 +64,7 @@ class Verbs:
             "publish_environment": self._publish_environment,
             "apply_permissions": self._apply_permissions,
             "check_permissions": self._check_permissions,
+            "path_rights": self._path_rights,
             "measure_project": self._measure_project,
             "clear_project": self._clear_project,
             "rename_project": self._rename_project,
@@ -172,6 +173,13 @@ class Verbs:
         # Under a key of its own: a look holds up no start.
         key = f"check/{project.owner}/{project.name}"
         self.loop.job(Job(key, asked, lambda report: told(lambda: self._projects.check(project))))
+
+    def _path_rights(self, message: Message, asked: Asked) -> None:
+        project, parts = checks.project(message.get("project")), checks.inside(message.get("path"))
+        wish = checks.rights_wish(message)
+        # A look is under a key of its own: it waits for no walk.
+        key = f"{project.owner}/{project.name}" if wish else f"check/{project.owner}/{project.name}"
+        self.loop.job(Job(key, asked, lambda report: told(lambda: self._projects.rights(project, parts, wish))))
 
     def _measure_project(self, message: Message, asked: Asked) -> None:
         project = checks.project(message.get("project"))

@@ -18,9 +18,12 @@ from aen.launchers import (
     Account,
     AppSpec,
     DriftReport,
+    PathRights,
+    PersonRights,
     Policy,
     Process,
     ProjectRef,
+    RightsWish,
     Space,
     Usage,
     WalkProgress,
@@ -122,6 +125,11 @@ class ProcessLauncher:
 
     async def check_permissions(self, project: ProjectRef) -> DriftReport:
         return DriftReport(**await self._ask("check_permissions", project=_ref(project)))
+
+    async def path_rights(self, project: ProjectRef, path: str, wish: RightsWish | None = None) -> PathRights:
+        asked = {"rights": None} if wish is None else {**asdict(wish), "rights": dict(wish.rights)}
+        answer = await self._ask("path_rights", project=_ref(project), path=path, **asked)
+        return PathRights(**{**answer, "people": tuple(PersonRights(**each) for each in answer["people"])})
 
     async def measure_project(self, project: ProjectRef) -> Space:
         return Space(**await self._ask("measure_project", project=_ref(project)))

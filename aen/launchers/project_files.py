@@ -14,10 +14,11 @@ from aen.acl.sharing import SharedWalk
 from aen.acl.tree import NoAcl, Task
 from aen.environments.clone import Clone, Plan, Untrusted
 from aen.errors import AenError, Conflict, Invalid, NotFound
-from aen.launchers import Account, Policy, ProjectRef, preparation, reserved, trees
+from aen.launchers import Account, Policy, ProjectRef, RightsWish, Unsupported, preparation, reserved, trees
 from aen.launchers.accounts import Accounts
 from aen.launchers.groups import Groups
 from aen.launchers.loop import Report
+from aen.launchers.path_rights import rights_at
 from aen.launchers.space import Measure
 
 Message = dict[str, Any]
@@ -74,7 +75,7 @@ class ProjectFiles:
     def check(self, project: ProjectRef) -> Message:
         """What is not in line with the team. Changes no file."""
         owner = self._accounts.find(project.owner)
-        names = {uid: user for user in (*project.team, *project.former) if (uid := self._accounts.uid_before(user))}
+        names = self._names(project)
         with trees.opened(self._policy.project_root) as root, self._project(root, project, owner) as fd:
             task, missing = self._task(project, owner)
             try:
@@ -82,6 +83,23 @@ class ProjectFiles:
             except NoAcl:
                 raise Invalid(preparation.no_acl(self._policy.project_root)) from None
         return {**asdict(drift), "notes": drift.notes + missing, "unreadable": dict(drift.unreadable)}
+
+    def rights(self, project: ProjectRef, parts: list[str], wish: RightsWish | None) -> Message:
+        """What the team has on one file or folder; with a wish: after it was fulfilled."""
+        if self._single:
+            raise Unsupported("In evaluation mode everybody's apps run as one user: rights can't tell people apart.")
+        owner = self._accounts.find(project.owner)
+        with trees.opened(self._policy.project_root) as root, self._project(root, project, owner) as fd:
+            task, missing = self._task(project, owner)
+            try:
+                found = rights_at(fd, parts, project, task, self._names(project), wish)
+            except NoAcl:
+                raise Invalid(preparation.no_acl(self._policy.project_root)) from None
+        return {**found, "notes": missing}
+
+    def _names(self, project: ProjectRef) -> dict[int, str]:
+        """People by uid: those who are or were in the team."""
+        return {uid: user for user in (*project.former, *project.team) if (uid := self._accounts.uid_before(user))}
 
     def measure(self, project: ProjectRef) -> Message:
         """What it takes on the disk. Changes nothing."""

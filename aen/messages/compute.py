@@ -11,6 +11,7 @@ from aen.model.drift import Drift
 from aen.model.environment import DEFAULT, ChangeReport, EnvironmentChange, EnvironmentDetail, EnvironmentList
 from aen.model.node import Load
 from aen.model.project import Member, ProjectState
+from aen.model.rights import PathRights, RightsWish
 from aen.model.session import Idle, Phase, Step, Use
 from aen.model.space import Space
 
@@ -80,6 +81,15 @@ class CheckPermissions(Command):
     """What of the project's files is not in line with its team. Changes nothing."""
 
     project: ProjectSpec
+
+
+class PathRightsOf(Command):
+    """What the team has on one file or folder (`path` below the project, percent-encoded), after a wish was fulfilled."""
+
+    project: ProjectSpec
+    path: str
+    wish: RightsWish | None = None
+    only: str = ""  # the person whose inodes alone may be changed; empty: everybody's
 
 
 class MeasureProject(Command):
@@ -179,6 +189,7 @@ StopSession.answer = Done
 PrepareProject.answer = Done
 ApplyPermissions.answer = PermissionsReport
 CheckPermissions.answer = Drift
+PathRightsOf.answer = PathRights
 MeasureProject.answer = Space
 RenameProject.answer = Done
 DeleteProject.answer = Done

@@ -66,6 +66,7 @@ ACTS: dict[str, str] = {
     "project.started": N_("started the project"),
     "project.stopped": N_("stopped the project"),
     "project.transferred": N_("passed the project on"),
+    "project.rights": N_("set the permissions of a file in"),
     "project.repaired": N_("repaired the permissions"),
     "project.updated": N_("changed the settings"),
     "registration.closed": N_("closed registration"),

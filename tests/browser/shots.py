@@ -56,6 +56,7 @@ PAGES = (
     Shot("project-published", "/alice/genome/published"),
     Shot("project-compute", "/alice/genome/compute"),
     Shot("project-permissions", "/alice/genome/settings/permissions"),
+    Shot("project-rights", "/alice/genome/settings/rights?file=nb/plan.ipynb"),
     Shot("project-links", "/alice/genome/settings/links"),
     Shot("project-invite", "/alice/genome/settings/invite"),
     Shot("project-copy", "/alice/genome/archive"),

@@ -171,6 +171,20 @@ def test_projects(handle: LauncherHandle, project: Any) -> None:
         refused(ask(handle, verb, project=project))
 
 
+PATHS: list[Any] = [None, 1, [], "", "/", ".", "..", "a/..", "../x", "%2e%2e/x", "a/%2E%2E/b", "/etc/passwd", "a//b", "a/", "a%2fb", "a%00b", "a\0b", "x" * 256, "a/" * 300 + "b"]  # fmt: skip
+
+
+@pytest.mark.parametrize("path", PATHS)
+def test_paths_in_a_project(handle: LauncherHandle, path: Any) -> None:
+    refused(ask(handle, "path_rights", project=PROJECT, path=path, rights=None))
+    refused(ask(handle, "path_rights", project=PROJECT, path=path, rights={"aentann": ""}, contents=True))
+
+
+@pytest.mark.parametrize("rights", [1, "rwx", [], {"aentann": "x" * 4}, {"aentann": 7}, {"aentann": "wr"}, {"../x": "r"}, {"root": "rwx"}, {f"aent{number}": "" for number in range(2001)}])  # fmt: skip
+def test_rights(handle: LauncherHandle, rights: Any) -> None:
+    refused(ask(handle, "path_rights", project=PROJECT, path="README.md", rights=rights))
+
+
 @pytest.mark.parametrize("skeleton", ["/etc", "/", "", "../skeleton", None, 1, "{skeleton}/..", "{skeleton}/public", "{skeleton}/", "{skeleton}\0"])  # fmt: skip
 def test_skeletons(spot: Place, handle: LauncherHandle, skeleton: Any) -> None:
     given = skeleton.replace("{skeleton}", str(spot.skeleton)) if isinstance(skeleton, str) else skeleton

@@ -10,18 +10,23 @@ import stat
 import subprocess
 import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from aen.acl.permissions import Grants
+from aen.acl.rights import Rights, Wish
 from aen.acl.sharing import SharedWalk
-from aen.acl.tree import Task, Walk
+from aen.acl.tree import Report, Task, Walk
+from aen.errors import Conflict, NotFound
 
 pytestmark = [pytest.mark.root, pytest.mark.skipif(os.geteuid() != 0, reason="needs root: files of several people")]
 
 OWNER, MEMBER = 61911, 61912
 _RENAME_EXCHANGE = 2
+Way = Callable[[Task], Any]  # what has a `run` as a walk has
 _FILES = 40
 _FOLDERS = ("", *(f"d{number}" for number in range(8)), "d0/deeper")
 
@@ -99,17 +104,31 @@ def _together(task: Task) -> Walk:
     return SharedWalk(task, alone=1, processes=2)
 
 
-both_ways = pytest.mark.parametrize("walk", [_alone, _together])
+class _Rights:
+    """Rights set on the folder that is swapped, with all in it."""
+
+    def __init__(self, task: Task) -> None:
+        self._task = task
+
+    def run(self, fd: int) -> Report:
+        rights = {uid: 4 for uid in self._task.grants.people if uid != MEMBER}
+        setting = Rights(self._task, Wish(rights, contents=True))
+        with suppress(Conflict, NotFound):  # a link by now
+            setting.at(fd, ["swap"])
+        return setting.report
 
 
-def _walks(arena: Path, walk: Callable[[Task], Walk], enough: int, seconds: float) -> tuple[int, int]:
-    """Walk often enough, and until the attacker was met; (walks, those that found the directory swapped away)."""
+every_way = pytest.mark.parametrize("walk", [_alone, _together, _Rights])
+
+
+def _walks(arena: Path, walk: Way, enough: int, seconds: float, meet: int = 1) -> tuple[int, int]:
+    """Walk often enough, and until the attacker was met so often; (walks, those that found the directory swapped away)."""
     people = {MEMBER: True}
     fd = os.open(arena / "project", os.O_RDONLY | os.O_DIRECTORY)
     walks = met = 0
     until = time.monotonic() + seconds
     try:
-        while (walks < enough or met == 0) and time.monotonic() < until:
+        while (walks < enough or met < meet) and time.monotonic() < until:
             people[MEMBER + 100 + walks % 2] = bool(walks % 3)  # so that there is always something to change
             if len(people) > 2:
                 people.pop(MEMBER + 100 + (walks + 1) % 2)
@@ -122,8 +141,8 @@ def _walks(arena: Path, walk: Callable[[Task], Walk], enough: int, seconds: floa
     return walks, met
 
 
-@both_ways
-def test_nothing_outside_changes(arena: Path, attacker: int, walk: Callable[[Task], Walk]) -> None:
+@every_way
+def test_nothing_outside_changes(arena: Path, attacker: int, walk: Way) -> None:
     before = _state(arena / "outside")
     walks, met = _walks(arena, walk, enough=300, seconds=300)
     assert _state(arena / "outside") == before
@@ -144,11 +163,11 @@ def test_the_same_attacker_beats_setfacl(arena: Path, attacker: int) -> None:
 
 
 @pytest.mark.slow
-@both_ways
-def test_nothing_outside_changes_for_long(arena: Path, attacker: int, walk: Callable[[Task], Walk]) -> None:
+@every_way
+def test_nothing_outside_changes_for_long(arena: Path, attacker: int, walk: Way) -> None:
     before = _state(arena / "outside")
-    walks, met = _walks(arena, walk, enough=10_000, seconds=60)
+    walks, met = _walks(arena, walk, enough=500, seconds=600, meet=20)
     assert _state(arena / "outside") == before
-    assert walks > 500
-    assert met > 100
+    assert walks >= 500
+    assert met >= 20
     assert walks > met

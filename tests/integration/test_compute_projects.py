@@ -16,6 +16,7 @@ from aen.messages import (
     ApplyPermissions,
     CheckPermissions,
     DeleteProject,
+    PathRightsOf,
     PermissionsReport,
     PermissionsWalked,
     PrepareProject,
@@ -24,6 +25,7 @@ from aen.messages import (
 )
 from aen.model.drift import Drift
 from aen.model.project import Member, ProjectState, Role
+from aen.model.rights import PathRights, RightsWish
 from aen.model.session import Phase, StepState
 from tests.computing import MATE, NODE, OWNER, Box, box, project, start
 from tests.launching import Place, place
@@ -145,6 +147,12 @@ async def test_drift_is_found_and_repaired(here: Place) -> None:
         await until(told, 5, "the walk tells how far it is")
         assert (await drift_of(running, "drift")).differing == 0
         assert (await drift_of(running, "never")).notes
+        wish = RightsWish(rights={MATE: ""})
+        there = await running.ask(PathRightsOf(project=project("drift"), path="README.md", wish=wish))
+        assert isinstance(there, PathRights)
+        assert (there.changed, [(each.user, each.given) for each in there.people]) == (1, [(MATE, "")])
+        assert not may_read(MATE, folder / "README.md")
+        assert (await drift_of(running, "drift")).differing == 0  # it is meant so
         await running.ask(DeleteProject(project=project("drift")))
 
 

@@ -7,12 +7,13 @@ import pwd
 import subprocess
 import sys
 from collections.abc import AsyncIterator, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from aen.errors import Conflict, Invalid, NotFound
-from aen.launchers import Account, ForeignAccount, ProjectRef
+from aen.launchers import Account, ForeignAccount, ProjectRef, RightsWish
 from aen.launchers.accounts import link
 from aen.launchers.process import ProcessLauncher
 from tests.launching import Place, app, as_user, place
@@ -70,7 +71,7 @@ async def test_an_account_of_others_is_never_taken_over(spot: Place, launcher: P
     assert (await launcher.ensure_account("aentforeign")).uid == 61900
 
 
-@pytest.mark.parametrize("name", ["games", "backup", "the service account"])
+@pytest.mark.parametrize("name", ["daemon", "games", "the service account"])
 async def test_accounts_of_the_system_are_refused(spot: Place, launcher: ProcessLauncher, name: str) -> None:
     with pytest.raises(Invalid, match="can't own or start projects"):
         await launcher.ensure_account(spot.service if " " in name else name)
@@ -147,6 +148,47 @@ async def test_team_changes_and_ex_members(spot: Place, launcher: ProcessLaunche
     assert not reads(bob, top / "made.txt")
     assert writes(ann, top / "made.txt")
     assert {path.stat().st_uid for path in top.rglob("*")} == {ann.uid}
+
+
+async def test_rights_on_one_file_of_somebody_else(
+    spot: Place, launcher: ProcessLauncher, people: dict[str, Account]
+) -> None:
+    """Bob's file is closed to Vic and for reading only to Sam, by its project's owner; a name need not be UTF-8."""
+    ann, bob, vic, sam = people.values()
+    project = ref("rights", aentbob="member", aentvic="viewer", aentsam="member")
+    await launcher.prepare_project(project, str(spot.skeleton))
+    top = spot.path(project)
+    as_user(bob, "sh", "-c", "mkdir data; echo b > data/$(printf 'caf\\351'); echo c > data/other", cwd=str(top))
+    wire = "data/caf%E9"
+
+    def may(who: Account, act: str) -> bool:
+        return as_user(who, "sh", "-c", f"{act} data/caf* 2>/dev/null", cwd=str(top)).returncode == 0
+
+    read, write = "cat", "echo more | tee -a"
+    seen = await launcher.path_rights(project, wire)
+    assert (seen.owner, seen.directory, seen.closed, seen.changed) == ("aentbob", False, False, 0)
+    assert [(each.user, each.most, each.given, each.owns) for each in seen.people] == [
+        ("aentbob", "rw", "rw", True),
+        ("aentsam", "rw", "rw", False),
+        ("aentvic", "r", "r", False),
+    ]
+    wish = RightsWish({"aentvic": "", "aentsam": "r"})
+    assert (await launcher.path_rights(project, wire, replace(wish, dry=True))).changed == 1
+    assert may(vic, read)
+    done = await launcher.path_rights(project, wire, wish)
+    assert (done.changed, {each.user: each.given for each in done.people}["aentvic"]) == (1, "")
+    assert (may(vic, read), may(sam, read), may(sam, write), may(ann, write)) == (False, True, False, True)
+    await launcher.apply_permissions(project)
+    assert (may(vic, read), may(sam, write)) == (False, False)  # the next start keeps it
+    with pytest.raises(Conflict, match="belongs to aentbob"):
+        await launcher.path_rights(project, wire, RightsWish({}, only="aentsam"))
+    with pytest.raises(Invalid, match="aentnobody is not in the team"):
+        await launcher.path_rights(project, wire, RightsWish({"aentnobody": ""}))
+    with pytest.raises(NotFound):
+        await launcher.path_rights(project, "data/nothing")
+    mine = RightsWish({"aentvic": ""}, contents=True, only="aentbob")
+    assert (await launcher.path_rights(project, "data", mine)).changed == 3
+    assert not reads(vic, top / "data" / "other")
 
 
 async def test_people_without_an_account_are_told_of(

@@ -7,11 +7,12 @@ from pathlib import Path
 
 import pytest
 
-from aen.errors import Conflict, Denied, NotFound, Unavailable
-from aen.messages import ApplyPermissions
+from aen.errors import Conflict, Denied, Invalid, NotFound, Unavailable
+from aen.messages import ApplyPermissions, PathRightsOf
 from aen.model.drift import Drift
 from aen.model.job import Job, JobState
 from aen.model.project import ProjectState, Role, Visibility
+from aen.model.rights import RightsWish
 from aen.roles.server.permissions import Actor
 from aen.roles.server.project.wording import NewProject
 from tests.box import Box, box
@@ -75,6 +76,36 @@ async def test_two_who_press_the_button_get_the_same_job(server: Box) -> None:
     first = await server.domain.projects.repairs.repair(alice, "alice", "genome")
     assert (await server.domain.projects.repairs.repair(alice, "alice", "genome")).id == first.id
     await server.domain.jobs.cancel(alice, first.id)
+
+
+async def test_rights_on_one_file(server: Box) -> None:
+    """Members set them on what they own, those who lead the project on everybody's; the activity says who did what."""
+    alice = await started(server)
+    bob, carol, dora = [await server.person(name) for name in ("bob", "carol", "dora")]
+    await server.domain.team.set(alice, "alice", "genome", "bob", Role.MEMBER)
+    await server.domain.team.set(alice, "alice", "genome", "carol", Role.VIEWER)
+    rights = server.domain.projects.rights
+    wish = RightsWish(rights={"carol": ""})
+    for actor, only in ((alice, ""), (bob, "bob")):
+        found = await rights.set(actor, "alice", "genome", "/data/caf%E9/", wish)
+        given = {each.user: each.given for each in found.people}
+        assert (given["bob"], given["carol"]) == ("rw", "")
+        asked = server.node.of(PathRightsOf)[-1]
+        assert (asked.path, asked.wish, asked.only) == ("data/caf%E9", wish, only)
+    assert (await rights.look(bob, "alice", "genome", "data")).changed == 0
+    assert server.node.of(PathRightsOf)[-1].wish is None
+    entries, _ = await server.domain.activity.of_project(alice, "alice", "genome", 10, "")
+    done = [(each.actor, each.detail) for each in entries if each.act == "project.rights"]
+    assert sorted(done) == [
+        ("alice", "data/caf\N{REPLACEMENT CHARACTER}"),
+        ("bob", "data/caf\N{REPLACEMENT CHARACTER}"),
+    ]
+    for actor in (carol, dora):
+        with pytest.raises(Denied):
+            await rights.look(actor, "alice", "genome", "data")
+    for path in ("", "/", "..", "a/%2e%2e/b", ".trash/x", "a%00b", "x" * 256, "a/" * 600 + "b"):
+        with pytest.raises(Invalid):
+            await rights.set(alice, "alice", "genome", path, wish)
 
 
 async def test_nothing_to_look_at(server: Box) -> None:

@@ -72,6 +72,29 @@ async def test_permissions_that_differ_are_shown_and_repaired(server: Served, al
     assert "0 of 1 files changed." in (await alice.get(page, headers=HTML)).text
 
 
+async def test_rights_on_one_file_are_shown_looked_at_and_set(server: Served, alice: Client) -> None:
+    actor = await server.actor("alice")
+    await server.person("bob")
+    await server.domain.projects.create(actor, NewProject(name="genome"))
+    await server.domain.team.set(actor, "alice", "genome", "bob", "member")
+    page = "/alice/genome/settings/rights"
+    assert "was never started" in (await alice.get(f"{page}?path=a.md", headers=HTML)).text
+    await server.domain.projects.start(actor, "alice", "genome")
+    shown = (await alice.get(f"{page}?path=na%20%25%3Cb%3E.md", headers=HTML)).text
+    sound(shown)
+    assert 'value="na%20%25%3Cb%3E.md"' in shown  # the name as it is typed, in the form that is sent
+    assert re.search(r'value="r:bob"[^>]* checked', shown)
+    fields = {"file": "na%20%25%3Cb%3E.md", "person": "bob", "right": "r:bob", "act": "look"}
+    status, _, text = await form(alice, page, fields)
+    assert status == 200
+    assert "1 file or folder would change." in text
+    assert not re.search(r'value="w:bob"[^>]* checked', text)  # what was asked for stays in the form
+    status, _, text = await form(alice, page, {**fields, "act": "set", "right": "q:bob", "closed": "1"})
+    assert (status, "1 file or folder was changed." in text) == (200, True)
+    status, _, text = await form(alice, page, {**fields, "file": "../x"})
+    assert status == 400
+
+
 async def test_ssh_keys_are_added_and_taken_away(alice: Client) -> None:
     key = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIOao0n5uNK+I6pENBOkngKHuAZl2tb4E5vXSDdq7Oo7o"
     status, _, text = await form(alice, "/account/keys", {"key": f"command=x {key}", "title": HOSTILE})

@@ -429,7 +429,7 @@ async def test_a_closed_folder_with_its_contents(here: Stand, alice: Bench, bob:
     assert here.walk().changed == 0
     refused = await set_access(alice, mine, rights={BOB: ""})
     assert (refused.status, refused.json["error"]) == (403, "owner")
-    assert f"ask {BOB}" in refused.json["message"]
+    assert f"{BOB} can change it here, maintainers on the project's page" in refused.json["message"]
 
 
 async def test_the_trash_opens_no_closed_folder(here: Stand, alice: Bench, bob: Bench) -> None:

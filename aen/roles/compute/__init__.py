@@ -26,6 +26,7 @@ from aen.messages import (
     ListEnvironments,
     MeasureProject,
     NodeReported,
+    PathRightsOf,
     PrepareProject,
     ReadEnvironment,
     ReadErrand,
@@ -111,12 +112,7 @@ class Compute(Role):
             respond(address, KeepAccount, self.accounts.keep),
             respond(address, KeepSession, self.activity.keep),
             respond(address, ReadSessionLog, self.sessions.read_log),
-            respond(address, PrepareProject, self.projects.prepare),
-            respond(address, ApplyPermissions, self.projects.apply),
-            respond(address, CheckPermissions, self.projects.check),
-            respond(address, MeasureProject, self.projects.measure),
-            respond(address, RenameProject, self._rename),
-            respond(address, DeleteProject, self._delete),
+            *self._about_projects(),
             respond(address, ListEnvironments, self.environments.list),
             respond(address, ReadEnvironment, self.environments.read),
             respond(address, ChangeEnvironment, self.environments.change),
@@ -135,6 +131,18 @@ class Compute(Role):
             self.spawn(self.lease.keep_for_life(), "lease")
         self.spawn(self.activity.ask_for_life(), "activity")
         self.spawn(self.usage.measure_for_life(), "usage")
+
+    def _about_projects(self) -> list[Subscription]:
+        address, respond = names.address("compute", self.node), self.context.bus.respond
+        return [
+            respond(address, PrepareProject, self.projects.prepare),
+            respond(address, ApplyPermissions, self.projects.apply),
+            respond(address, CheckPermissions, self.projects.check),
+            respond(address, PathRightsOf, self.projects.rights),
+            respond(address, MeasureProject, self.projects.measure),
+            respond(address, RenameProject, self._rename),
+            respond(address, DeleteProject, self._delete),
+        ]
 
     def _endpoint(self, credentials: Credentials) -> Endpoint:
         """For gateways on other hosts. What it listens on was bound as root."""

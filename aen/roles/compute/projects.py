@@ -11,13 +11,14 @@ import structlog
 from aen.bus import Bus
 from aen.config import Config
 from aen.errors import AenError, Internal, NotFound
-from aen.launchers import Launcher
+from aen.launchers import Launcher, RightsWish
 from aen.messages import (
     ApplyPermissions,
     CheckPermissions,
     DeleteProject,
     Done,
     MeasureProject,
+    PathRightsOf,
     PermissionsReport,
     PermissionsWalked,
     PrepareProject,
@@ -27,6 +28,7 @@ from aen.messages import (
 )
 from aen.model.drift import Drift, DriftItem
 from aen.model.project import ProjectState, Role
+from aen.model.rights import PathRights, PersonRights
 from aen.model.space import Space
 from aen.roles.compute.moved import Moved
 from aen.roles.compute.roots import Roots
@@ -118,6 +120,14 @@ class Projects:
             return Drift(notes=[error.message])
         items = [DriftItem.model_validate(item) for item in found.items]
         return Drift(**{**vars(found), "items": items, "notes": list(found.notes)[:50]})
+
+    async def rights(self, command: PathRightsOf) -> PathRights:
+        """What the team has on one file or folder, after a wish was fulfilled. A walk of the project that goes on comes first."""
+        only = command.only or None
+        wish = RightsWish(**command.wish.model_dump(), only=only) if command.wish else None
+        found = await self._launcher.path_rights(project_ref(command.project), command.path, wish)
+        people = [PersonRights(**vars(each)) for each in found.people]
+        return PathRights(**{**vars(found), "people": people, "notes": list(found.notes)[:50]})
 
     async def measure(self, command: MeasureProject) -> Space:
         """What it takes on this node's disk; nothing where it was never started."""

@@ -40,6 +40,7 @@ PAGES = (
     "api.schedules",
     "api.publications",
     "api.links",
+    "api.rights",
     "api.sessions",
     "api.nodes",
     "api.system",

@@ -83,7 +83,7 @@ def change(places: Places, path: bytes, asked: Asked, dry: bool) -> dict[str, An
     if path == places.project:
         raise Trouble(409, "top", "Who may enter the project itself is decided on its Team page.")
     if acl.by_group(os.fsdecode(places.project)):
-        raise Trouble(409, "group", "Here the team has its rights as a group: they can't be set for single people.")
+        raise Trouble(409, "group", "Here the team has its rights as a group: set them on the project's page.")
     uids = {account(person.uid): person.uid for person in people}
     unknown = sorted(set(asked.rights) - set(uids))
     if unknown:
@@ -94,7 +94,9 @@ def change(places: Places, path: bytes, asked: Asked, dry: bool) -> dict[str, An
         status = os.fstat(fd)
         if status.st_uid != os.geteuid():
             whose = account(status.st_uid)
-            raise Trouble(403, "owner", f"Owned by {whose}: ask {whose} or a maintainer of the project.")
+            raise Trouble(
+                403, "owner", f"Owned by {whose}: {whose} can change it here, maintainers on the project's page."
+            )
         mode = _with_runs(status.st_mode, asked.runs)
         work = _Work(people, wish, mode, dry, effect)
         work.one(fd, mode, defaults=asked.contents)

@@ -16,6 +16,7 @@ from aen.roles.server.background import Background
 from aen.roles.server.changes import change
 from aen.roles.server.domain import Part
 from aen.roles.server.permissions import Actor, Permission, check
+from aen.roles.server.project.file_rights import FileRights
 from aen.roles.server.project.life import Life
 from aen.roles.server.project.listing import Listing
 from aen.roles.server.project.moves import PERMISSIONS, Moves
@@ -42,6 +43,7 @@ class Projects(Part):
         self.life = Life(domain)
         self.moves = Moves(domain)
         self.repairs = Repairs(domain)
+        self.rights = FileRights(domain)
         self.listing = Listing(domain)
 
     async def begin(self, service: Service) -> None:

@@ -6,11 +6,12 @@ import { dialog, h, toast } from "./dom.js";
 const WORDS = { r: "read", w: "change", x: "run" };
 const FOLDER_WORDS = { r: "see what is in it", w: "change what is in it", x: "enter it" };
 
-export async function permissions(path, done) {
+// `elsewhere`: the address of the project's page where maintainers set rights on anybody's files; empty: none.
+export async function permissions(path, done, elsewhere = "") {
   const seen = await get("access", { path });
   const folder = seen.kind === "folder";
   if (!seen.isolated) return why(seen, "AEN runs in evaluation mode: everybody's apps run as one and the same user of this machine, so rights can't tell people apart.");
-  if (seen.by_group) return why(seen, "On this site a team has its rights as a group (acl.subject), so they can't be set for single people.");
+  if (seen.by_group && !seen.top) return why(seen, "On this site a team has its rights as a group. What single people may do with a file is set on the project's page.", elsewhere);
   if (seen.top) return why(seen, "This is the project itself. Who may enter it, and what they may do, is decided on the project's Team page.");
   const editable = seen.mine;
   const effect = h("div", { className: "effect", role: "status" });
@@ -29,7 +30,7 @@ export async function permissions(path, done) {
     extra: editable ? [h("button", { className: "btn btn-plain", type: "button", onclick: () => everybody() }, "As the team page says")] : [],
     body: [
       editable ? h("p", { className: "muted" }, `Take rights away from people on this ${folder ? "folder" : "file"}. What a role on the Team page does not give can't be given here; the project's owner keeps everything.`)
-        : h("div", { className: "notice" }, h("div", {}, `Owned by ${seen.owner}: ask ${seen.owner} or a maintainer of the project to change this.`)),
+        : h("div", { className: "notice" }, h("div", {}, `Owned by ${seen.owner}, who can change this; maintainers of the project can do it `, there(elsewhere, "on its page"), ".")),
       seen.public ? h("div", { className: "notice" }, h("div", {}, "This lies in public/: everybody can read it. Move it elsewhere to close it.")) : null,
       h("div", { className: "table-box" }, h("table", { className: "table rights" },
         h("thead", {}, h("tr", {}, h("th", { scope: "col" }, "Person"), ...["r", "w", "x"].map((letter) => h("th", { scope: "col", className: "right" }, { r: "Read", w: "Change", x: folder ? "Enter" : "Run" }[letter])))),
@@ -67,8 +68,13 @@ export async function permissions(path, done) {
   }
 }
 
-function why(seen, text) {
-  return dialog({ title: `Permissions of “${seen.name}”`, confirm: "", body: h("p", {}, text) });
+function why(seen, text, elsewhere = "") {
+  const more = elsewhere ? [" ", there(elsewhere, "Set them there")] : [];
+  return dialog({ title: `Permissions of “${seen.name}”`, confirm: "", body: h("p", {}, text, ...more) });
+}
+
+function there(address, text) {
+  return address ? h("a", { href: address, target: "_blank", rel: "noopener" }, text) : text;
 }
 
 function said(result) {
@@ -80,7 +86,7 @@ function show(effect, words, counted, seen) {
   const lines = words.map((text) => h("li", {}, text));
   for (const person of seen.people) if (person.blocked) lines.push(h("li", {}, `${person.name} can't get here anyway: the folder “${person.blocked}” keeps them out.`));
   if (counted && counted.changed) lines.push(h("li", {}, `${counted.changed} ${counted.changed === 1 ? "file or folder changes" : "files and folders change"}.`));
-  for (const [owner, count] of Object.entries(counted?.theirs ?? {})) lines.push(h("li", {}, `${count} owned by ${owner} stay as they are: ask ${owner} or a maintainer.`));
+  for (const [owner, count] of Object.entries(counted?.theirs ?? {})) lines.push(h("li", {}, `${count} owned by ${owner} stay as they are: ${owner} or a maintainer can change them.`));
   effect.replaceChildren(h("strong", {}, "Effect"), h("ul", {}, lines.length ? lines : [h("li", {}, "Nothing changes.")]));
 }
 

@@ -193,7 +193,7 @@ function actions(row) {
     { name: "Rename…", run: () => rename(row) },
     { name: "Move…", run: () => choose(me, "Move", [row.path], again) },
     { name: "Copy…", run: () => choose(me, "Copy", [row.path], again) },
-    (row.kind === "file" || row.kind === "folder") && { name: "Permissions…", run: () => run(() => permissions(row.path, again)) },
+    (row.kind === "file" || row.kind === "folder") && { name: "Permissions…", run: () => run(() => permissions(row.path, again, onThePage(row))) },
     shareable(row) && { name: "Share by a link…", run: () => window.open(shareable(row), "_blank", "noopener") },
     { name: "Delete", danger: true, run: () => deleteThings([row], refresh) },
   ];
@@ -201,10 +201,19 @@ function actions(row) {
 
 // The project's page makes links: what runs here can't, so nothing of the project can share itself.
 function shareable(row) {
+  const path = below(row);
+  return !path || path.split("/").some((part) => part.startsWith(".")) ? "" : `${me.site}/settings/links?file=${encodeURIComponent(path)}`;
+}
+
+// Where those who lead the project set rights on what others own.
+function onThePage(row) {
+  const path = below(row);
+  return path ? `${me.site}/settings/rights?file=${encodeURIComponent(path)}` : "";
+}
+
+function below(row) {
   const inside = row.path.startsWith(`${me.root}/`) && (row.kind === "file" || row.kind === "folder");
-  if (!inside || !/^https?:\/\//.test(me.site)) return "";
-  const path = row.path.slice(me.root.length + 1);
-  return path.split("/").some((part) => part.startsWith(".")) ? "" : `${me.site}/settings/links?file=${encodeURIComponent(path)}`;
+  return inside && /^https?:\/\//.test(me.site) ? row.path.slice(me.root.length + 1) : "";
 }
 
 function selection() {

@@ -16,6 +16,7 @@ from aen.roles.server.pages.project import (
     opening,
     publications,
     revisions,
+    rights,
     schedules,
     settings,
 )
@@ -180,6 +181,7 @@ URLS = [
     *settings.URLS,
     *opening.URLS,
     *links.URLS,
+    *rights.URLS,
     *compute.URLS,
     *environments.URLS,
     *revisions.URLS,
