@@ -9,8 +9,8 @@ import pytest
 from playwright.async_api import Browser, Page
 
 from aen.roles.server.account.accounts import UserPatch
-from tests.browser.chromium import chromium, executable
-from tests.browser.sample import Sample, sample
+from tests.browser.chromium import executable
+from tests.browser.sample import Sample
 from tests.browser.shots import PAGES, sign_in
 from tests.served import ROOT
 
@@ -36,18 +36,6 @@ WIDE = """() => {
   }
   return wrong;
 }"""
-
-
-@pytest.fixture
-async def made(tmp_path: Path) -> AsyncIterator[Sample]:
-    async with sample(tmp_path) as running:
-        yield running
-
-
-@pytest.fixture
-async def browser() -> AsyncIterator[Browser]:
-    async with chromium() as running:
-        yield running
 
 
 async def pages(made: Sample, browser: Browser, **options: object) -> AsyncIterator[tuple[str, Page]]:

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import re
-from collections.abc import AsyncIterator
 
 import aiohttp
 import pytest
 from playwright.async_api import Browser, expect
 
-from tests.browser.chromium import chromium, executable
+from tests.browser.chromium import executable
 from tests.browser.test_story import START_MS, picture, sign_in
 from tests.integration.test_environments import started
 from tests.integration.test_main_job import bearer, opened, project_of
@@ -23,12 +22,6 @@ pytestmark = [
 ]
 
 CHANGE_MS = 90_000
-
-
-@pytest.fixture
-async def browser() -> AsyncIterator[Browser]:
-    async with chromium() as made:
-        yield made
 
 
 async def test_an_environment_from_a_lock_to_its_kernel_and_back(world: World, browser: Browser) -> None:

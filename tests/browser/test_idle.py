@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import re
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
 from playwright.async_api import Browser, Page, Request, expect
 
-from tests.browser.chromium import chromium, executable
+from tests.browser.chromium import executable
 from tests.browser.test_story import LAB_MS, START_MS, open_app, picture, run_cell, sign_in
 from tests.waiting import until
 from tests.world import World
@@ -28,12 +28,6 @@ IDLE = {"hours": IDLE_SECONDS / 3600, "warning_minutes": 10 / 60, "max_keep_hour
 def short() -> Iterator[World]:
     """A world whose sessions are stopped after 24 s without use."""
     with World(options={"compute": {"idle": IDLE}}) as made:
-        yield made
-
-
-@pytest.fixture
-async def browser() -> AsyncIterator[Browser]:
-    async with chromium() as made:
         yield made
 
 

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import re
-from collections.abc import AsyncIterator
 
 import pytest
 from playwright.async_api import Browser, expect
 
-from tests.browser.chromium import chromium, executable
+from tests.browser.chromium import executable
 from tests.browser.test_story import LAB_MS, open_app, picture, sign_in
 from tests.integration.test_main_job import opened, project_of
 from tests.world import World
@@ -17,12 +16,6 @@ pytestmark = [
     pytest.mark.browser,
     pytest.mark.skipif(executable() is None, reason="there is no Chromium on this machine"),
 ]
-
-
-@pytest.fixture
-async def browser() -> AsyncIterator[Browser]:
-    async with chromium() as made:
-        yield made
 
 
 async def test_a_link_is_made_opened_by_a_stranger_and_ended(evaluation: World, browser: Browser) -> None:

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import re
-from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
 from playwright.async_api import Browser, BrowserContext, Page, expect
 
 from aen.model.session import Phase
-from tests.browser.chromium import chromium, executable
-from tests.browser.sample import Sample, sample
+from tests.browser.chromium import executable
+from tests.browser.sample import Sample
 from tests.browser.shots import PAGES, sign_in
 
 pytestmark = [
@@ -19,18 +18,6 @@ pytestmark = [
     pytest.mark.skipif(executable() is None, reason="there is no Chromium on this machine"),
 ]
 AUDIT = (Path(__file__).parent / "audit.js").read_text()
-
-
-@pytest.fixture
-async def made(tmp_path: Path) -> AsyncIterator[Sample]:
-    async with sample(tmp_path) as running:
-        yield running
-
-
-@pytest.fixture
-async def browser() -> AsyncIterator[Browser]:
-    async with chromium() as running:
-        yield running
 
 
 async def context_of(browser: Browser) -> BrowserContext:

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import os
-from collections.abc import AsyncIterator
 
 import pytest
 from playwright.async_api import Browser, Page, expect
 
-from tests.browser.chromium import chromium, executable
+from tests.browser.chromium import executable
 from tests.browser.test_story import picture, sign_in
 from tests.integration.test_environments import started
 from tests.integration.test_main_job import project_of
@@ -28,12 +27,6 @@ _EVIL = (
     "<h1>Report</h1><script>document.title='ran'</script><img src=x onerror=\"document.title='ran'\">"
     '<a href="other.md">On</a><form action="/logout" method="post"><button>Out</button></form>'
 )
-
-
-@pytest.fixture
-async def browser() -> AsyncIterator[Browser]:
-    async with chromium() as made:
-        yield made
 
 
 async def look(page: Page, address: str, name: str) -> None:

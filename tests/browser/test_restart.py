@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from playwright.async_api import Browser, Locator, Page, expect
 
 from tests.apart import Apart
-from tests.browser.chromium import chromium, executable
+from tests.browser.chromium import executable
 from tests.browser.test_story import LAB_MS, START_MS, picture, run_cell, sign_in
 from tests.integration.test_main_job import project_of
 from tests.program import Program
@@ -28,12 +28,6 @@ def place(request: pytest.FixtureRequest) -> Iterator[World]:
     """AEN in one process, and in three."""
     with (World if request.param == "together" else Apart)() as made:
         made.add("ada", admin=True)  # else the first visit is to the set-up
-        yield made
-
-
-@pytest.fixture
-async def browser() -> AsyncIterator[Browser]:
-    async with chromium() as made:
         yield made
 
 

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import re
 import subprocess
-from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
 from playwright.async_api import Browser, Page, expect
 
-from tests.browser.chromium import chromium, executable
-from tests.browser.sample import Sample, sample
+from tests.browser.chromium import executable
+from tests.browser.sample import Sample
 from tests.browser.shots import sign_in
 from tests.browser.test_story import sign_in as signed_in
 from tests.waiting import until
@@ -22,18 +21,6 @@ pytestmark = [
     pytest.mark.skipif(executable() is None, reason="there is no Chromium on this machine"),
 ]
 AUDIT = (Path(__file__).parent / "audit.js").read_text()
-
-
-@pytest.fixture
-async def made(tmp_path: Path) -> AsyncIterator[Sample]:
-    async with sample(tmp_path) as running:
-        yield running
-
-
-@pytest.fixture
-async def browser() -> AsyncIterator[Browser]:
-    async with chromium() as running:
-        yield running
 
 
 async def page_of(made: Sample, browser: Browser, person: str) -> Page:

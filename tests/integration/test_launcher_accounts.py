@@ -6,7 +6,6 @@ import grp
 import os
 import pwd
 import subprocess
-from collections.abc import AsyncIterator, Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -16,25 +15,13 @@ from aen.errors import Conflict, Invalid
 from aen.launchers import Account, ForeignAccount, ProjectRef
 from aen.launchers.accounts import link
 from aen.launchers.process import ProcessLauncher
-from tests.launching import Place, app, as_user, lives, place
+from tests.launching import Place, app, as_user, lives
 from tests.waiting import until
 
 pytestmark = [pytest.mark.root, pytest.mark.skipif(os.geteuid() != 0, reason="needs root: real accounts")]
 
 KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIOao0n5uNK+I6pENBOkngKHuAZl2tb4E5vXSDdq7Oo7o"
 OTHER = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIGmS4nPvIy7hB1yqfYzD4yW3T2dH8HhCqL3b8w0mF5Xk"
-
-
-@pytest.fixture(scope="module")
-def spot() -> Iterator[Place]:
-    with place() as made:
-        yield made
-
-
-@pytest.fixture
-async def launcher(spot: Place) -> AsyncIterator[ProcessLauncher]:
-    async with spot.launcher() as made:
-        yield made
 
 
 def keys_of(account: Account) -> Path:

@@ -7,7 +7,7 @@ import json
 import os
 import signal
 import socket
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -28,12 +28,6 @@ ONE, TWO, THREE = "a" * 16, "b" * 16, "c" * 16
 @pytest.fixture(scope="module", params=["managed", "single"])
 def spot(request: pytest.FixtureRequest) -> Iterator[Place]:
     with place(request.param) as made:
-        yield made
-
-
-@pytest.fixture
-async def launcher(spot: Place) -> AsyncIterator[ProcessLauncher]:
-    async with spot.launcher() as made:
         yield made
 
 

@@ -6,7 +6,6 @@ import os
 import pwd
 import subprocess
 import sys
-from collections.abc import AsyncIterator, Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -16,22 +15,10 @@ from aen.errors import Conflict, Invalid, NotFound
 from aen.launchers import Account, ForeignAccount, ProjectRef, RightsWish
 from aen.launchers.accounts import link
 from aen.launchers.process import ProcessLauncher
-from tests.launching import Place, app, as_user, place
+from tests.launching import Place, app, as_user
 from tests.waiting import until
 
 pytestmark = [pytest.mark.root, pytest.mark.skipif(os.geteuid() != 0, reason="needs root: real accounts")]
-
-
-@pytest.fixture(scope="module")
-def spot() -> Iterator[Place]:
-    with place() as made:
-        yield made
-
-
-@pytest.fixture
-async def launcher(spot: Place) -> AsyncIterator[ProcessLauncher]:
-    async with spot.launcher() as made:
-        yield made
 
 
 @pytest.fixture

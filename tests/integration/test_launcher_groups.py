@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import itertools
 import os
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -31,12 +31,6 @@ _numbers = itertools.count()
 def spot() -> Iterator[Place]:
     with place() as made:
         made.policy = replace(made.policy, acl_subject="group")
-        yield made
-
-
-@pytest.fixture
-async def launcher(spot: Place) -> AsyncIterator[ProcessLauncher]:
-    async with spot.launcher() as made:
         yield made
 
 

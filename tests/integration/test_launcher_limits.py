@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import time
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -14,7 +14,7 @@ from aen.launchers import Account, Process, preparation
 from aen.launchers.cgroups import Cgroups
 from aen.launchers.keeping import kept_here
 from aen.launchers.process import ProcessLauncher
-from tests.launching import Place, app, place
+from tests.launching import Place, app
 from tests.waiting import until
 
 HOW, HOLDS = kept_here() if os.geteuid() == 0 else ("rlimits", frozenset())
@@ -28,23 +28,6 @@ MANY = "for i in 1 2 3 4 5 6 7 8; do python3 -c 'x = bytearray(16 << 20); import
 
 def needs(limit: str) -> pytest.MarkDecorator:
     return pytest.mark.skipif(limit not in HOLDS, reason=f"no controller of control groups keeps {limit} here ({HOW})")
-
-
-@pytest.fixture(scope="module")
-def spot() -> Iterator[Place]:
-    with place() as made:
-        yield made
-
-
-@pytest.fixture
-async def launcher(spot: Place) -> AsyncIterator[ProcessLauncher]:
-    async with spot.launcher() as made:
-        yield made
-
-
-@pytest.fixture
-async def ann(launcher: ProcessLauncher) -> Account:
-    return await launcher.ensure_account("aentann")
 
 
 async def ended(launcher: ProcessLauncher, process: Process) -> int | None:

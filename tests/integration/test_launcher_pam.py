@@ -18,7 +18,7 @@ from aen.errors import Invalid, TooMany, Unavailable
 from aen.launchers import Unsupported, pam
 from aen.launchers.process import LauncherHandle, ProcessLauncher
 from aen.privileges import spawn_launcher
-from tests.launching import Place, place
+from tests.launching import Place
 from tests.waiting import until
 
 pytestmark = [pytest.mark.root, pytest.mark.skipif(os.geteuid() != 0, reason="needs root: real accounts")]
@@ -29,12 +29,6 @@ UNIX = "auth required pam_unix.so\naccount required pam_unix.so\n"
 
 def has_module(name: str) -> bool:
     return any(list(Path("/").glob(f"{folder[1:]}/{name}")) for folder in _MODULES)
-
-
-@pytest.fixture(scope="module")
-def spot() -> Iterator[Place]:
-    with place() as made:
-        yield made
 
 
 @pytest.fixture

@@ -6,7 +6,7 @@ import os
 import shutil
 import socket
 import subprocess
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -14,7 +14,7 @@ import pytest
 from aen import sshkeys
 from aen.launchers import Account, ProjectRef
 from aen.launchers.process import ProcessLauncher
-from tests.launching import Place, place
+from tests.launching import Place
 from tests.waiting import until
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -26,18 +26,6 @@ pytestmark = [
     pytest.mark.skipif(SSHD is None, reason="openssh-server is not installed"),
     pytest.mark.skipif(shutil.which("ssh") is None, reason="openssh-client is not installed"),
 ]
-
-
-@pytest.fixture(scope="module")
-def spot() -> Iterator[Place]:
-    with place() as made:
-        yield made
-
-
-@pytest.fixture
-async def launcher(spot: Place) -> AsyncIterator[ProcessLauncher]:
-    async with spot.launcher() as made:
-        yield made
 
 
 @pytest.fixture(scope="module")

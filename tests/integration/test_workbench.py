@@ -6,32 +6,13 @@ import io
 import os
 import stat
 import zipfile
-from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import pytest
 
-from tests.workbench import ALICE, BOB, ORIGIN, VERA, Bench, Stand, stand, wire
+from tests.workbench import ALICE, BOB, ORIGIN, VERA, Bench, Stand, wire
 
 pytestmark = pytest.mark.root
-
-
-@pytest.fixture(scope="module")
-def here() -> Iterator[Stand]:
-    with stand() as made:
-        yield made
-
-
-@pytest.fixture
-async def alice(here: Stand) -> AsyncIterator[Bench]:
-    async with here.bench(ALICE) as made:
-        yield made
-
-
-@pytest.fixture
-async def bob(here: Stand) -> AsyncIterator[Bench]:
-    async with here.bench(BOB) as made:
-        yield made
 
 
 # ── who is let in ───────────────────────────────────────────────────────────────────────────────────

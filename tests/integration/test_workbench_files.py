@@ -16,21 +16,9 @@ import aiohttp
 import pytest
 
 from tests.waiting import until
-from tests.workbench import ALICE, BOB, VERA, Answer, Bench, Stand, stand, wire
+from tests.workbench import ALICE, BOB, VERA, Answer, Bench, Stand, wire
 
 pytestmark = pytest.mark.root
-
-
-@pytest.fixture(scope="module")
-def here() -> Iterator[Stand]:
-    with stand() as made:
-        yield made
-
-
-@pytest.fixture
-async def alice(here: Stand) -> AsyncIterator[Bench]:
-    async with here.bench(ALICE) as made:
-        yield made
 
 
 @pytest.fixture
@@ -38,12 +26,6 @@ async def bounded(here: Stand) -> AsyncIterator[Bench]:
     """A Workbench of its own, whose project may grow by 1,000 bytes only."""
     async with here.bench(ALICE) as made:
         assert (await made.ask("GET", "api/ready", extra={"X-AEN-Room": "1000"})).status == 200
-        yield made
-
-
-@pytest.fixture
-async def bob(here: Stand) -> AsyncIterator[Bench]:
-    async with here.bench(BOB) as made:
         yield made
 
 
