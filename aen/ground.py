@@ -239,6 +239,7 @@ def _policy(config: Config, machine: Machine, uid: int, gid: int) -> Policy:
         state_dir=str(state),
         log_dir=str(state / "logs"),
         first_uid=config.accounts.first_uid,
+        shell=config.accounts.shell,
         acl_group=config.acl.group,
         acl_subject=config.acl.subject,
         skeletons=(str(config.compute.skeleton),),

@@ -43,6 +43,7 @@ class Launch:
     environment: Path  # the project's default environment
     gateway_origin: str
     server_url: str = ""  # the way back
+    shell: str = "/bin/bash"  # what terminals run: bash or zsh
     told: Mapping[str, str] = field(default_factory=dict)  # what the server says of this very session (shown to anyone)
 
 

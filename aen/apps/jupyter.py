@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from aen.apps import App, Command, Launch, Seen
+from aen.apps.shells import shell_command
 from aen.apps.surroundings import surroundings
 from aen.errors import Invalid
 
@@ -68,8 +69,8 @@ class JupyterServer:
 
 
 def _options(launch: Launch, run_dir: str) -> list[str]:
-    rcfile, labextensions = _user_side(launch) / "bashrc", _user_side(launch) / "labextensions"
-    terminal = {"shell_command": ["/bin/bash", "--rcfile", str(rcfile), "-i"]}
+    labextensions = _user_side(launch) / "labextensions"
+    terminal = {"shell_command": shell_command(launch.shell, _user_side(launch))}
     options: Mapping[str, object] = {
         "ServerApp.base_url": launch.prefix,
         "ServerApp.root_dir": launch.project_dir,

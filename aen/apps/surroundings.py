@@ -22,7 +22,7 @@ def surroundings(launch: Launch) -> dict[str, str]:
         "HOME": launch.home,
         "USER": launch.account,
         "LOGNAME": launch.account,
-        "SHELL": "/bin/bash",
+        "SHELL": launch.shell,
         "LANG": "C.UTF-8",
         "PATH": f"{binaries}:/usr/local/bin:/usr/bin:/bin:{tools}",
         **_environment(launch),

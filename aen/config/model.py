@@ -33,6 +33,11 @@ class Accounts(Section):
     first_uid: int = Field(
         20000, description="managed: the lowest uid that AEN gives (a recreated name gets a new one).", ge=1000
     )
+    shell: str = Field(
+        "/bin/bash",
+        description="managed: the login shell of accounts that AEN makes. Terminals are in bash, or in zsh where that is a person's login shell.",
+        pattern=r"^/[A-Za-z0-9._/-]{1,200}$",
+    )
     pam_service: str = Field(
         "",
         description="The PAM service (a file in /etc/pam.d, as aen) that checks passwords of Linux accounts, for logins by PAM. Empty: PAM is never asked.",

@@ -41,7 +41,7 @@ Options marked *live* are applied on SIGHUP; all others at the next start.
 | `projectRoot` | `compute.project_root` | where projects live; `/projects` as root |
 | `AEN_SRVC_ACCT` | `service_account` | the Linux account that AEN itself runs as; made at the first start as root |
 | `AEN_SRVC_GRP` | – | the service account's own primary group |
-| `ANON_USER` | – | not needed: visitors without an account read public projects through the server, no Linux account runs for them |
+| `ANON_USER` | `sharing.public_account` | shows public projects to visitors without an account; AEN makes it when it is first needed, and no project needs it to start |
 | `wk-server`, `wk-gateway`, `wk-compute` | `aen serve --role server`, `gateway`, `compute` | one program |
 | `/opt/wakari`, `/etc/wakari` | `/opt/aen`, `/etc/aen`, `/var/lib/aen`, `/var/log/aen` | |
 """

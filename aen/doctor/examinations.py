@@ -49,6 +49,9 @@ def programs(patient: Patient) -> Iterator[Finding]:
         cure = f"`apt-get install {name}` or `dnf install {name}`."
         yield ok(name, found) if found else problem(name, f"is missing ({why})", cure)
     if patient.config.accounts.mode == "managed":
+        shell = patient.config.accounts.shell
+        if not os.access(shell, os.X_OK):
+            yield problem("accounts.shell", f"{shell} is not there", "Install it, or choose another login shell.")
         found = shutil.which("useradd", path="/usr/sbin:/sbin:/usr/bin:/bin")
         yield (
             ok("useradd", found)

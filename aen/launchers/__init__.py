@@ -37,6 +37,7 @@ class Policy:
     state_dir: str  # root-owned: the accounts AEN made, the apps it started
     log_dir: str  # app logs: <log_dir>/<session>.log, readable by their user and the service account
     first_uid: int = 20000
+    shell: str = "/bin/bash"  # the login shell of accounts that it makes
     acl_group: str = "private-only"
     acl_subject: str = "users"  # users | group
     skeletons: Sequence[str] = ()  # what new projects may be copied from: these directories and no others

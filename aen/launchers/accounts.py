@@ -143,7 +143,7 @@ class Accounts:
         data["accounts"][user] = {"uid": uid, "made": True, "at": int(time.time()), "incarnation": incarnation}
         self.register.keep(data)
         try:
-            passwd.add(user, uid)
+            passwd.add(user, uid, self._policy.shell)
         except BaseException:
             del data["accounts"][user]
             self.register.keep(data)

@@ -234,6 +234,7 @@ def policy(value: Any) -> Policy:
         "envs_dir": made.envs_dir,
         "state_dir": made.state_dir,
         "log_dir": made.log_dir,
+        "accounts.shell": made.shell,
     }
     for option, path in places.items():
         absolute(path, option)

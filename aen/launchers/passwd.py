@@ -39,7 +39,7 @@ def taken(number: int) -> bool:
     return False
 
 
-def add(user: str, uid: int) -> None:
+def add(user: str, uid: int, shell: str) -> None:
     """Make the account and its private group, both under one number: a group's number that came again would inherit too."""
     home = Path("/home", user)
     if os.path.lexists(home):
@@ -48,7 +48,7 @@ def add(user: str, uid: int) -> None:
         )
     run("groupadd", "--gid", str(uid), user)
     options = ["--uid", str(uid), "--gid", str(uid), "--create-home", "--home-dir", str(home)]
-    options += ["--shell", "/bin/bash", "--key", "HOME_MODE=0700", "--comment", "made by AEN"]
+    options += ["--shell", shell, "--key", "HOME_MODE=0700", "--comment", "made by AEN"]
     options += ["--password", "*"]  # no password fits; "!" would also keep keys out where sshd does without PAM
     try:
         run("useradd", *options, user)

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import os
 import pwd
+import shutil
 import signal
 import stat
+import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -102,18 +104,28 @@ async def test_kernels_offered_are_the_projects(here: Place) -> None:
         assert found["kernelspecs"][first]["resources"]
 
 
-async def test_terminal_is_in_the_project_with_its_environment(here: Place) -> None:
+@pytest.mark.parametrize("shell", ["bash", "zsh"])
+async def test_terminal_is_in_the_project_with_its_environment(here: Place, shell: str) -> None:
+    """zsh where that is the person's login shell."""
+    program = shutil.which(shell)
+    if program is None:
+        pytest.skip(f"{shell} is not installed")
     async with box(here) as running:
-        report = await running.started(start())
+        account = await running.launcher.ensure_account(OWNER)
+        subprocess.run(["usermod", "--shell", program, account.user], check=True)
+        name = "genome" if shell == "bash" else "shells"
+        report = await running.started(start(name=name))
         said = headers(report, **TOKEN)
-        project = f"{here.policy.project_root}/{OWNER}/genome"
+        project, address = f"{here.policy.project_root}/{OWNER}/{name}", base(name)
         async with through(report) as http:
-            async with http.get(f"{base()}terminals/1", headers=said) as answer:
+            async with http.get(f"{address}terminals/1", headers=said) as answer:
                 assert answer.status == 200
-            async with http.post(f"{base()}api/terminals", json={"name": "1"}, headers=said) as answer:
+            async with http.post(f"{address}api/terminals", json={"name": "1"}, headers=said) as answer:
                 assert answer.status == 200
-            async with http.ws_connect(f"{base()}terminals/websocket/1", headers=said) as terminal:
-                await terminal.send_json(["stdin", "echo $PWD; command -v python; git -C . status; echo EN''D\n"])
+            async with http.ws_connect(f"{address}terminals/websocket/1", headers=said) as terminal:
+                await terminal.send_json(
+                    ["stdin", "echo $PWD; command -v python; git -C . status; ps -p $$ -o comm=; echo EN''D\n"]
+                )
                 seen = ""
                 while "END" not in seen:
                     kind, text = await terminal.receive_json(timeout=30)
@@ -121,6 +133,10 @@ async def test_terminal_is_in_the_project_with_its_environment(here: Place) -> N
         assert f"{project}\r\n" in seen
         assert f"{project}/envs/default/bin/python" in seen
         assert "dubious" not in seen
+        assert f"\n{shell}\r\n" in seen
+        if shell == "zsh":
+            await running.ask(StopSession(session=report.session))
+            subprocess.run(["usermod", "--shell", "/bin/bash", account.user], check=True)
 
 
 async def test_welcome_notebook_runs(here: Place) -> None:

@@ -14,6 +14,7 @@ from pathlib import Path
 from types import MappingProxyType
 
 from aen.apps import AppServer, Launch
+from aen.apps.shells import known
 from aen.config import Config
 from aen.config.sessions import Limits
 from aen.errors import AenError, NotFound, Unavailable
@@ -103,6 +104,7 @@ class Launching:
             environment=_environment(project_dir / "envs", record.project.environment),
             gateway_origin=self._config.gateway.url,
             server_url=self._config.server.url,
+            shell=known(account.shell),
             told=record.told,
         )
 
