@@ -17,9 +17,9 @@ from aen import listeners, places, plugins
 from aen.belonging import follow
 from aen.config import Config
 from aen.config.files import KINDS, packaged
+from aen.config.ground import BusOptions
 from aen.config.load import Loaded
 from aen.config.machine import Machine
-from aen.config.model import BusOptions
 from aen.config.resolve import resolve
 from aen.credentials import Credentials
 from aen.errors import AenError, Invalid

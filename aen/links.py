@@ -6,6 +6,8 @@ import re
 
 #: The third part of such an address begins so, and no app's name does.
 SHARED = "shared-"
+#: The same of a dashboard: `/<owner>/<project>/board-<id>/…`. It holds no secret.
+BOARD = "board-"
 _SECRET = re.compile(r"((?:^|//[^/]*)/[^/]+/[^/]+/shared-[^/]+/)[^/?]+")
 
 

@@ -20,7 +20,8 @@ _NODE = _PROJECT
 RESERVED_USERS = frozenset(
     """root aen wakari anonymous nobody public system daemon bin sys www-data
     api acting admin account forgotten login logout signup setup static gateway project projects user users team me new about help
-    people session sessions search events health metrics app apps job jobs node nodes invite avatar import join published""".split()
+    people session sessions search events health metrics app apps job jobs node nodes invite avatar import join published
+    dashboards""".split()
 )
 RESERVED_PROJECTS = frozenset({"new", "settings"})
 

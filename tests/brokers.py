@@ -19,7 +19,8 @@ from aen.bus.broker import Broker, stop
 from aen.bus.broker_config import Known
 from aen.bus.nats import NatsBus
 from aen.ca import Authority, Identity
-from aen.config.model import BusOptions, Compute, Config, Gateway
+from aen.config.ground import BusOptions
+from aen.config.model import Compute, Config, Gateway
 from aen.credentials import Credentials, Joined
 from aen.errors import TimedOut, Unavailable
 from aen.messages import CertificateRenewed, Command, Event, RenewCertificate

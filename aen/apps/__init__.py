@@ -13,7 +13,7 @@ from typing import Any, Protocol
 from aen import plugins
 from aen.config import Config
 from aen.errors import Invalid
-from aen.links import SHARED
+from aen.links import BOARD, SHARED
 
 
 @dataclass(frozen=True)
@@ -89,6 +89,8 @@ class AppServer(Protocol):
 
 def kind(app_server: str) -> str:
     """The app server that serves an address's third part: what a link shows, the Viewer shows."""
+    if app_server.startswith(BOARD):
+        return "deployed"
     return "viewer" if app_server.startswith(SHARED) else app_server
 
 
@@ -121,8 +123,8 @@ def servers(config: Config) -> dict[str, AppServer]:
         if not told.command:
             known = ", ".join(sorted(built_in))
             raise Invalid(f"apps.{name}: there is no command, and no built-in app server of that name ({known}).")
-        if name.startswith(SHARED):
-            raise Invalid(f"apps.{name}: names that begin with {SHARED} are kept for links. Choose another.")
+        if name.startswith((SHARED, BOARD)):
+            raise Invalid(f"apps.{name}: names that begin with {SHARED} or {BOARD} are kept for AEN. Choose another.")
         if name in found or name in {app.name for server in found.values() for app in server.apps()}:
             raise Invalid(f"apps.{name}: there is an app of that name already. Choose another.")
         found[name] = CommandServer(name, told)

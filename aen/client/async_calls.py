@@ -12,6 +12,8 @@ from aen.client.models import (
     Committed,
     CopyName,
     Counted,
+    DashboardSpec,
+    DashboardView,
     DataCenterBody,
     DataCenterStatus,
     DataCenterView,
@@ -62,6 +64,7 @@ from aen.client.models import (
     PackagesChange,
     PageOfActivityView,
     PageOfAppView,
+    PageOfDashboardView,
     PageOfDataCenterStatus,
     PageOfDataCenterView,
     PageOfDifference,
@@ -215,7 +218,7 @@ class AsyncCalls:
         )
 
     async def delete_projects_owner_name(self, owner: str, name: str, body: Deletion | None = None) -> JobView:
-        """Delete a project and all its files."""
+        """Delete a project and all its files, at once."""
         found: JobView = await self._call(
             "DELETE",
             (
@@ -227,6 +230,20 @@ class AsyncCalls:
             body=body,
         )
         return found
+
+    async def delete_projects_owner_name_dashboards_id(self, owner: str, name: str, id: str) -> None:
+        """Take a dashboard down."""
+        await self._call(
+            "DELETE",
+            (
+                "projects",
+                owner,
+                name,
+                "dashboards",
+                id,
+            ),
+            None,
+        )
 
     async def delete_projects_owner_name_environments_environment(
         self, owner: str, name: str, environment: str
@@ -497,6 +514,11 @@ class AsyncCalls:
         found: PageOfAppView = await self._call("GET", ("apps",), PageOfAppView)
         return found
 
+    async def get_dashboards(self) -> PageOfDashboardView:
+        """Dashboards that you may view."""
+        found: PageOfDashboardView = await self._call("GET", ("dashboards",), PageOfDashboardView)
+        return found
+
     async def get_datacenters(self) -> PageOfDataCenterView:
         """Data centers."""
         found: PageOfDataCenterView = await self._call("GET", ("datacenters",), PageOfDataCenterView)
@@ -611,7 +633,7 @@ class AsyncCalls:
         *,
         limit: int | None = None,
         cursor: str | None = None,
-        scope: Literal["mine", "team", "starred", "public", "all"] | None = None,
+        scope: Literal["mine", "team", "starred", "public", "all", "deleted"] | None = None,
         tag: str | None = None,
         search: str | None = None,
     ) -> PageOfProjectView:
@@ -651,6 +673,20 @@ class AsyncCalls:
             ),
             PageOfActivityView,
             query={"limit": limit, "cursor": cursor},
+        )
+        return found
+
+    async def get_projects_owner_name_dashboards(self, owner: str, name: str) -> PageOfDashboardView:
+        """Dashboards of a project."""
+        found: PageOfDashboardView = await self._call(
+            "GET",
+            (
+                "projects",
+                owner,
+                name,
+                "dashboards",
+            ),
+            PageOfDashboardView,
         )
         return found
 
@@ -1321,6 +1357,38 @@ class AsyncCalls:
         )
         return found
 
+    async def post_projects_owner_name_dashboards(self, owner: str, name: str, body: DashboardSpec) -> DashboardView:
+        """Deploy a dashboard."""
+        found: DashboardView = await self._call(
+            "POST",
+            (
+                "projects",
+                owner,
+                name,
+                "dashboards",
+            ),
+            DashboardView,
+            body=body,
+        )
+        return found
+
+    async def post_projects_owner_name_discard(
+        self, owner: str, name: str, body: Deletion | None = None
+    ) -> ProjectView:
+        """Delete; it can be restored."""
+        found: ProjectView = await self._call(
+            "POST",
+            (
+                "projects",
+                owner,
+                name,
+                "discard",
+            ),
+            ProjectView,
+            body=body,
+        )
+        return found
+
     async def post_projects_owner_name_environments(
         self, owner: str, name: str, body: NewEnvironment | None = None
     ) -> ChangeReport:
@@ -1483,6 +1551,20 @@ class AsyncCalls:
                 owner,
                 name,
                 "reset",
+            ),
+            ProjectView,
+        )
+        return found
+
+    async def post_projects_owner_name_restore(self, owner: str, name: str) -> ProjectView:
+        """Have a deleted project back."""
+        found: ProjectView = await self._call(
+            "POST",
+            (
+                "projects",
+                owner,
+                name,
+                "restore",
             ),
             ProjectView,
         )
@@ -1817,6 +1899,24 @@ class AsyncCalls:
                 "drain",
             ),
             NodeView,
+            body=body,
+        )
+        return found
+
+    async def put_projects_owner_name_dashboards_id(
+        self, owner: str, name: str, id: str, body: DashboardSpec
+    ) -> DashboardView:
+        """Change a dashboard, at the same address."""
+        found: DashboardView = await self._call(
+            "PUT",
+            (
+                "projects",
+                owner,
+                name,
+                "dashboards",
+                id,
+            ),
+            DashboardView,
             body=body,
         )
         return found

@@ -15,9 +15,11 @@ class Told(BaseModel):
 
 Act = Literal["standard", "create", "clone", "remove", "install", "uninstall", "roll-back"]
 Audience = Literal["team", "signed_in", "public"]
+Kind = Literal["voila", "panel", "streamlit"]
 RunState = Literal["WAITING", "RUNNING", "DONE", "FAILED", "LOST", "SKIPPED"]
 StepState = Literal["waiting", "running", "done", "skipped", "failed"]
 Visibility = Literal["private", "public"]
+Watchers = Literal["team", "signed_in"]
 
 
 class About(Told):
@@ -108,6 +110,34 @@ class Counted(Told):
     """How many."""
 
     count: int
+
+
+class DashboardSpec(Told):
+    """DashboardSpec."""
+
+    title: str = ""
+    kind: Kind
+    path: str
+    environment: str = ""
+    watchers: Watchers = "team"
+    people: list[str] = Field(default_factory=list)
+
+
+class DashboardView(Told):
+    """A dashboard."""
+
+    id: str
+    project: str
+    title: str
+    kind: Kind
+    path: str
+    environment: str
+    user: str
+    watchers: Watchers
+    people: list[str]
+    created: int
+    app_server: str
+    url: str
 
 
 class DataCenterBody(Told):
@@ -781,6 +811,13 @@ class PageOfAppView(Told):
     next: str = ""
 
 
+class PageOfDashboardView(Told):
+    """PageOf_DashboardView_."""
+
+    items: list[DashboardView]
+    next: str = ""
+
+
 class PageOfDataCenterStatus(Told):
     """PageOf_DataCenterStatus_."""
 
@@ -1034,6 +1071,7 @@ class ProjectView(Told):
     environment: str
     space: Space | None
     space_limit: int
+    ends: int
     state: str
     reason: str
     log_tail: str

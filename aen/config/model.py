@@ -7,12 +7,13 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, SecretStr, field_validator, model_validator
 
+from aen.config.ground import BusOptions, StoreOptions
 from aen.config.logins import Login
 from aen.config.search import Archives, Search
 from aen.config.section import Section
 from aen.config.sessions import Idle, Limits, NodeLimits, People, Space
 from aen.config.sharing import Acl, Sharing
-from aen.config.site import Mail, NewProjects, Registration
+from aen.config.site import Deletion, Mail, NewProjects, Registration
 from aen.config.sizes import size_in_bytes
 
 
@@ -214,30 +215,6 @@ class Environments(Section):
     )
 
 
-class StoreOptions(Section):
-    """Where the server keeps its documents."""
-
-    url: str = Field("", description="sqlite:///path or mongodb://… Empty: sqlite in the data directory.")
-
-
-class BusOptions(Section):
-    """How nodes on different hosts talk."""
-
-    mode: Literal["local", "managed", "external"] = Field(
-        "local", description="local: one process; managed: AEN runs nats-server; external: a NATS that you run."
-    )
-    url: str = Field(
-        "",
-        description="external: tls://host:port, or several with commas; nats://127.0.0.1:port for a broker on this machine.",
-    )
-    listen: str = Field(
-        "*:4222", description="managed, on the server: host:port where the gateways' brokers connect to the server's."
-    )
-    leaf_listen: str = Field(
-        "*:4223", description="managed, on a gateway: host:port where the compute nodes of its data center connect."
-    )
-
-
 class App(Section):
     """An app told in YAML: any HTTP server that takes a socket or port and a prefix; or `limits` of a built-in one."""
 
@@ -285,6 +262,7 @@ class Config(Section):
     acl: Acl = Field(default_factory=Acl)
     sharing: Sharing = Field(default_factory=Sharing)
     new_projects: NewProjects = Field(default_factory=NewProjects)
+    deletion: Deletion = Field(default_factory=Deletion)
     mail: Mail = Field(default_factory=Mail)
     environments: Environments = Field(default_factory=Environments)
     store: StoreOptions = Field(default_factory=StoreOptions)

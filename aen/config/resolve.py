@@ -9,9 +9,10 @@ from urllib.parse import urlsplit
 
 from aen.config.checks import split_listen
 from aen.config.files import packaged
+from aen.config.ground import BusOptions, StoreOptions
 from aen.config.load import ConfigError
 from aen.config.machine import Machine
-from aen.config.model import Accounts, BusOptions, Compute, Config, Gateway, Server, StoreOptions
+from aen.config.model import Accounts, Compute, Config, Gateway, Server
 
 LONGEST_SOCKET = 107  # bytes in a path, as sun_path has them
 #: The longest name that AEN puts below `run_dir`: `<session>/s`, and Jupyter's `<session>/k/<32 characters>-ipc-<n>`.

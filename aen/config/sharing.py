@@ -20,6 +20,10 @@ class Sharing(Section):
     links: bool = Field(
         True, description="Members may share a file or folder outside the team by a link. Off: existing ones end too."
     )
+    dashboards: Literal["auto", "team", "signed_in"] = Field(
+        "auto",
+        description="Whom members may show dashboards to: their team, or also people outside it and everybody signed in. auto: others only where each project is an origin of its own (gateway.url with {project}), because a dashboard's scripts run in the browsers of those who look.",
+    )
     link_days: int = Field(30, description="The longest that a link may live, in days.", ge=1, le=3650)
 
 

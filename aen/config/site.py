@@ -36,6 +36,17 @@ class NewProjects(Section):
     )
 
 
+class Deletion(Section):
+    """What becomes of a project that its owner deletes."""
+
+    grace_days: int = Field(
+        7,
+        description="For so many days a deleted project can be had back. 0: it is gone at once. Can be changed in the browser.",
+        ge=0,
+        le=365,
+    )
+
+
 class Mail(Section):
     """Mail that AEN sends: notifications, invitations, reports. Nothing is sent without a host."""
 

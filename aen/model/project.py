@@ -8,6 +8,7 @@ from pydantic import Field
 
 from aen.errors import Conflict
 from aen.model import Document, Word, now
+from aen.model.dashboard import Dashboard, Watchers
 from aen.model.environment import DEFAULT
 from aen.model.space import Space
 
@@ -72,6 +73,8 @@ class Project(Document):
     stars: int = 0
     team: list[Member] = Field(default_factory=list)  # the owner is in it
     members: list[str] = Field(default_factory=list)  # names of the team: what the store looks up
+    dashboards: list[Dashboard] = Field(default_factory=list)
+    watchers: list[str] = Field(default_factory=list)  # who finds its dashboards without being in the team; `*`: all
     former: list[str] = Field(default_factory=list)  # left the team; the node has not yet taken their rights away
     datacenter: str
     node: str = ""
@@ -87,6 +90,7 @@ class Project(Document):
     )  # outbox: what is yet to be done elsewhere (permissions, rename, delete)
     renaming: str = ""  # the new name, while the node moves the directory
     passing: str = ""  # the new owner meanwhile, if it goes to another one
+    ends: int = 0  # its owner deleted it: until then (ms since 1970) it can be had back; 0: not deleted
     state: ProjectState = ProjectState.STOPPED
     reason: str = ""  # why it is in this state, for people
     log_tail: str = ""
@@ -94,6 +98,21 @@ class Project(Document):
     created: int = Field(default_factory=now)
     updated: int = Field(default_factory=now)
     search: str = ""  # lower-case text that search runs on
+
+    @property
+    def going(self) -> bool:
+        """Deleted, whether it can still be had back or not: no list and no search shows it."""
+        return self.ends > 0 or self.state is ProjectState.DELETING
+
+    def dashboard(self, id: str) -> Dashboard | None:
+        """The dashboard with this id, or None."""
+        return next((one for one in self.dashboards if one.id == id), None)
+
+    def watched_by(self) -> list[str]:
+        """What stands in `watchers`, by what its dashboards say."""
+        named = {name for one in self.dashboards for name in one.people}
+        everybody = {"*"} if any(one.watchers is Watchers.SIGNED_IN for one in self.dashboards) else set()
+        return sorted(named | everybody)
 
     def role_of(self, user: str) -> Role | None:
         """The role of `user` in the team, or None."""

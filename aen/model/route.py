@@ -9,6 +9,9 @@ from aen.model import Word
 #: In `Route.users`: whoever comes, without any login. Such a route is looked at: no login is told, nothing can be changed.
 ANYONE = "*public*"
 
+#: In `Route.users`: whoever is signed in, by a login that counts. What they do there is done as themselves.
+SIGNED_IN = "*signed-in*"
+
 
 class Route(Word):
     """Where one session is. A gateway ignores a route older (smaller `generation`) than what it has for the session."""

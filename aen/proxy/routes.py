@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
-from aen.model.route import ANYONE, Route
+from aen.model.route import ANYONE, SIGNED_IN, Route
 
 if TYPE_CHECKING:
     from aen.proxy.doors import Door
@@ -14,12 +14,13 @@ if TYPE_CHECKING:
 class Entry:
     """A route as the data plane uses it: with the header lines its app gets."""
 
-    __slots__ = ("changed", "door", "lines", "open", "route", "strip", "users")
+    __slots__ = ("changed", "door", "everybody", "lines", "open", "route", "strip", "users")
 
     def __init__(self, route: Route, changed: int) -> None:
         self.route, self.changed = route, changed
         self.users = frozenset(route.users)
         self.open = route.user == ANYONE and ANYONE in self.users  # whoever comes, without a login: only to look
+        self.everybody = SIGNED_IN in self.users  # whoever is signed in, as themselves
         self.door: Door | None = None  # kept here by the data plane
         prefix = f"/{route.owner}/{route.project}/{route.app_server}"
         self.strip = len(prefix) if route.strip else 0  # so many bytes of a path the app doesn't see
@@ -53,7 +54,7 @@ class RouteTable:
         if here is None:
             return None
         entry = here.get(user) or here.get("*")
-        if entry is not None and user in entry.users:
+        if entry is not None and (user in entry.users or (entry.everybody and user)):
             return entry
         entry = here.get(ANYONE)
         return entry if entry is not None and entry.open else None

@@ -156,6 +156,7 @@ SCHEMA: tuple[Collection, ...] = (
         (
             Index("by_slug", ("slug",), unique=True),
             Index("by_member", ("members", "updated"), array=True),
+            Index("by_watcher", ("watchers", "updated"), array=True),
             Index("by_owner", ("owner", "updated")),
             Index("by_visibility", ("visibility", "updated")),
             Index("by_tag", ("tags", "updated"), array=True),

@@ -35,7 +35,8 @@ async def test_an_environment_from_a_lock_to_its_kernel_and_back(world: World, b
     errors: list[str] = []
     page.on("pageerror", lambda error: errors.append(str(error)))
     await page.goto(f"{world.server}/{slug}")
-    await page.get_by_role("navigation", name="Project").get_by_role("link", name="Environments").click()
+    await page.get_by_role("navigation", name="Project").get_by_role("link", name="Settings").click()
+    await page.get_by_role("navigation", name="Settings").get_by_role("link", name="Environments").click()
     rows = page.locator("#environments .item")
     await expect(rows).to_have_count(1, timeout=START_MS)
     await expect(rows.first.get_by_text("Active")).to_be_visible()

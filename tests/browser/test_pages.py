@@ -153,6 +153,15 @@ async def test_a_project_is_deleted_only_with_its_name_typed(made: Sample, brows
     await expect(button).to_be_disabled()
     await page.get_by_label("Type climate-atlas to confirm").fill("climate-atlas")
     await button.click()
+    await expect(page.get_by_role("heading", name="This project is deleted")).to_be_visible()
+    await page.get_by_role("button", name="Restore").click()
+    await expect(page.get_by_role("heading", name="This project is deleted")).to_have_count(0)
+    await page.goto(f"{made.server.url}/alice/climate-atlas/settings/admin")
+    await page.get_by_label("Type climate-atlas to confirm").fill("climate-atlas")
+    await page.get_by_role("button", name="Delete project").click()
+    await page.get_by_text("Delete it for good now").click()
+    await page.get_by_label("Type climate-atlas to confirm").fill("climate-atlas")
+    await page.get_by_role("button", name="Delete for good").click()
     await expect(page.get_by_text("is being deleted")).to_be_visible()
 
 

@@ -94,7 +94,8 @@ async def test_from_the_first_visit_to_the_output_of_a_cell(world: World, browse
     await page.wait_for_url(f"{world.server}/{alice}/genome")
     await picture(page, "3-project")
 
-    await page.get_by_role("navigation", name="Project").get_by_role("link", name="Team").click()
+    await page.get_by_role("navigation", name="Project").get_by_role("link", name="Settings").click()
+    await page.get_by_role("navigation", name="Settings").get_by_role("link", name="Team").click()
     await page.get_by_label("User name").fill(bob)
     await page.get_by_role("button", name="Add", exact=True).click()
     await expect(page.locator("#team").get_by_role("link", name=bob)).to_be_visible()

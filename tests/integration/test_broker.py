@@ -15,7 +15,8 @@ import pytest
 from aen.bus.broker import Broker, folder_of, stop
 from aen.bus.nats import NatsBus
 from aen.bus.running import reap
-from aen.config.model import BusOptions, Config
+from aen.config.ground import BusOptions
+from aen.config.model import Config
 from aen.errors import Conflict, Denied, Invalid, Unavailable
 from aen.messages import Done, StopSession
 from aen.model import Word

@@ -19,8 +19,10 @@ import pytest
 from aen import names, sshkeys
 from aen.errors import Conflict
 from aen.model import new_id
+from aen.model.dashboard import Dashboard, Kind
 from aen.model.job import Job, JobState
 from aen.model.node import NodeInvitation
+from aen.model.project import Project
 from aen.model.publication import Publication, PublishedFile, PublishedPage, Version
 from aen.model.schedule import Schedule
 from aen.model.session import Phase, Session
@@ -44,6 +46,7 @@ MAY: dict[P, frozenset[str]] = {
     P.CREATE: SIGNED_IN,
     P.VIEW: SEE,
     P.LOOK: frozenset({"viewer", "member", "owner"}),
+    P.WATCH: SIGNED_IN,  # what of it is for whom, each dashboard says
     P.RUN: frozenset({"member", "owner"}),
     P.CONTROL: frozenset({"member", "owner", "admin"}),
     P.EDIT: frozenset({"owner", "admin"}),
@@ -116,6 +119,8 @@ ROWS: dict[str, Row] = {
     f"PATCH {_PROJECT}": Row({"summary": "x"}),
     f"DELETE {_PROJECT}": Row(),
     f"POST {_PROJECT}/rename": Row({"name": "{fresh}"}),
+    f"POST {_PROJECT}/discard": Row({}),
+    f"POST {_PROJECT}/restore": Row({}),
     f"POST {_PROJECT}/transfer": Row({"user": "member"}),
     f"PUT {_PROJECT}/star": Row(),
     f"DELETE {_PROJECT}/star": Row(),
@@ -180,6 +185,11 @@ ROWS: dict[str, Row] = {
     f"GET {_PROJECT}/schedules/{{id}}/runs": Row(),
     f"POST {_PROJECT}/schedules/{{id}}/runs": Row({}, may=frozenset({"owner"})),
     f"DELETE {_PROJECT}/schedules/{{id}}/runs": Row({}, may=frozenset({"owner"})),
+    "GET /api/v1/dashboards": Row(),
+    f"GET {_PROJECT}/dashboards": Row(),
+    f"POST {_PROJECT}/dashboards": Row({"kind": "panel", "path": "a.py"}),
+    f"PUT {_PROJECT}/dashboards/{{id}}": Row({"kind": "panel", "path": "a.py"}, may=frozenset({"owner"})),
+    f"DELETE {_PROJECT}/dashboards/{{id}}": Row(may=frozenset({"owner"})),
     f"GET {_PROJECT}/publications": Row(),
     f"POST {_PROJECT}/publications": Row({"path": "a.md"}),
     f"PUT {_PROJECT}/publications/{{id}}": Row({"title": "x"}, may=frozenset({"owner"})),
@@ -301,6 +311,7 @@ ROWS: dict[str, Row] = {
     f"POST {_PAGE}/settings/rename": form(new_name="{fresh}"),
     f"POST {_PAGE}/settings/transfer": form(user="member"),
     f"POST {_PAGE}/settings/delete": form(typed="{project}"),
+    f"POST {_PAGE}/settings/restore": form(),
     f"GET {_PAGE}/settings/links": Row(),
     f"POST {_PAGE}/settings/links": form(path="a", days="7"),
     f"POST {_PAGE}/settings/links/end": Row(form={"id": "{id}"}, may=OWN_OR_ADMIN),
@@ -331,6 +342,11 @@ ROWS: dict[str, Row] = {
     f"POST {_PAGE}/runs": form(name="n", notebook="a.ipynb"),
     f"GET {_PAGE}/runs/{{id}}": Row(),
     f"POST {_PAGE}/runs/{{id}}": Row(form={"act": "run"}, may=frozenset({"owner"})),
+    "GET /dashboards": Row(),
+    "GET /dashboards/{id}": Row(may=MAY[P.LOOK], hidden=True),
+    f"GET {_PAGE}/dashboards": Row(),
+    f"POST {_PAGE}/dashboards": form(kind="panel", path="a.py"),
+    f"POST {_PAGE}/dashboards/{{id}}": Row(form={"act": "remove"}, may=frozenset({"owner"})),
     f"GET {_PAGE}/published": Row(),
     f"POST {_PAGE}/published": form(path="a.md"),
     f"POST {_PAGE}/published/{{id}}": Row(form={"act": "again"}, may=frozenset({"owner"})),
@@ -500,6 +516,8 @@ class Ground:
             schedule = Schedule(id=new_id(), project=project_id, name="n", user="owner", notebook="a.ipynb")
             await domain.store.insert("schedules", schedule.model_dump(mode="json"))
             return schedule.id
+        if "/dashboards" in url.path:
+            return await self._dashboard(project_id)
         if "/publications" in url.path or "/published" in url.path:
             return await self._publication(project_id)
         if "/jobs/" in url.path:
@@ -520,6 +538,15 @@ class Ground:
             return (await domain.accounts.invitations(ROOT))[0][0].id
         login, _ = await domain.accounts.new_token(ROOT, "owner")
         return login.id
+
+    async def _dashboard(self, project_id: str) -> str:
+        board = Dashboard(id=new_id(), title="A", kind=Kind.PANEL, path="a.py", user="owner")
+
+        def edit(project: Project) -> None:
+            project.dashboards = [board]
+
+        await self.server.domain.projects.edit(project_id, edit)
+        return board.id
 
     async def _publication(self, project_id: str) -> str:
         store, version = self.server.domain.store, Version(number=1, user="owner", files=[PublishedFile(path="a.md")])

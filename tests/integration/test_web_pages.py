@@ -344,7 +344,20 @@ async def test_deleting_takes_the_name_typed(server: Served, alice: Client) -> N
     status, _, _ = await form(alice, "/alice/genome/settings/delete", {"typed": "genom"})
     assert status == 400
     assert (await alice.get("/alice/genome")).status == 200
-    assert (await form(alice, "/alice/genome/settings/delete", {"typed": "genome"}))[:2] == (303, "/?done=deleting")
+    assert (await form(alice, "/alice/genome/settings/delete", {"typed": "genome"}))[:2] == (
+        303,
+        "/alice/genome?done=discarded",
+    )
+    text = (await alice.get("/alice/genome")).text
+    assert "This project is deleted" in text
+    assert 'action="/alice/genome/open/jupyterlab"' not in text
+    assert (await alice.get("/alice/genome/environments")).status in (200, 403)
+    assert "/alice/genome" not in (await alice.get("/")).text
+    assert "Kept until" in (await alice.get("/?show=deleted")).text
+    assert (await form(alice, "/alice/genome/settings/restore"))[:2] == (303, "/alice/genome?done=project-restored")
+    assert "/alice/genome" in (await alice.get("/")).text
+    assert (await form(alice, "/alice/genome/settings/delete", {"typed": "genome", "when": "now"}))[:2] == (
+        303, "/?done=deleting")  # fmt: skip
 
 
 async def test_first_visit_makes_the_administrator(tmp_path: Path) -> None:

@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     from aen.roles.server.node.nodes import Nodes
     from aen.roles.server.project.archives import Archives
     from aen.roles.server.project.environments import Environments
+    from aen.roles.server.project.grace import Grace
     from aen.roles.server.project.projects import Projects
     from aen.roles.server.project.related import RelatedProjects
     from aen.roles.server.project.shares import Shares
@@ -46,6 +47,7 @@ if TYPE_CHECKING:
     from aen.roles.server.project.tags import Tags
     from aen.roles.server.project.team import Team
     from aen.roles.server.project.teamlinks import TeamLinks
+    from aen.roles.server.publishing.dashboards import Dashboards
     from aen.roles.server.publishing.errands import Errands
     from aen.roles.server.publishing.publications import Publications
     from aen.roles.server.publishing.revisions import Revisions
@@ -101,8 +103,10 @@ class Domain:
         ("joining", "node.joining", "Joining"),
         ("examined", "node.examined", "Examined"),
         ("projects", "project.projects", "Projects"),
+        ("grace", "project.grace", "Grace"),
         ("team", "project.team", "Team"),
         ("admitting", "session.admitting", "Admitting"),
+        ("dashboards", "publishing.dashboards", "Dashboards"),
         ("sessions", "session.sessions", "Sessions"),
         ("shares", "project.shares", "Shares"),
         ("spaces", "project.spaces", "Spaces"),
@@ -145,8 +149,10 @@ class Domain:
     joining: Joining
     examined: Examined
     projects: Projects
+    grace: Grace
     team: Team
     admitting: Admitting
+    dashboards: Dashboards
     sessions: Sessions
     shares: Shares
     spaces: Spaces

@@ -80,7 +80,7 @@ class Indexing(Part):
         """Bring the index of a project up to date; how many files are in it. For the server itself."""
         async with self._one_by_one:
             project = await self.domain.projects.by_id(id)
-            if project is None or not project.placed or project.state is ProjectState.DELETING:
+            if project is None or not project.placed or project.going:
                 return 0
             if not self.domain.nodes.up(project.node):
                 return 0

@@ -67,6 +67,7 @@ class Permission(StrEnum):
     CREATE = "create"  # make a project
     VIEW = "view"  # see a project
     LOOK = "look"  # open apps that only look at files
+    WATCH = "watch"  # open a dashboard that says so of oneself
     RUN = "run"  # open apps
     CONTROL = "control"  # start, stop, reset the project; end its sessions
     EDIT = "edit"  # summary, description, tags
@@ -103,6 +104,8 @@ RULES: dict[Permission, Rule] = {
     Permission.CREATE: Rule("write", "projects:create"),
     Permission.VIEW: Rule("read", "projects:read", Role.VIEWER),
     Permission.LOOK: Rule("run", "sessions:look", Role.VIEWER, admin=False),
+    # Whom a dashboard is for, it says itself (dashboards.py): its team, people who are named, or everybody signed in.
+    Permission.WATCH: Rule("run", "sessions:look"),
     # Apps run as the person's own account, which only the team's permissions let into the files.
     Permission.RUN: Rule("run", "sessions:write", Role.MEMBER, admin=False),
     Permission.CONTROL: Rule("run", "sessions:write", Role.MEMBER),
@@ -113,9 +116,20 @@ RULES: dict[Permission, Rule] = {
     Permission.ADMIN: Rule(ADMIN_SCOPE, ADMIN_SCOPE, standing=Standing.ADMINISTRATOR),
 }
 
+#: What may be done about a project that is deleted and can still be had back.
+WHILE_DELETED = frozenset({Permission.SIGNED_IN, Permission.LIST, Permission.VIEW, Permission.OWN, Permission.ADMIN})
+
 #: What an administrator who acts as somebody (for support) may not: passwords, tokens, keys, deletion, apps.
 NOT_WHILE_ACTING = frozenset(
-    {Permission.ACCOUNT, Permission.OWN, Permission.LOOK, Permission.RUN, Permission.STAFF, Permission.ADMIN}
+    {
+        Permission.ACCOUNT,
+        Permission.OWN,
+        Permission.LOOK,
+        Permission.WATCH,
+        Permission.RUN,
+        Permission.STAFF,
+        Permission.ADMIN,
+    }
 )
 
 _ORDER = {role: rank for rank, role in enumerate(Role)}
@@ -130,7 +144,8 @@ def may_see(actor: Actor, project: Project) -> bool:
         return True
     if actor.user is None:
         return False
-    return project.visibility is Visibility.PUBLIC or project.role_of(actor.user.id) is not None
+    public = project.visibility is Visibility.PUBLIC and not project.ends
+    return public or project.role_of(actor.user.id) is not None
 
 
 def check(actor: Actor, permission: Permission, project: Project | None = None) -> None:
@@ -152,6 +167,8 @@ def check(actor: Actor, permission: Permission, project: Project | None = None) 
         raise Denied("Only staff and administrators may do that. Ask one of them.")
     if rule.role is not None and project is not None:
         _check_role(actor, rule, rule.role, project)
+    if project is not None and project.ends and permission not in WHILE_DELETED:
+        raise Denied(f"{project.slug} is deleted. Its owner, {project.owner}, can restore it for some days.")
 
 
 def check_scope(actor: Actor, permission: Permission, project: Project | None = None) -> None:

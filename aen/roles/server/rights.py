@@ -16,6 +16,7 @@ MEANING: dict[Permission, str] = {
     Permission.CREATE: "Make a project",
     Permission.VIEW: "See a project",
     Permission.LOOK: "Open apps that only look at files",
+    Permission.WATCH: "Open a dashboard, if it is for the team, for oneself by name, or for everybody who is signed in",
     Permission.RUN: "Open apps: code runs as the person",
     Permission.CONTROL: "Start, stop and reset the project; end its sessions",
     Permission.EDIT: "Change summary, description, tags",

@@ -11,7 +11,7 @@ from urllib.parse import quote
 from aen.errors import Conflict, Denied, Invalid, NotFound
 from aen.model import new_id
 from aen.model.content import Content, SavedSearch
-from aen.model.project import Project, ProjectState
+from aen.model.project import Project
 from aen.roles.server.account import directory
 from aen.roles.server.domain import Part
 from aen.roles.server.permissions import Actor, Permission, check, may_see
@@ -93,7 +93,7 @@ class Search(Part):
         for docs in await asyncio.gather(*(self.store.search("projects", words, one, most) for one in streams)):
             for doc in docs:
                 found.setdefault(doc["id"], Project.model_validate(doc))
-        seen = [one for one in found.values() if may_see(actor, one) and one.state is not ProjectState.DELETING]
+        seen = [one for one in found.values() if may_see(actor, one) and not one.going]
         name = words.split()[-1]
         seen.sort(key=lambda one: (not one.name.startswith(name), actor.name not in one.members, -one.stars))
         return [Hit("projects", one.slug, f"/{quote(one.slug)}", one.summary, project=one) for one in seen[:most]]
@@ -165,7 +165,7 @@ class Search(Part):
 
 
 def _in_team(actor: Actor, project: Project) -> bool:
-    return project.role_of(actor.name) is not None and project.state is not ProjectState.DELETING
+    return project.role_of(actor.name) is not None and not project.going
 
 
 def _file_hit(content: Content, project: Project, words: Sequence[str]) -> Hit:

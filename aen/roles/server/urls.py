@@ -38,6 +38,7 @@ PAGES = (
     "api.environments",
     "api.revisions",
     "api.schedules",
+    "api.dashboards",
     "api.publications",
     "api.links",
     "api.rights",

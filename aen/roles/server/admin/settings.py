@@ -81,6 +81,12 @@ KINDS: dict[str, Kind] = {
             Literal["private", "public"],
         ),
         Kind(
+            "deletion.grace_days",
+            N_("Deleted projects are kept, in days"),
+            N_("So long their owners can have them back. 0: they are gone at once."),
+            Annotated[int, Field(ge=0, le=365)],
+        ),
+        Kind(
             "sharing.links",
             N_("Links to files"),
             N_(
@@ -93,6 +99,14 @@ KINDS: dict[str, Kind] = {
             N_("A link lives, in days"),
             N_("The longest that people may choose."),
             Annotated[int, Field(ge=1, le=3650)],
+        ),
+        Kind(
+            "sharing.dashboards",
+            N_("Dashboards are for"),
+            N_(
+                "A dashboard's scripts run in the browsers of those who look. Where every project has an origin of its own they reach nothing else there; then members may show them to people outside the team, too."
+            ),
+            Literal["auto", "team", "signed_in"],
         ),
         Kind(
             "people.projects",

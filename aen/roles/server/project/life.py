@@ -70,7 +70,7 @@ class Life(Part):
         if before not in (S.STOPPED, S.STOPPING):
             await self.domain.activity.record(actor, "project.stopped", project.slug, project=project.id)
         if project.state is S.STOPPING:
-            self.domain.projects.background.spawn(f"stop:{project.id}", self._finish_stop(project.id))
+            self.domain.projects.background.spawn(f"stop:{project.id}", self.finish_stop(project.id))
         return project
 
     async def reset(self, actor: Actor, owner: str, name: str) -> Project:
@@ -230,7 +230,7 @@ class Life(Part):
         except NotFound:
             log.info("report on a project that is gone", project=id)
 
-    async def _finish_stop(self, id: str) -> None:
+    async def finish_stop(self, id: str) -> None:
         """End all sessions, then be STOPPED; sessions whose node is silent keep it STOPPING until the sweep's next round."""
         live = await self.domain.sessions.live_of(id)
         reason = "the project was stopped"
@@ -258,7 +258,7 @@ class Life(Part):
         """Finish what was begun and interrupted: stops go on, starts without a word are asked for again."""
         starting = set()
         async for project in self._in_state(S.STOPPING):
-            self.domain.projects.background.spawn(f"stop:{project.id}", self._finish_stop(project.id))
+            self.domain.projects.background.spawn(f"stop:{project.id}", self.finish_stop(project.id))
         async for project in self._in_state(S.STARTING):
             starting.add(project.id)
             quiet = time.monotonic() - self._heard.setdefault(project.id, time.monotonic())
@@ -290,6 +290,8 @@ def _startable(project: Project) -> None:
         raise Conflict(f"{project.slug} is stopping. Start it again in a moment.", retry_after=2)
     if project.state is S.DELETING:
         raise Conflict(f"{project.slug} is being deleted.")
+    if project.ends:
+        raise Conflict(f"{project.slug} is deleted. Its owner, {project.owner}, can restore it for some days.")
 
 
 def _directory_done(steps: Sequence[Step]) -> bool:

@@ -35,7 +35,9 @@ class Listing(Part):
 
     async def tags(self, actor: Actor, limit: int) -> tuple[tuple[str, int], ...]:
         """The most used tags of what the actor may see."""
-        projects, _ = await self._merged(_streams(actor, "all"), lambda project: may_see(actor, project), 200, None)
+        projects, _ = await self._merged(
+            _streams(actor, "all"), lambda project: may_see(actor, project) and not project.going, 200, None
+        )
         return tuple(Counter(tag for project in projects for tag in project.tags).most_common(limit))
 
     async def _found(self, actor: Actor, search: str) -> list[Project]:
@@ -94,7 +96,7 @@ def _streams(actor: Actor, scope: str) -> list[Equal]:
     public: Equal = (("visibility", "public"),)
     if scope == "all":
         return [()] if actor.admin else [member, public]
-    if scope == "mine":
+    if scope in ("mine", "deleted"):
         return [(("owner", actor.name),)]
     return [member] if scope == "team" else [public]
 
@@ -102,6 +104,10 @@ def _streams(actor: Actor, scope: str) -> list[Equal]:
 def _in_scope(actor: Actor, scope: str, tag: str) -> Callable[[Project], bool]:
     def wanted(project: Project) -> bool:
         if not may_see(actor, project) or (tag and tag not in project.tags):
+            return False
+        if scope == "deleted":
+            return project.owner == actor.name and project.ends > 0
+        if project.ends:
             return False
         if scope == "mine":
             return project.owner == actor.name

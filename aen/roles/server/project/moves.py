@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 log = structlog.get_logger(__name__)
 
 S = ProjectState
-DELETE, PERMISSIONS, RENAME = "delete", "permissions", "rename"  # what stands in `Project.pending`
+DELETE, GRACE, PERMISSIONS, RENAME = "delete", "grace", "permissions", "rename"  # what stands in `Project.pending`
 _ATTEMPTS = {
     DELETE: 12,
     PERMISSIONS: 3,
@@ -141,18 +141,11 @@ class Moves(Part):
     async def delete(self, actor: Actor, owner: str, name: str, typed: str) -> Job:
         """See `Projects.delete`."""
         project = await self.domain.projects.allowed(actor, owner, name, Permission.OWN)
-        if typed not in (project.name, project.slug):
-            raise Invalid(f"To delete the project for good, type its name: {project.name}.")
-
-        def mark(project: Project) -> None:
-            if project.renaming:
-                raise Conflict(f"{project.slug} is being renamed. Try again in a moment.", retry_after=2)
-            if project.state is not S.DELETING:
-                project.move(S.DELETING, f"deleted by {actor.name}")
-            project.pending = [*(kind for kind in project.pending if kind != DELETE), DELETE]
-
+        check_typed(project, typed)
         already = project.state is S.DELETING
-        project = await self.domain.projects.edit(project.id, mark)
+        project = await self.domain.projects.edit(
+            project.id, lambda one: begin_deletion(one, f"deleted by {actor.name}")
+        )
         if not already:
             await self.domain.activity.record(
                 actor, "project.deleted", project.slug, project=project.id, who=owner, security=True
@@ -264,6 +257,22 @@ class Moves(Part):
 
         if job.created >= project.since:
             await self.domain.projects.edit(project.id, edit)
+
+
+def check_typed(project: Project, typed: str) -> None:
+    """Raises Invalid unless its name was typed."""
+    if typed not in (project.name, project.slug):
+        raise Invalid(f"To delete the project, type its name: {project.name}.")
+
+
+def begin_deletion(project: Project, why: str) -> None:
+    """From now on it is being deleted, for good. Raises Conflict."""
+    if project.renaming:
+        raise Conflict(f"{project.slug} is being renamed. Try again in a moment.", retry_after=2)
+    if project.state is not S.DELETING:
+        project.move(S.DELETING, why)
+    project.ends = 0  # a deletion that fails leaves a project that people see, and can reset
+    project.pending = [*(kind for kind in project.pending if kind not in (DELETE, GRACE)), DELETE]
 
 
 def _settle(project: Project, name: str, owner: str = "") -> None:

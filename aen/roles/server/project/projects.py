@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 __all__ = ["SCOPES", "NewProject", "ProjectPatch", "Projects"]
 
-SCOPES = ("mine", "team", "starred", "public", "all")
+SCOPES = ("mine", "team", "starred", "public", "all", "deleted")
 _MOST_STARS = 1000  # of one person
 
 
@@ -80,7 +80,8 @@ class Projects(Part):
     ) -> tuple[list[Project], str]:
         """Projects the actor may see, and the cursor of the next page ("" at the end); a search gives its best only.
 
-        `scope`: mine (owner), team (in the team, not owner), starred, public, all (everything visible to the actor).
+        `scope`: mine (owner), team (in the team, not owner), starred, public, all (everything visible to the actor),
+        deleted (one's own that can still be had back).
         """
         check(actor, Permission.LIST)
         if scope not in SCOPES:
@@ -116,7 +117,7 @@ class Projects(Part):
         try:
             doc = await self.store.insert("projects", project.model_dump(mode="json"))
         except Duplicate as error:
-            raise Conflict(f"You already have a project named {new.name}. Choose another name.") from error
+            raise await self._taken(owner, new.name) from error
         project = Project.model_validate(doc)
         await self.domain.activity.record(actor, "project.created", project.slug, project=project.id)
         self.tell(project)
@@ -176,7 +177,7 @@ class Projects(Part):
         return await self.moves.rename(actor, owner, name, new_name)
 
     async def delete(self, actor: Actor, owner: str, name: str, typed: str) -> Job:
-        """Delete for good; `typed` must be the project's name (or owner/name). Goes on as a job; state DELETING."""
+        """Delete for good and at once (`Grace.discard` leaves time); `typed` must be the project's name (or owner/name). Goes on as a job; state DELETING."""
         return await self.moves.delete(actor, owner, name, typed)
 
     async def start(self, actor: Actor, owner: str, name: str) -> Project:
@@ -260,6 +261,12 @@ class Projects(Part):
         if actor.user.id in ("root", ours):
             raise Denied(f"{actor.user.id} is an account of the system: it can't own projects.")
         return actor.user.id
+
+    async def _taken(self, owner: str, name: str) -> Conflict:
+        query = Query(equal=(("slug", names.slug(owner, name)),), limit=1)
+        if any(doc["ends"] for doc in (await self.store.find("projects", query)).items):
+            return Conflict(f"You have deleted a project named {name}. Restore it, or delete it for good first.")
+        return Conflict(f"You already have a project named {name}. Choose another name.")
 
     def _datacenter(self, wanted: str) -> str:
         known = [center.id for center in self.domain.nodes.datacenters()]

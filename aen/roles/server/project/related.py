@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter, defaultdict
 from dataclasses import dataclass
 
-from aen.model.project import Project, ProjectState
+from aen.model.project import Project
 from aen.roles.server.domain import Part
 from aen.roles.server.permissions import Actor, may_see
 from aen.store import Query
@@ -50,7 +50,7 @@ class RelatedProjects(Part):
                     shares[doc["id"]].append(value)
         await self._by_library(project, weights, shares, found)
         ranked = [found[id] for id, _ in weights.most_common() if id in found and id != project.id]
-        seen = [one for one in ranked if may_see(actor, one) and one.state is not ProjectState.DELETING]
+        seen = [one for one in ranked if may_see(actor, one) and not one.going]
         return [Relation(one, tuple(dict.fromkeys(shares[one.id]))[:4]) for one in seen[:limit]]
 
     async def _by_library(

@@ -83,7 +83,7 @@ class Shares(Part):
     async def valid(self, id: str, project: Project) -> Share | None:
         """The link, if it opens something now: not ended, and who made it is still a member."""
         share = await self.get(id)
-        if share is None or not self.domain.settings.value("sharing.links") or share.expires <= now():
+        if share is None or not self.domain.settings.value("sharing.links") or share.expires <= now() or project.going:
             return None
         member = next((one for one in project.team if one.user == share.user), None)
         same = member is not None and member.incarnation in ("", share.incarnation)

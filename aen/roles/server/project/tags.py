@@ -66,4 +66,4 @@ class Tags(Part):
 
 
 def _tags_of(doc: Doc) -> list[str]:
-    return list(doc["tags"]) if doc["state"] != ProjectState.DELETING.value else []
+    return [] if doc.get("ends") or doc["state"] == ProjectState.DELETING.value else list(doc["tags"])

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from aen import names
 from aen.errors import Conflict, Invalid, NotFound
+from aen.links import BOARD
 from aen.messages import ApplyPermissions
 from aen.model import now
 from aen.model.job import Job
 from aen.model.project import Member, Project, ProjectState, Role
 from aen.model.route import RevocationKind
+from aen.model.session import Session
 from aen.roles.server.background import ask
 from aen.roles.server.changes import every
 from aen.roles.server.domain import Part
@@ -140,7 +142,7 @@ class Team(Part):
         # Before the routes go: else what is open ends as if the app had (1001), and browsers try again.
         await self.domain.revocations.add(RevocationKind.MEMBER, f"{project.id} {user}")
         self.domain.sessions.routes.refresh(project)
-        sessions = [one for one in await self.domain.sessions.live_of(project.id) if one.user == user]
+        sessions = [one for one in await self.domain.sessions.live_of(project.id) if runs_as(one) == user]
         for session in sessions:
             self.domain.sessions.routes.drop(session.id, session.generation, session.datacenter)
             self.domain.sessions.dispatch.end_soon(session, reason)
@@ -170,6 +172,11 @@ class Team(Part):
                 project.pending = [kind for kind in project.pending if kind != PERMISSIONS]
 
         await self.domain.projects.edit(project.id, settle)
+
+
+def runs_as(session: Session) -> str:
+    """Whose account a session of the team runs as: a dashboard's, of who deployed it; else its person's (`*`: the owner's)."""
+    return session.started_by if session.app_server.startswith(BOARD) else session.user
 
 
 def _role(role: Role | str) -> Role:

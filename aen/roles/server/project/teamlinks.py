@@ -8,7 +8,7 @@ from typing import Literal
 
 from aen.errors import Conflict, Denied, Invalid, NotFound
 from aen.model import now
-from aen.model.project import Project, ProjectState, Role
+from aen.model.project import Project, Role
 from aen.model.teamlink import TeamLink
 from aen.roles.server.changes import change
 from aen.roles.server.domain import Part
@@ -74,7 +74,7 @@ class TeamLinks(Part):
         doc = await self.store.get("team_links", _digest(code)) if 0 < len(code) <= 100 else None
         link = TeamLink.model_validate(doc) if doc else None
         project = await self.domain.projects.by_id(link.project) if link is not None and link.expires > now() else None
-        if link is None or project is None or project.state is ProjectState.DELETING:
+        if link is None or project is None or project.going:
             raise NotFound(_GONE)
         inviter = await self.domain.accounts.find(link.created_by)
         if inviter is None or inviter.locked or not allows(Actor(inviter), Permission.TEAM, project):

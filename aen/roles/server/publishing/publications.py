@@ -145,12 +145,14 @@ class Publications(Part):
         self._views[id] += 1
 
     async def _may_look(self, actor: Actor, publication: Publication, project: Project | None = None) -> bool:
+        found = project or await self.domain.projects.by_id(publication.project)
+        if found is None or found.going:
+            return False
         if publication.audience is Audience.PUBLIC and self.domain.config.sharing.links:
             return True
         if publication.audience is not Audience.TEAM and actor.known:
             return True
-        found = project or await self.domain.projects.by_id(publication.project)
-        return found is not None and may_see(actor, found)
+        return may_see(actor, found)
 
     async def _may(self, actor: Actor, owner: str, name: str, audience: Audience) -> tuple[Project, User]:
         project = await self.domain.projects.allowed(actor, owner, name, Permission.RUN)

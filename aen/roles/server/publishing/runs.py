@@ -72,6 +72,8 @@ class Runs:
         project = await self.domain.projects.by_id(project_id)
         if project is None:
             return "The project is gone."
+        if project.going:
+            return "The project is deleted."
         found = await self.domain.accounts.find(user)
         if found is None or (incarnation and found.incarnation != incarnation):
             return f"{user} has no account any more."

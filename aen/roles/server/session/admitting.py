@@ -8,7 +8,7 @@ import structlog
 
 from aen.apps import kind, looks_only
 from aen.errors import AenError
-from aen.links import SHARED
+from aen.links import BOARD, SHARED
 from aen.model.project import Project, Role, Visibility
 from aen.model.route import ANYONE
 from aen.model.session import Session
@@ -39,13 +39,19 @@ class Admitting(Part):
         if user == ANYONE:
             public = app_server.startswith(SHARED) or self.is_public(project)
             return [ANYONE] if public else []
+        if app_server.startswith(BOARD):
+            return self.domain.dashboards.viewers(project, app_server.removeprefix(BOARD))
         roles = self._roles(app_server)
         runners = [member.user for member in project.team if member.role in roles]
         return runners if user == "*" else [name for name in runners if name == user]
 
     def is_public(self, project: Project) -> bool:
         """Whether people without an account may look at it."""
-        return project.visibility is Visibility.PUBLIC and bool(self.domain.config.sharing.public_account)
+        return (
+            project.visibility is Visibility.PUBLIC
+            and not project.going
+            and bool(self.domain.config.sharing.public_account)
+        )
 
     def strips(self, app_server: str) -> bool:
         """Whether the app sees paths without its prefix."""
@@ -54,6 +60,8 @@ class Admitting(Part):
 
     async def refusal(self, session: Session, project: Project) -> str:
         """Why a session must not be there (any more); empty when it may."""
+        if session.app_server.startswith(BOARD):
+            return self.domain.dashboards.refusal(project, session)
         if session.user == "*":
             return ""
         if session.user != ANYONE:
@@ -66,6 +74,8 @@ class Admitting(Part):
 
     async def told(self, session: Session) -> dict[str, str]:
         """What the app server of a session is told besides."""
+        if session.app_server.startswith(BOARD):
+            return await self.domain.dashboards.told(session)
         if session.user != ANYONE:
             return {}
         if not session.app_server.startswith(SHARED):

@@ -9,6 +9,7 @@ import structlog
 
 from aen import names
 from aen.errors import AenError, NotFound, TimedOut, Unavailable
+from aen.links import BOARD
 from aen.messages import SessionReport, StartSession, StopSession
 from aen.model.project import Project, ProjectState
 from aen.model.route import ANYONE
@@ -31,13 +32,14 @@ class Dispatch(Part):
         refusal = await self._refusal(session, project)
         if project is None or refusal:
             return await self.ended(session, Phase.STOPPED, refusal)
-        by = {"*": project.owner, ANYONE: session.started_by}
+        board = session.app_server.startswith(BOARD)
+        by = {"*": session.started_by if board else project.owner, ANYONE: session.started_by}
         person = by.get(session.user, session.user)
         user = await self.domain.accounts.find(person)
         command = StartSession(
             session=session.id,
             generation=session.generation,
-            project=self.domain.projects.spec(project),
+            project=self.domain.dashboards.spec(project, session) if board else self.domain.projects.spec(project),
             user=person,
             app=session.app,
             app_server=session.app_server,

@@ -9,7 +9,9 @@ from urllib.parse import quote, urlsplit
 import structlog
 
 from aen import names
+from aen.apps import App
 from aen.errors import AenError, Denied, Invalid, NotFound, NotSignedIn
+from aen.links import BOARD
 from aen.messages import (
     CheckToken,
     Keys,
@@ -127,6 +129,8 @@ class Gateways(Part):
 
     async def _open(self, command: OpenSession) -> SessionView:
         actor = await self._actor(command)
+        if command.app_server.startswith(BOARD):
+            return await self._open_dashboard(actor, command)
         project = await self.domain.projects.get(actor, command.owner, command.project)
         entry = self._entry(command)
         if not self._in_team(actor, project):
@@ -136,6 +140,22 @@ class Gateways(Part):
             return await self._with_tail(actor, view) if command.tail else view
         session = await self.domain.sessions.open(actor, command.owner, command.project, entry.name)
         return _shown(session, entry, may_start=True)
+
+    async def _open_dashboard(self, actor: Actor, command: OpenSession) -> SessionView:
+        """For whom a dashboard is for, also outside the team. Its log is its team's."""
+        dashboards, id = self.domain.dashboards, command.app_server.removeprefix(BOARD)
+        project, board = await dashboards.get(actor, command.owner, command.project, id)
+        entry = App(board.title, board.title, "", "chart", command.app_server, "")
+        if not command.look:
+            session = await dashboards.open(actor, command.owner, command.project, id)
+        else:
+            session_id = names.session_id(project.id, "*", command.app_server)
+            doc = await self.store.get("sessions", session_id)
+            if doc is None:
+                return SessionView(session=session_id, phase=Phase.STOPPED, title=board.title, may_start=True)
+            session = Session.model_validate(doc)
+        view = _shown(session, entry, may_start=True)
+        return view if self._in_team(actor, project) else view.model_copy(update={"log_tail": ""})
 
     async def _open_public(self, command: OpenPublic) -> PublicView:
         session = await self.domain.shares.open(command)

@@ -9,8 +9,10 @@ from typing import TYPE_CHECKING
 from aen import names
 from aen.apps import App, AppServer, catalog, kind, servers
 from aen.errors import Conflict, Denied, NotFound
+from aen.links import BOARD
 from aen.messages import KeepSession, ReadSessionLog, SessionLog, SessionReport
 from aen.model import now
+from aen.model.dashboard import Dashboard
 from aen.model.project import Project
 from aen.model.route import ANYONE
 from aen.model.session import LIVE, Phase, Session
@@ -72,6 +74,15 @@ class Sessions(Shown):
         entry = replace(self.apps[kind(app_server)], server=app_server)
         session, fresh = await self._opened(project, entry, ANYONE, account)
         return await self.dispatch.launch(session) if fresh else session
+
+    async def open_dashboard(self, actor: Actor, project: Project, board: Dashboard) -> Session:
+        """The live session of a dashboard, or a new one, as who deployed it. Whether `actor` may view it was asked before."""
+        entry = App(board.title, board.title, "", "chart", BOARD + board.id, "")
+        session, fresh = await self._opened(project, entry, "*", board.user)
+        if not fresh:
+            return session
+        await self.domain.activity.record(actor, "session.opened", project.slug, project=project.id, detail=entry.title)
+        return await self.dispatch.launch(session)
 
     async def _opened(self, project: Project, entry: App, user: str, started_by: str) -> tuple[Session, bool]:
         """The live session, or (True) a new one, QUEUED, which the caller launches."""
@@ -162,6 +173,9 @@ class Sessions(Shown):
             ended = await self.dispatch.end(session, f"started anew by {actor.name}")
             if ended.phase in LIVE:
                 raise Conflict("It is still stopping. Try again in a moment.", retry_after=2)
+        if session.app_server.startswith(BOARD):
+            id = session.app_server.removeprefix(BOARD)
+            return await self.domain.dashboards.open(actor, session.owner, session.name, id)
         return await self.open(actor, session.owner, session.name, session.app)
 
     async def keep(self, actor: Actor, id: str, hours: float) -> Session:

@@ -31,7 +31,7 @@ from aen.roles.server.urls import Url
 class ProjectQuery(Paging):
     """Which projects. `all` is everything that the asker may see."""
 
-    scope: Literal["mine", "team", "starred", "public", "all"] = "all"
+    scope: Literal["mine", "team", "starred", "public", "all", "deleted"] = "all"
     tag: str = Field("", max_length=100)
     search: str = Field("", max_length=200)
 
@@ -128,6 +128,19 @@ async def delete(request: web.Request) -> web.StreamResponse:
     return answer(job_view(job), 202)
 
 
+async def discard(request: web.Request) -> web.StreamResponse:
+    domain, actor = asked(request)
+    typed = (await body(request, Deletion)).name
+    owner, name = _where(request)
+    return _shown(request, await domain.grace.discard(actor, owner, name, name if typed is None else typed), 202)
+
+
+async def restore(request: web.Request) -> web.StreamResponse:
+    domain, actor = asked(request)
+    await body(request, Nothing)
+    return _shown(request, await domain.grace.restore(actor, *_where(request)))
+
+
 async def star(request: web.Request) -> web.StreamResponse:
     domain, actor = asked(request)
     await body(request, Nothing)
@@ -212,7 +225,9 @@ URLS = [
     Url("POST", f"{PREFIX}/projects", create, P.CREATE, NewProject, ProjectView, 201, summary="Make a project"),
     Url("GET", _ONE, project, P.VIEW, gives=ProjectView, summary="A project"),
     Url("PATCH", _ONE, update, P.EDIT, ProjectChanges, ProjectView, summary="Change a project"),
-    Url("DELETE", _ONE, delete, P.OWN, Deletion, JobView, 202, summary="Delete a project and all its files"),
+    Url("DELETE", _ONE, delete, P.OWN, Deletion, JobView, 202, summary="Delete a project and all its files, at once"),
+    Url("POST", f"{_ONE}/discard", discard, P.OWN, Deletion, ProjectView, 202, summary="Delete; it can be restored"),
+    Url("POST", f"{_ONE}/restore", restore, P.OWN, None, ProjectView, summary="Have a deleted project back"),
     Url("POST", f"{_ONE}/rename", rename, P.OWN, NewName, ProjectView, summary="Rename a stopped project"),
     Url("POST", f"{_ONE}/transfer", transfer, P.OWN, NewOwner, ProjectView, summary="Pass a stopped project on"),
     Url("PUT", f"{_ONE}/star", star, P.VIEW, gives=ProjectView, summary="Star"),

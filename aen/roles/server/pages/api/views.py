@@ -136,6 +136,7 @@ class ProjectView(Word):
     environment: str
     space: Space | None  # what it takes on its node's disk, measured now and then
     space_limit: int  # bytes that an administrator gave it; 0: what the configuration says
+    ends: int  # deleted, and can be restored until then (ms since 1970); 0: not deleted
     state: str
     reason: str
     log_tail: str

@@ -11,6 +11,7 @@ from aen.roles.server.domain import DOMAIN
 from aen.roles.server.pages.forms import Form, again, asked_text, page_links, person, read, see_other
 from aen.roles.server.pages.project import (
     compute,
+    dashboards,
     environments,
     links,
     opening,
@@ -24,11 +25,10 @@ from aen.roles.server.pages.project.archives import making
 from aen.roles.server.pages.project.views import address, app_rows, context, session_rows, starting
 from aen.roles.server.permissions import ACTOR, Permission
 from aen.roles.server.project import attention
-from aen.roles.server.project.projects import NewProject
+from aen.roles.server.project.projects import SCOPES, NewProject
 from aen.roles.server.urls import Url
 from aen.web.site import render
 
-_SCOPES = ("mine", "team", "starred", "public", "all")
 _PAGE = 30
 
 
@@ -39,7 +39,7 @@ async def home(request: web.Request) -> web.StreamResponse:
     user = person(request)
     tag, search = asked_text(request, "tag", 60), asked_text(request, "q", 100)
     scope = asked_text(request, "show", 20)
-    scope = scope if scope in _SCOPES else "mine"
+    scope = scope if scope in SCOPES else "mine"
     projects, cursor = await domain.projects.list(actor, scope, tag, search, _PAGE, asked_text(request, "cursor", 500))
     sessions = [session for session in await domain.sessions.of_user(actor, user.id) if session.phase in _SHOWN]
     notices, people = await attention.of(domain, actor, sessions)
@@ -47,6 +47,7 @@ async def home(request: web.Request) -> web.StreamResponse:
         "attention": notices,
         "companions": people,
         "saved": await domain.search.saved(actor),
+        "dashboards": (await domain.dashboards.for_me(actor))[:6],
         "scope": scope,
         "tag": tag,
         "search": search,
@@ -187,6 +188,7 @@ URLS = [
     *revisions.URLS,
     *schedules.URLS,
     *publications.URLS,
+    *dashboards.URLS,
     Url("GET", f"{_ONE}/activity", activity_page, P.VIEW),
     Url("POST", f"{_ONE}/start", start, P.CONTROL),
     Url("POST", f"{_ONE}/stop", stop, P.CONTROL),

@@ -78,7 +78,13 @@ async def admin_page(
     project = await domain.projects.allowed(request[ACTOR], *_where(request), Permission.OWN)
     typed = {"new_name": form.raw("new_name", 10_000)[:100] if form else ""}
     anyone = bool(domain.config.sharing.public_account)
-    shown = {**context(request, project), "form": typed, "problem": problem, "anyone": anyone}
+    shown = {
+        **context(request, project),
+        "form": typed,
+        "problem": problem,
+        "anyone": anyone,
+        "grace_days": domain.grace.days,
+    }
     return render(request, "project/admin.html", shown, status=status)
 
 
@@ -110,8 +116,17 @@ async def transfer(request: web.Request, form: Form) -> web.StreamResponse:
 
 @again(admin_page)
 async def delete(request: web.Request, form: Form) -> web.StreamResponse:
-    await request.config_dict[DOMAIN].projects.delete(request[ACTOR], *_where(request), form.text("typed", 200))
-    return see_other("/", "deleting")
+    domain, typed = request.config_dict[DOMAIN], form.text("typed", 200)
+    if form.text("when", 20) == "now":
+        await domain.projects.delete(request[ACTOR], *_where(request), typed)
+        return see_other("/", "deleting")
+    project = await domain.grace.discard(request[ACTOR], *_where(request), typed)
+    return see_other(address(project), "discarded") if project.ends else see_other("/", "deleting")
+
+
+async def restore(request: web.Request) -> web.StreamResponse:
+    project = await request.config_dict[DOMAIN].grace.restore(request[ACTOR], *_where(request))
+    return see_other(address(project), "project-restored")
 
 
 async def permissions_page(
@@ -167,6 +182,7 @@ URLS = [
     Url("POST", f"{_BASE}/rename", rename, P.OWN),
     Url("POST", f"{_BASE}/transfer", transfer, P.OWN),
     Url("POST", f"{_BASE}/delete", delete, P.OWN),
+    Url("POST", f"{_BASE}/restore", restore, P.OWN),
     Url("GET", f"{_BASE}/permissions", permissions_page, P.CONTROL),
     Url("POST", f"{_BASE}/permissions/repair", repair, P.CONTROL),
     Url("GET", f"{_BASE}/info", info_page, P.VIEW),
