@@ -58,6 +58,7 @@ MAY = {
     Permission.CREATE: set(ACTORS) - {"anonymous"},
     Permission.VIEW: {"viewer", "member", "maintainer", "owner", "admin", "local"},
     Permission.LOOK: {"viewer", "member", "maintainer", "owner"},
+    Permission.WATCH: set(ACTORS) - {"anonymous"},  # whom a dashboard is for, it says itself
     Permission.RUN: {"member", "maintainer", "owner"},
     Permission.CONTROL: {"member", "maintainer", "owner", "admin", "local"},
     Permission.EDIT: {"maintainer", "owner", "admin", "local"},
@@ -100,7 +101,7 @@ def test_what_one_may_not_see_is_not_found() -> None:
     ("scope", "allowed"),
     [
         (["read"], {Permission.VIEW, Permission.SIGNED_IN, Permission.LIST}),
-        (["run"], {Permission.LOOK, Permission.RUN, Permission.CONTROL}),
+        (["run"], {Permission.LOOK, Permission.WATCH, Permission.RUN, Permission.CONTROL}),
         (["write"], {Permission.ACCOUNT, Permission.CREATE, Permission.EDIT, Permission.TEAM, Permission.OWN}),
         (["admin"], {Permission.STAFF, Permission.ADMIN}),
         (["staff"], {Permission.STAFF}),
@@ -113,7 +114,7 @@ def test_what_one_may_not_see_is_not_found() -> None:
             ["sessions:write!project=olga/genome"],
             {Permission.VIEW, Permission.LOOK, Permission.RUN, Permission.CONTROL},
         ),
-        (["sessions:look"], {Permission.VIEW, Permission.LIST, Permission.LOOK}),
+        (["sessions:look"], {Permission.VIEW, Permission.LIST, Permission.LOOK, Permission.WATCH}),
         (["projects:team!project=olga/genome"], {Permission.VIEW, Permission.TEAM}),
         (["account:read"], {Permission.SIGNED_IN}),
         (["account:write"], {Permission.ACCOUNT}),
@@ -213,3 +214,12 @@ def test_who_acts_as_one_of_the_staff_has_none_of_their_rights() -> None:
 def test_the_page_of_rights_is_up_to_date() -> None:
     page = Path(__file__).resolve().parents[2] / "docs" / "rights.md"
     assert page.read_text() == markdown(), "run `python -m aen.roles.server.rights > docs/rights.md`"
+
+
+def test_of_a_deleted_project_only_its_return_is_left() -> None:
+    deleted = project(Visibility.PUBLIC).model_copy(update={"ends": 1})
+    left = {Permission.ANYBODY, Permission.SIGNED_IN, Permission.LIST, Permission.VIEW, Permission.OWN}
+    assert {permission for permission in Permission if allows(ACTORS["owner"], permission, deleted)} == left
+    assert not may_see(ACTORS["stranger"], deleted)
+    with pytest.raises(Denied, match="can restore it"):
+        check(ACTORS["owner"], Permission.RUN, deleted)
