@@ -108,6 +108,7 @@ class Dashboards(Part):
 
     async def by_id(self, actor: Actor, id: str) -> tuple[Project, Dashboard]:
         """The same by its id alone, among those that the actor may find: what its lasting address goes by."""
+        check(actor, Permission.WATCH)
         for project, board in await self.for_me(actor):
             if board.id == id:
                 return project, board
@@ -115,7 +116,7 @@ class Dashboards(Part):
 
     async def for_me(self, actor: Actor) -> list[tuple[Project, Dashboard]]:
         """All that the actor may view: of their projects, by name, and those for everybody; newest projects first."""
-        check(actor, Permission.WATCH)
+        check(actor, Permission.LIST)
         found: dict[str, Project] = {}
         for equal in (("members", actor.name), ("watchers", actor.name), ("watchers", "*")):
             query = Query(equal=(equal,), sort="updated", descending=True, limit=_LISTED)

@@ -99,7 +99,7 @@ _ALL = f"{PREFIX}/projects/{{owner}}/{{name}}/dashboards"
 _ONE = f"{_ALL}/{{id}}"
 _LIST = PageOf[DashboardView]
 URLS = [
-    Url("GET", f"{PREFIX}/dashboards", mine, P.WATCH, gives=_LIST, summary="Dashboards that you may view"),
+    Url("GET", f"{PREFIX}/dashboards", mine, P.LIST, gives=_LIST, summary="Dashboards that you may view"),
     Url("GET", _ALL, dashboards, P.LOOK, gives=_LIST, summary="Dashboards of a project"),
     Url("POST", _ALL, deploy, P.RUN, DashboardSpec, DashboardView, 201, summary="Deploy a dashboard"),
     Url("PUT", _ONE, change, P.RUN, DashboardSpec, DashboardView, summary="Change a dashboard, at the same address"),

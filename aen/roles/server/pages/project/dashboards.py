@@ -122,7 +122,7 @@ def _where(request: web.Request) -> tuple[str, str]:
 P = Permission
 _ALL = "/{owner}/{project}/dashboards"
 URLS = [
-    Url("GET", "/dashboards", mine_page, P.WATCH),
+    Url("GET", "/dashboards", mine_page, P.LIST),
     Url("GET", "/dashboards/{id}", lead, P.WATCH),
     Url("GET", _ALL, list_page, P.LOOK),
     Url("POST", _ALL, deploy, P.RUN),
