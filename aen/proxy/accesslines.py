@@ -16,11 +16,9 @@ from aen.links import without_secret
 if TYPE_CHECKING:
     from aen.proxy.exchange import Request
 
-LONGEST_KEPT = 4096  # bytes of headers that are remembered
 Parts = tuple[str, str, str]  # before the date, between date and status, between status and seconds
 _NAMES = ("address", "user", "method", "path", "referer", "agent")
 _LONGEST = 500  # characters of one text
-_SAID = re.compile(rb"^(referer|user-agent): ([^\r]*)\r$", re.IGNORECASE | re.MULTILINE)
 _QUOTED = re.compile(r'["\\\x00-\x1f\x7f-\xff]')
 
 
@@ -38,30 +36,27 @@ class Lines:
 
     def parts(self, address: str, request: Request) -> Parts:
         """The constant parts of the line of `request`."""
-        block = request.fields.forwarded
-        referer, agent = _remembered(block) if len(block) <= LONGEST_KEPT else _said(block)
+        fields = request.fields
         user = request.visitor.user if request.visitor is not None else ""
-        path, referer = without_secret(_text(request.target.partition(b"?")[0])), without_secret(referer)
+        path = without_secret(_text(request.target.partition(b"?")[0]))
         if self._json:
-            said = (address, user, request.method, path, referer, agent)
+            said = (address, user, request.method, path, without_secret(_text(fields.referer)), _text(fields.agent))
             middle = json.dumps(dict(zip(_NAMES, said, strict=True)))
             return '{"time":"', f'",{middle[1:-1]},"status":', ',"seconds":'
-        path, referer, agent = (_QUOTED.sub(_escaped, text) for text in (path, referer, agent))
-        version = "1.0" if request.old else "1.1"
+        if '"' in path or "\\" in path:  # nothing else that could end it stands in a target
+            path = _QUOTED.sub(_escaped, path)
         return (
             f"{address or '-'} - {user or '-'} [",
-            f'] "{request.method} {path} HTTP/{version}" ',
-            f' - "{referer or "-"}" "{agent or "-"}" ',
+            f'] "{request.method} {path} HTTP/{"1.0" if request.old else "1.1"}" ',
+            _browser(fields.referer, fields.agent),
         )
 
 
-def _said(block: bytes) -> tuple[str, str]:
-    """Referer (without its query) and agent, as the client says."""
-    found = {name.lower(): value for name, value in _SAID.findall(block)}
-    return _text(found.get(b"referer", b"").partition(b"?")[0]), _text(found.get(b"user-agent", b""))
-
-
-_remembered = lru_cache(maxsize=2048)(_said)  # a browser says the same with most of its requests
+@lru_cache(maxsize=2048)  # a browser says the same with most of its requests
+def _browser(referer: bytes, agent: bytes) -> str:
+    """The end of a line in the combined format."""
+    page, program = (_QUOTED.sub(_escaped, text) for text in (without_secret(_text(referer)), _text(agent)))
+    return f' - "{page or "-"}" "{program or "-"}" '
 
 
 def _text(value: bytes) -> str:

@@ -10,13 +10,14 @@ import time
 from typing import cast
 
 from aen.proxy import By
-from aen.proxy.answering import IN_BODY, IN_HEAD, OVER, SENT, Answering
+from aen.proxy.answering import Answering
 from aen.proxy.body import LAST_CHUNK, Chunked, chunk
 from aen.proxy.doors import Door, open_door, upstream_head
 from aen.proxy.exchange import LONGEST_KEPT, Request
 from aen.proxy.head import CHUNKED, END, REQUEST_LINE, Refused, unfinished
 from aen.proxy.headers import RequestFields
-from aen.proxy.upstream import WRITE_BUFFER, Upstream
+from aen.proxy.replying import IN_BODY, IN_HEAD, OVER, SENT
+from aen.proxy.upstream import Upstream, write_at_once
 
 _SOON = 1.0  # seconds in which the request of who has just connected comes, while we end
 _TOO_LARGE = "The body of the request is too large for this app, says whoever runs this gateway."
@@ -32,7 +33,7 @@ class Downstream(Answering):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """See asyncio.Protocol."""
         self.transport = transport = cast(asyncio.Transport, transport)  # uvloop's is not a subclass
-        transport.set_write_buffer_limits(high=WRITE_BUFFER)
+        write_at_once(transport)
         peer = transport.get_extra_info("peername")
         # A listener on all interfaces speaks IPv6, and shows IPv4 clients as ::ffff:a.b.c.d.
         self.peer = self.address = peer[0].removeprefix("::ffff:") if isinstance(peer, tuple) else ""
@@ -189,18 +190,19 @@ class Downstream(Answering):
                 size, data = end + 4, self._buffer
                 self._whole = data if len(data) == size <= LONGEST_KEPT else b""
                 self._buffer = data[size:]
-                self._head(data[: end + 2])
+                self._head(data, end + 2)
                 self._whole = b""
         except Refused as refused:
             self.refuse(refused.status, refused.why)
 
-    def _head(self, head: bytes) -> None:
-        stop = head.find(b"\r\n")
-        match = REQUEST_LINE.fullmatch(head, 0, stop)
+    def _head(self, data: bytes, end: int) -> None:
+        """Take the request whose header block ends at `end`."""
+        stop = data.find(b"\r\n")
+        match = REQUEST_LINE.fullmatch(data, 0, stop)
         if match is None:
             raise Refused(400, "The request line is not well formed.")
         method, target, key, minor = match.groups()
-        fields = self._plane.requests.get(head[stop + 2 :])
+        fields = self._plane.requests.get(data[stop + 2 : end])
         old = minor == b"0"
         _fits(method, fields, old)
         request = Request(method.decode(), target, key or b"", old, fields)
@@ -246,7 +248,7 @@ class Downstream(Answering):
         if self._state == IN_BODY and self._buffer:
             data, self._buffer = self._buffer, b""
             self._body(data)
-        if self.request is request:
+        if self.request is request and (self._paused or self._buffer):
             self._read()
 
     def _body(self, data: bytes) -> None:

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from aen.proxy import Visitor
 from aen.proxy.accesslines import Parts
-from aen.proxy.headers import RequestFields
+from aen.proxy.head import Memory
+from aen.proxy.headers import RequestFields, ResponseFields
 
 if TYPE_CHECKING:
     from aen.proxy.doors import Door
 
 LONGEST_KEPT = 4096  # bytes of a head that is kept for when it comes again
+_MOST_HEADS = 1024
 
 
 class Request:
@@ -45,3 +48,22 @@ class Known:
     def __init__(self, head: bytes, status: int, length: int, out: bytes) -> None:
         self.head, self.status, self.length, self.out = head, status, length, out
         self.size, self.same = len(head), head == out
+
+
+class Answers(Memory[ResponseFields]):
+    """What the header blocks of answers mean; and of the plainest, whole heads with what goes out for them.
+
+    What goes out for such a head depends on nothing else than the head, so it is the same for whichever app and client.
+    """
+
+    __slots__ = ("heads",)
+
+    def __init__(self, make: Callable[[bytes], ResponseFields], most: int = 2048) -> None:
+        super().__init__(make, most)
+        self.heads: dict[bytes, Known] = {}
+
+    def keep(self, known: Known) -> None:
+        """Keep a head for when it comes again."""
+        if len(self.heads) >= _MOST_HEADS:
+            self.heads.clear()
+        self.heads[known.head] = known

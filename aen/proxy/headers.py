@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from aen.proxy.head import (
     CHUNKED,
@@ -34,9 +34,10 @@ _CLAIMS = frozenset(
 _CLAIM_PREFIXES = (b"x-aen-", b"x-forwarded-", b"x-accel-")
 #: What a request's headers are asked for here; the others only go on, or stay behind.
 _ASKED = frozenset(
-    b"""accept authorization connection content-length cookie expect host origin sec-fetch-mode sec-websocket-key
-    sec-websocket-protocol sec-websocket-version transfer-encoding upgrade x-forwarded-for""".split()
+    b"""accept authorization connection content-length cookie expect host origin referer sec-fetch-mode sec-websocket-key
+    sec-websocket-protocol sec-websocket-version transfer-encoding upgrade user-agent x-forwarded-for""".split()
 )
+_LONGEST_SAID = 500  # bytes of what a client says that the access log repeats
 _OUR_COOKIES = (b"aen-", b"__host-aen-", b"__secure-aen-")
 #: What an app may not tell the browser, since it would reach beyond the app.
 _NOT_FROM_APPS = frozenset(
@@ -61,7 +62,7 @@ class RequestFields(NamedTuple):
 
     forwarded: bytes  # the lines an app gets, cleaned
     bare: bytes  # the same without any cookie
-    page_lines: bytes  # the same for the gateway's own pages: with all cookies
+    cookies: bytes  # the line of all cookies, or empty
     host: bytes
     length: int | None  # bytes, CHUNKED, or None
     close: bool
@@ -74,6 +75,13 @@ class RequestFields(NamedTuple):
     token: bytes  # API token of the Authorization header
     asks_page: bool  # a browser that goes to a page
     forwarded_for: bytes  # as claimed; counts from a trusted proxy only
+    referer: bytes  # for the access log: its beginning, without the query
+    agent: bytes  # the same
+
+    @property
+    def page_lines(self) -> bytes:
+        """The lines that the gateway's own pages get: with all cookies."""
+        return self.bare + self.cookies
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,9 +99,17 @@ class ResponseFields:
 class Line(NamedTuple):
     """What a header line of a request means by itself."""
 
-    field: Field
     forwarded: bytes  # the line an app gets; empty: it stays behind
-    asked: bool  # it is one of those that are asked for
+    asked: bytes  # the line itself, if it is one of those that are asked for
+    name: bytes
+
+
+class Meaning(NamedTuple):
+    """What the lines that are asked for mean together."""
+
+    theirs: bytes  # the line of cookies that an app gets, or empty
+    dropped: frozenset[bytes]  # names that the client says are for this connection alone
+    rest: tuple[Any, ...]  # of RequestFields, all but the first two
 
 
 class Jar(NamedTuple):
@@ -106,30 +122,40 @@ class Jar(NamedTuple):
 class RequestReader:
     """Makes `RequestFields` of a header block. `cookie` is the exact name of the cookie that holds the grant.
 
-    A block may be unlike all before, but most of its lines are not: these are remembered one by one.
+    A block may be unlike all before, but most of its lines are not: these are remembered one by one. What the few
+    lines say that are asked for is remembered too, by these lines together, so a new line of another kind costs little.
     """
 
     def __init__(self, cookie: bytes, most: int = 128) -> None:
         self._cookie, self._most = cookie, most
         self._lines = Memory(_line, most=1024, longest=2048)
+        self._meanings = Memory(self._meaning, most=256)
         self._jars = Memory(self._jar, most=256)
 
     def __call__(self, block: bytes) -> RequestFields:
         """Raises Refused."""
         read = self._lines.all(split_lines(block, self._most))
-        fields = [line.field for line in read if line.asked]
+        theirs, dropped, rest = self._meanings.get(b"".join([asked for _, asked, _ in read]))
+        if dropped:
+            bare = b"".join([line for line, _, name in read if name not in dropped])
+        else:
+            bare = b"".join([line for line, _, _ in read])
+        return RequestFields._make((bare + theirs if theirs else bare, bare, *rest))
+
+    def _meaning(self, block: bytes) -> Meaning:
+        """What a block says that holds the lines that are asked for, and no other."""
+        fields = parse_fields(block, self._most)
         connection = tokens(fields, b"connection")
         length = request_length(fields)
         sent = [value for name, _, value in fields if name == b"cookie"]
         jars = self._jars.all(sent)
         grants = [grant for jar in jars for grant in jar.grants]
-        lines = _forwarded(read, connection)
         theirs = b"; ".join([jar.theirs for jar in jars if jar.theirs])
-        all_cookies = b"; ".join(sent)
-        return RequestFields(
-            forwarded=lines + (b"Cookie: %b\r\n" % theirs if theirs else b""),
-            bare=lines,
-            page_lines=lines + (b"Cookie: %b\r\n" % all_cookies if all_cookies else b""),
+        said = {name: value for name, _, value in fields if name in (b"referer", b"user-agent")}
+        whole = RequestFields(
+            forwarded=b"",
+            bare=b"",
+            cookies=b"Cookie: %b\r\n" % b"; ".join(sent) if any(sent) else b"",
             host=host(fields),
             length=length,
             close=b"close" in connection,
@@ -142,7 +168,11 @@ class RequestReader:
             token=_token(one(fields, b"authorization")),
             asks_page=_asks_page(fields),
             forwarded_for=b",".join([value for name, _, value in fields if name == b"x-forwarded-for"]),
+            referer=said.get(b"referer", b"").partition(b"?")[0][:_LONGEST_SAID],
+            agent=said.get(b"user-agent", b"")[:_LONGEST_SAID],
         )
+        dropped = frozenset(connection) - _HOP  # those never go on
+        return Meaning(b"Cookie: %b\r\n" % theirs if theirs else b"", dropped, whole[2:])
 
     def _jar(self, value: bytes) -> Jar:
         crumbs = [crumb.strip(b" \t") for crumb in value.split(b";")]
@@ -207,17 +237,10 @@ def take_token(target: bytes) -> tuple[bytes, bytes]:
 
 def _line(line: bytes) -> Line:
     """Hop-by-hop headers, cookies and everything that claims an identity stay behind. Raises Refused."""
-    field = name, sent, value = parse_field(line)
+    name, sent, value = parse_field(line)
     plain = name.replace(b"_", b"-")
     behind = plain in _HOP or plain == b"cookie" or plain in _CLAIMS or plain.startswith(_CLAIM_PREFIXES)
-    return Line(field, b"" if behind else b"%b: %b\r\n" % (sent, value), name in _ASKED)
-
-
-def _forwarded(read: list[Line], connection: list[bytes]) -> bytes:
-    """The lines that go on, but for cookies and for what the client says is for this connection alone."""
-    if connection:
-        return b"".join([line.forwarded for line in read if line.field[0] not in connection])
-    return b"".join([line.forwarded for line in read])
+    return Line(b"" if behind else b"%b: %b\r\n" % (sent, value), line + b"\r\n" if name in _ASKED else b"", name)
 
 
 def _is_ours(crumb: bytes) -> bool:

@@ -19,16 +19,17 @@ from aen.proxy import Admission, Limits, Visitor
 from aen.proxy.accesslines import Lines
 from aen.proxy.answering import Answering
 from aen.proxy.downstream import Downstream
-from aen.proxy.exchange import Request
+from aen.proxy.exchange import Answers, Request
 from aen.proxy.head import Memory
 from aen.proxy.headers import RequestReader, ResponseReader
 from aen.proxy.nodes import Nodes, Unreached
 from aen.proxy.peers import Network, Stranger, client_address, notice_silent_ends
 from aen.proxy.pool import Pool
 from aen.proxy.pools import Pools
+from aen.proxy.replying import Replying
 from aen.proxy.routes import RouteTable
 from aen.proxy.sites import Sites
-from aen.proxy.tally import Tally
+from aen.proxy.tally import MOST_LINES, Tally
 from aen.proxy.tunnel import GOING_AWAY, RESTART
 from aen.service import Service
 
@@ -67,7 +68,7 @@ class Plane(Service):
         self.requests = Memory(RequestReader(cookie, self.limits.headers))
         ours = b"Strict-Transport-Security: max-age=%d\r\n" % hsts_seconds if hsts_seconds and sites.secure else b""
         self.pools = Pools(nodes, shared=not sites.apart, ours=ours)
-        self.pages = Pool(*pages, Memory(ResponseReader(trusted=True, ours=ours), most=64))
+        self.pages = Pool(*pages, Answers(ResponseReader(trusted=True, ours=ours), most=64))
         self._trusted = trusted_proxies
         self.tally, self._lines = Tally(write_access), Lines(access_format)
         self.logins = 0  # grows when a login may count no more: see logins_changed
@@ -166,7 +167,7 @@ class Plane(Service):
             del self._people[client.person]
         client.person = ""
 
-    def refused(self, client: Answering, status: int, why: str) -> None:
+    def refused(self, client: Replying, status: int, why: str) -> None:
         """A head was refused."""
         self.tally.failures["refused", str(status)] += 1
         log.debug("request refused", address=client.address, status=status, why=why)
@@ -178,7 +179,7 @@ class Plane(Service):
         session = request.door.entry.route.session if request and request.door and request.door.entry else "pages"
         log.warning("an app's answer was refused", session=session, why=why)
 
-    def ended(self, client: Answering, request: Request) -> None:
+    def ended(self, client: Replying, request: Request) -> None:
         """A request is over: count it and note it. The query stays out of the log: it may hold secrets."""
         tally, door = self.tally, request.door
         took = time.monotonic() - request.began
@@ -190,6 +191,8 @@ class Plane(Service):
                 line = request.line = self._lines.parts(client.address, request)
             before, middle, after = line
             tally.lines.append(f"{before}{self._date}{middle}{request.status}{after}{took:.4f}{self._lines.end}")
+            if len(tally.lines) >= MOST_LINES:
+                tally.flush()
 
     def logins_changed(self) -> None:
         """A login may have ended: every decision is made anew. Whoever admits says so."""

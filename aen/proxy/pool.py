@@ -6,8 +6,7 @@ import asyncio
 import time
 
 from aen.proxy.dialing import dial
-from aen.proxy.head import Memory
-from aen.proxy.headers import ResponseFields
+from aen.proxy.exchange import Answers
 from aen.proxy.nodes import Far
 from aen.proxy.upstream import Upstream
 
@@ -28,7 +27,7 @@ class Pool:
         self,
         address: str,
         uid: int,
-        answers: Memory[ResponseFields],
+        answers: Answers,
         head_bytes: int = _HEAD_BYTES,
         far: Far | None = None,
     ) -> None:

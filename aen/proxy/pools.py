@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from aen.model.route import ANYONE, Route
-from aen.proxy.head import Memory
+from aen.proxy.exchange import Answers
 from aen.proxy.headers import ResponseReader
 from aen.proxy.nodes import Far, Nodes
 from aen.proxy.pool import Pool
@@ -19,8 +19,8 @@ class Pools:
 
     def __init__(self, nodes: Nodes | None, *, shared: bool, ours: bytes) -> None:
         self._nodes = nodes
-        self._answers = Memory(ResponseReader(trusted=False, shared=shared, ours=ours))
-        self._shown = Memory(ResponseReader(trusted=False, shown=True, ours=ours))
+        self._answers = Answers(ResponseReader(trusted=False, shared=shared, ours=ours))
+        self._shown = Answers(ResponseReader(trusted=False, shown=True, ours=ours))
         self._by_session: dict[tuple[str, int, str], Pool] = {}
 
     def __iter__(self) -> Iterator[Pool]:

@@ -10,6 +10,9 @@ from collections.abc import Callable
 BOUNDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
 
 
+MOST_LINES = 256  # of the access log that wait: writing many at once would hold everybody up
+
+
 class Answered:
     """The answers of one kind: how many of each class of status (the index is the status // 100), and how fast."""
 

@@ -15,11 +15,19 @@ if TYPE_CHECKING:
     from aen.proxy.downstream import Downstream
     from aen.proxy.pool import Pool
 
-WRITE_BUFFER = 256 * 1024  # bytes waiting to be written before the other side is no longer read
+_TLS_BUFFER = 256 * 1024  # bytes waiting to be written before the other side is no longer read
 _MOST_INTERIM = 16  # 1xx answers to one request
 _GUID = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
 
 _IDLE, _IN_HEAD, _IN_BODY, _TUNNEL, _OVER = range(5)
+
+
+def write_at_once(transport: asyncio.Transport) -> None:
+    """Have everything written at once; where the kernel does not take all of it, the other side is no longer read.
+
+    uvloop would keep what is written until it has looked at all connections, so that all waited for the last of them.
+    """
+    transport.set_write_buffer_limits(high=_TLS_BUFFER if transport.get_extra_info("sslcontext") else 0)
 
 
 class Upstream(asyncio.Protocol):
@@ -44,7 +52,7 @@ class Upstream(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """See asyncio.Protocol."""
         self.transport = transport = cast(asyncio.Transport, transport)  # uvloop's is not a subclass
-        transport.set_write_buffer_limits(high=WRITE_BUFFER)
+        write_at_once(transport)
 
     def begin(self, client: Downstream, head: bytes) -> None:
         """Send a request's head; its answer goes to `client`."""
@@ -96,14 +104,18 @@ class Upstream(asyncio.Protocol):
             client.cut_off()
 
     def _again(self, data: bytes) -> bool:
-        """The head of the answer of last time comes again: it was checked then, and goes out as it did."""
+        """The head of an answer comes that has come before: it was checked then, and goes out as it did."""
         client = self.client
-        if client is None or client.request is None:
+        if client is None or client.request is None or self._buffer or self._interim:
             return False
         request = client.request
         known = request.known
-        if known is None or self._buffer or self._interim or not data.startswith(known.head):
-            return False
+        if known is None or not data.startswith(known.head):
+            known = self.pool.answers.heads.get(data[: data.find(END) + 4])
+            if known is None or not client.plain(request):
+                return False
+            if request.data:
+                request.known = known
         left = known.length + known.size - len(data)
         if left < 0 or self.transport.is_closing():
             return False
@@ -169,7 +181,7 @@ class Upstream(asyncio.Protocol):
         self._keep = keep and length != UNTIL_CLOSE
         client.respond(status, phrase, fields, length, bodyless=bodyless)
         if self._keep and not bodyless:
-            client.remember(head, status, length)
+            client.remember(head, status, length, self.pool.answers)
         rest, self._buffer = self._buffer, b""
         self._left, self._state = length, _IN_BODY
         self._chunks = Chunked() if length == CHUNKED else None

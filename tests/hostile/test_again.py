@@ -10,6 +10,9 @@ from pathlib import Path
 import pytest
 
 from aen.model import now
+from aen.proxy.answering import Answering
+from aen.proxy.exchange import Answers, Known
+from aen.proxy.headers import ResponseReader
 from tests.hostile.stand import BASE, KEY, OK, Stand, Talk, one_answer, request, route, stand, until
 
 BIG = b"x" * 300_000
@@ -54,13 +57,79 @@ SEQUENCES: dict[str, list[list[bytes]]] = {
 }  # fmt: skip
 
 
+def forget_all(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nothing is remembered of answers: how they go out then is the truth."""
+    monkeypatch.setattr(Answering, "remember", lambda *_: None)
+
+
 @pytest.mark.parametrize("name", SEQUENCES)
-async def test_answers_are_those_of_fresh_connections(name: str, tmp_path: Path) -> None:
+async def test_answers_are_those_that_nothing_is_remembered_of(name: str, tmp_path: Path) -> None:
     told: list[list[bytes]] = []
-    for fresh in (True, False):
-        async with stand(tmp_path, in_turn(SEQUENCES[name])) as here:
-            told.append(await _answers(here, len(SEQUENCES[name]), fresh=fresh))
-    assert told[0] == told[1]
+    for how in ("forgetful", "fresh", "kept"):
+        with pytest.MonkeyPatch.context() as patch:
+            if how == "forgetful":
+                forget_all(patch)
+            async with stand(tmp_path, in_turn(SEQUENCES[name])) as here:
+                told.append(await _answers(here, len(SEQUENCES[name]), fresh=how == "fresh"))
+    assert told[0] == told[1] == told[2]
+
+
+#: Requests that get the same answer of the app, which goes out otherwise for some.
+ASKING: dict[str, bytes] = {
+    "GET": request(),
+    "another": request(f"GET {BASE}/other HTTP/1.1"),
+    "HEAD": request(f"HEAD {BASE}/x HTTP/1.1"),
+    "POST": request(f"POST {BASE}/x HTTP/1.1", b"Origin: http://gw.test\r\nContent-Length: 3\r\n", b"abc"),
+    "chunked": request(
+        f"PUT {BASE}/x HTTP/1.1", b"Origin: http://gw.test\r\nTransfer-Encoding: chunked\r\n", b"1\r\na\r\n0\r\n\r\n"
+    ),
+    "half": request(f"POST {BASE}/x HTTP/1.1", b"Origin: http://gw.test\r\nContent-Length: 9\r\n", b"abc"),
+    "close": request(lines=b"Connection: close\r\n"),
+    "1.0": request(f"GET {BASE}/x HTTP/1.0"),
+    "handshake": request(
+        lines=b"Origin: http://gw.test\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n"
+        b"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n"
+    ),
+}
+
+
+@pytest.mark.parametrize("answer", [OK, head(b"Content-Length: 2", b"ETag: x") + b"ok", head(b"Content-Length: 0")])
+async def test_the_same_answer_goes_out_as_each_request_needs_it(answer: bytes, tmp_path: Path) -> None:
+    async def talk(reader: StreamReader, writer: StreamWriter) -> None:
+        while asked := await reader.readuntil(b"\r\n\r\n"):
+            writer.write(answer.partition(b"\r\n\r\n")[0] + b"\r\n\r\n" if asked.startswith(b"HEAD") else answer)
+
+    told: list[dict[str, bytes]] = []
+    for remembers in (False, True):
+        with pytest.MonkeyPatch.context() as patch:
+            if not remembers:
+                forget_all(patch)
+            async with stand(tmp_path, talk) as here:
+                for _ in range(3):  # each after each other
+                    told.append({name: await _asked(here, data) for name, data in ASKING.items()})
+                assert bool(here.plane.pools._answers.heads) is remembers
+    assert all(one == told[0] for one in told)
+    assert b"Connection: close" in told[0]["half"]
+
+
+async def _asked(here: Stand, data: bytes) -> bytes:
+    """Everything that comes back for one request on a connection of its own, the end of which is asked for."""
+    reader, writer = await here.connect()
+    writer.write(data)
+    start = await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), 5)
+    length = next((int(line[15:]) for line in start.split(b"\r\n") if line.lower().startswith(b"content-length:")), 0)
+    body = b"" if data.startswith(b"HEAD") else await asyncio.wait_for(reader.readexactly(length), 5)
+    writer.write_eof()
+    rest = await asyncio.wait_for(reader.read(), 5)
+    writer.close()
+    return start + body + rest
+
+
+def test_what_is_remembered_of_answers_stays_bounded() -> None:
+    answers = Answers(ResponseReader(trusted=False))
+    for number in range(3000):
+        answers.keep(Known(b"%d" % number, 200, 0, b"x"))
+    assert len(answers.heads) <= 1024
 
 
 async def _answers(here: Stand, count: int, *, fresh: bool) -> list[bytes]:

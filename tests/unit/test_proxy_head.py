@@ -157,10 +157,11 @@ def test_what_a_reader_has_read_before_changes_nothing(blocks: list[bytes]) -> N
 def test_what_a_reader_remembers_stays_bounded() -> None:
     reader = RequestReader(b"aen-gateway")
     for number in range(5000):
-        reader(b"Host: h\r\nX-Number: %d\r\nCookie: number=%d\r\n" % (number, number))
+        reader(b"Host: h\r\nX-Number: %d\r\nCookie: number=%d\r\nReferer: %d\r\n" % (number, number, number))
     reader(b"Host: h\r\nCookie: long=%b\r\n" % (b"x" * 5000))
     assert len(reader._lines) <= 1024
     assert len(reader._jars) <= 256
+    assert len(reader._meanings) <= 256
 
 
 @given(st.lists(st.binary(min_size=1, max_size=50), max_size=8), st.data())
