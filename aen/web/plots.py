@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 from markupsafe import Markup, escape
 
@@ -20,6 +21,12 @@ class Series:
 
 
 def bars(title: str, values: Sequence[tuple[str, float]], unit: str = "") -> Markup:
+    """One bar for each (label, value); labels of the first, the middle and the last stand below."""
+    return _bars(title, tuple(values), unit)
+
+
+@lru_cache(256)
+def _bars(title: str, values: tuple[tuple[str, float], ...], unit: str) -> Markup:
     """One bar for each (label, value); labels of the first, the middle and the last stand below."""
     top = _nice(max((value for _, value in values), default=0))
     wide = (_WIDE - _LEFT) / max(len(values), 1)

@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping
+import time
+from collections import OrderedDict
+from collections.abc import Callable, Mapping
+from contextvars import ContextVar
 from typing import Any
 
-from jinja2 import DictLoader, Environment, StrictUndefined
+from jinja2 import DictLoader, Environment, StrictUndefined, nodes
+from jinja2.visitor import NodeTransformer
 from markupsafe import Markup
 
 from aen import __version__
@@ -35,26 +39,100 @@ DEFAULTS: dict[str, Any] = {
 }
 
 
+#: The token that forms of the page hold which is being made now.
+_CSRF: ContextVar[str] = ContextVar("csrf", default="")
+
+_MOST_KEPT = 8_000  # pieces of pages, of about 1 KB
+
+
+class _Translating(NodeTransformer):
+    """Puts the language's text in the place of `_("text")`: a page then costs what it would cost in one language."""
+
+    def visit_Call(self, node: nodes.Call, *given: Any, **more: Any) -> nodes.Node:
+        self.generic_visit(node, *given, **more)
+        plain = isinstance(node.node, nodes.Name) and node.node.name == "_" and len(node.args) == 1
+        text = node.args[0] if plain and not (node.kwargs or node.dyn_args or node.dyn_kwargs) else None
+        if not isinstance(text, nodes.Const):
+            return node
+        return nodes.Const(gettext(text.value), lineno=node.lineno)
+
+
+class _Spoken(Environment):
+    """The templates in one language: their own texts are translated once, when a template is first used."""
+
+    language = SOURCE
+
+    def _parse(self, source: str, name: str | None, filename: str | None) -> nodes.Template:
+        parsed = super()._parse(source, name, filename)
+        token = LANGUAGE.set(self.language)
+        try:
+            _Translating().visit(parsed)
+        finally:
+            LANGUAGE.reset(token)
+        return parsed
+
+
+class Pieces:
+    """Pieces of lists that were made already: `kept("a name", macro, document, …)` in a template makes a row once, not for each
+    reader. What the macro makes may depend on the document (as it was stored: its rev), on what else it is given, on the language
+    and on the minute, and on nothing else. So no piece is ever wrong, and times in it are at most a minute old.
+    """
+
+    def __init__(self) -> None:
+        self._made: OrderedDict[tuple[Any, ...], Markup] = OrderedDict()
+
+    def kept(self, name: str, macro: Callable[..., Markup], document: Any, *given: Any) -> Markup:
+        """What `macro(document, *given)` makes. `name` is of this piece alone."""
+        if not document.rev:  # never stored: the next one of that id may be another
+            return macro(document, *given)
+        bearer = getattr(document, "created", 0)  # a name can be given again, and revs begin anew
+        key = (name, document.id, document.rev, bearer, given, LANGUAGE.get(), int(time.time() / 60))
+        made = self._made.get(key)
+        if made is None:
+            made = self._made[key] = macro(document, *given)
+            if len(self._made) > _MOST_KEPT:
+                self._made.popitem(last=False)
+        return made
+
+
 class Templates:
     """All templates, read once. `render(name, context)`; a name that is not in the context is an error."""
 
     def __init__(self, assets: Assets) -> None:
         self._assets = assets
-        sources = {path: body.decode() for path, body in read_all("templates").items()}
-        self._env = Environment(
-            loader=DictLoader(sources), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
-        )
+        self._sources = {path: body.decode() for path, body in read_all("templates").items()}
+        self._spoken_in: dict[str, _Spoken] = {}
+        self._pieces = Pieces()
         self._drawn: dict[tuple[str, int], Markup] = {}
         self._icons = frozenset(re.findall(r'id="([a-z-]+)"', read_all("static")["icons.svg"].decode()))
-        self._env.globals.update(static=assets.url, icon=self._icon, spoken=self._words, **DEFAULTS)
         self._spoken = sorted({text for body in read_all("static").values() for text in _SPOKEN.findall(body.decode())})
-        # `_("…")` and its like in templates; `said` for messages that were put together elsewhere.
-        self._env.globals.update(_=gettext, ngettext=ngettext, said=said, language=LANGUAGE.get)
-        self._env.filters.update(FILTERS)
 
     def render(self, name: str, context: Mapping[str, Any]) -> str:
         """The template's HTML."""
-        return self._env.get_template(name).render(context)
+        token = _CSRF.set(context.get("csrf", ""))
+        try:
+            return self._in(LANGUAGE.get()).get_template(name).render(context)
+        finally:
+            _CSRF.reset(token)
+
+    def _in(self, language: str) -> Environment:
+        """The templates in that language."""
+        env = self._spoken_in.get(language)
+        if env is None:
+            env = self._spoken_in[language] = _Spoken(
+                loader=DictLoader(self._sources),
+                autoescape=True,
+                undefined=StrictUndefined,
+                trim_blocks=True,
+                lstrip_blocks=True,
+            )
+            env.language = language
+            env.globals.update(static=self._assets.url, icon=self._icon, spoken=self._words, **DEFAULTS)
+            # `_("…")` and its like in templates; `said` for messages that were put together elsewhere.
+            env.globals.update(_=gettext, ngettext=ngettext, said=said, language=LANGUAGE.get)
+            env.globals.update(kept=self._pieces.kept, csrf_of_page=_CSRF.get)
+            env.filters.update(FILTERS)
+        return env
 
     def _words(self) -> str:
         """What the scripts say, in the reader's language, as JSON (static/words.js); nothing in English."""

@@ -1,4 +1,7 @@
-"""Pages with 50,000 users, 20,000 projects and 1,000,000 audit records on SQLite, 50 requests in flight."""
+"""Pages with 50,000 users, 20,000 projects and 1,000,000 audit records on SQLite, 50 requests in flight.
+
+Home and project pages are asked for by 50 people, each for their own; lists of administrators by one of them. A search is timed alone.
+"""
 
 from __future__ import annotations
 
@@ -23,7 +26,7 @@ from tests.served import PASSWORD, Client
 from tests.world import World
 
 USERS, PROJECTS, RECORDS = 50_000, 20_000, 1_000_000
-IN_FLIGHT, REQUESTS = 50, 2_000
+IN_FLIGHT, REQUESTS, ALONE = 50, 2_000, 200
 ACTS = (
     "login.succeeded",
     "login.failed",
@@ -35,24 +38,34 @@ ACTS = (
 )
 SPAN = 90 * 86_400_000  # ms over which records lie
 
-#: Name → what is asked for; `{n}` becomes another number each time.
-PAGES = (
+#: Name → what people ask for; `{me}` is who asks, `{mine}` a project of theirs.
+OWN = (
     ("home", "/"),
     ("home, team projects", "/?show=team"),
+    ("home, public projects", "/?show=public"),
+    ("a project", "/{me}/{mine}"),
+)
+#: Name → what an administrator asks for; `{n}` becomes another number each time.
+PAGES = (
     ("home, all projects", "/?show=all"),
-    ("search of projects, one word", "/?q=p{n}"),
-    ("search of projects, a word of all", "/?q=project"),
     ("admin: users", "/admin/users"),
     ("admin: users, by last login", "/admin/users?sort=last_login&order=down"),
     ("admin: users, one word", "/admin/users?q=u{n}"),
-    ("admin: users, a word of all", "/admin/users?q=person"),
     ("admin: projects", "/admin/projects"),
     ("admin: projects, by size", "/admin/projects?sort=size"),
-    ("admin: projects, a word of all", "/admin/projects?q=project"),
     ("admin: security log", "/admin/security"),
     ("admin: security log, one act", "/admin/security?act=login.failed"),
     ("admin: security log, one person", "/admin/security?who=u{n}"),
     ("admin: daily report", "/admin/report"),
+)
+#: Name → what is searched for.
+SEARCHES = (
+    ("search of projects, one word", "/?q=p{n}"),
+    ("search of projects, a word of all", "/?q=project"),
+    ("search of everything, a word of all", "/search?q=project"),
+    ("suggestions while typing", "/api/v1/search/suggestions?q=proj"),
+    ("admin: users, a word of all", "/admin/users?q=person"),
+    ("admin: projects, a word of all", "/admin/projects?q=project"),
 )
 
 
@@ -66,21 +79,35 @@ async def measure() -> AsyncIterator[Row]:
     yield Row(f"filled with {RECORDS:,} records", time.monotonic() - began, "s")
     with world:
         pid = json.loads((Path(world.config["run_dir"]) / "node.json").read_text())["pid"]
-        async with world.client() as client:
-            client.headers["Accept"] = "text/html"
-            client.origin = world.server
-            await sign_in(client, "u00000")
+        async with contextlib.AsyncExitStack() as stack:
+            people = [await stack.enter_async_context(world.client()) for _ in range(IN_FLIGHT)]
+            for number, client in enumerate(people):
+                client.headers["Accept"] = "text/html"
+                client.origin = world.server
+                await sign_in(client, f"u{number:05}")
+            for name, path in OWN:
+                async for row in _in_flight(people, name, path, pid):
+                    yield row
+            client = people[0]
             for name, path in PAGES:
-                alone = await _times(client, path, 1, 50)
+                async for row in _in_flight([client], name, path, pid):
+                    yield row
+            for name, path in SEARCHES:
+                alone = await _times([client], path, 1, ALONE)
                 yield Row(f"{name}: alone, median", percentile(alone, 0.5) * 1000, "ms")
-                before = _busy(pid)
-                times = await _times(client, path, IN_FLIGHT, REQUESTS)
-                each = (_busy(pid) - before) / REQUESTS
-                yield Row(f"{name}: {IN_FLIGHT} in flight, p99", percentile(times, 0.99) * 1000, "ms", aim="<= 100")
-                yield Row(f"{name}: processor time of a request", each * 1000, "ms")
+                yield Row(f"{name}: alone, p99", percentile(alone, 0.99) * 1000, "ms", aim="<= 100")
             seconds, size = await _export(client)
             yield Row("admin: security log, CSV of all", seconds, "s")
             yield Row("admin: security log, CSV of all, size", size / 2**20, "MB")
+
+
+async def _in_flight(clients: list[Client], name: str, path: str, pid: int) -> AsyncIterator[Row]:
+    yield Row(f"{name}: alone, median", percentile(await _times(clients, path, 1, 50), 0.5) * 1000, "ms")
+    before = _busy(pid)
+    times = await _times(clients, path, IN_FLIGHT, REQUESTS)
+    each = (_busy(pid) - before) / REQUESTS
+    yield Row(f"{name}: {IN_FLIGHT} in flight, p99", percentile(times, 0.99) * 1000, "ms", aim="<= 100")
+    yield Row(f"{name}: processor time of a request", each * 1000, "ms")
 
 
 async def fill(data: Path) -> None:
@@ -139,14 +166,18 @@ def _busy(pid: int) -> float:
     return (int(user) + int(system)) / os.sysconf("SC_CLK_TCK")
 
 
-async def _times(client: Client, path: str, in_flight: int, requests: int) -> list[float]:
+async def _times(clients: list[Client], path: str, in_flight: int, requests: int) -> list[float]:
+    """How long each took. `clients`: u00000, u00001 …, who own p0, p1 … and ask in turn."""
     times: list[float] = []
     left = iter(range(requests))
 
     async def ask() -> None:
         for number in left:
+            who = number % len(clients)
+            asked = path.replace("{n}", f"{number * 37 % USERS:05}")
+            asked = asked.replace("{me}", f"u{who:05}").replace("{mine}", f"p{who}")
             begun = time.monotonic()
-            answer = await client.get(path.replace("{n}", f"{number * 37 % USERS:05}"))
+            answer = await clients[who].get(asked)
             times.append(time.monotonic() - begun)
             assert answer.status == 200, f"{path} answered {answer.status}"
 

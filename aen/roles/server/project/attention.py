@@ -14,7 +14,7 @@ from aen.model.session import Phase, Session
 from aen.roles.server.domain import Domain
 from aen.roles.server.permissions import Actor
 from aen.roles.server.project.moves import PERMISSIONS
-from aen.store import Query
+from aen.store import Doc, Query
 
 _PROJECTS = 100  # of a person that are looked at, changed last
 _MOST = 12
@@ -31,11 +31,11 @@ class Notice:
     address: str
 
 
-async def of(domain: Domain, actor: Actor, sessions: list[Session]) -> tuple[list[Notice], list[tuple[str, int]]]:
+async def of(
+    domain: Domain, actor: Actor, sessions: list[Session], own: list[Doc]
+) -> tuple[list[Notice], list[tuple[str, int]]]:
     """What needs attention, the worst first; and people who share most projects with the actor, with how many."""
-    query = Query(equal=(("members", actor.name),), sort="updated", descending=True, limit=_PROJECTS)
-    docs = (await domain.store.find("projects", query)).items
-    projects = [Project.model_validate(doc) for doc in docs]
+    projects = [Project.model_validate(doc) for doc in own[:_PROJECTS]]
     found = _sessions(domain, sessions)
     for project in projects:
         found += await _project(domain, project)

@@ -27,7 +27,9 @@ class Listing(Part):
         """One page of a scope (see `Projects.list`) and the next cursor."""
         wanted = _in_scope(actor, scope, tag.strip().lower())
         if search.strip():
-            return [p for p in await self._found(actor, search) if wanted(p)][:limit], ""
+            return await self._found(
+                actor, search, wanted, limit, most=limit if actor.admin and scope == "all" and not tag else _FOUND
+            ), ""
         if scope == "starred":
             return await self._starred(actor, wanted, limit, cursor)
         streams: list[Equal] = [(("tags", tag.strip().lower()),)] if tag.strip() else _streams(actor, scope)
@@ -40,12 +42,18 @@ class Listing(Part):
         )
         return tuple(Counter(tag for project in projects for tag in project.tags).most_common(limit))
 
-    async def _found(self, actor: Actor, search: str) -> list[Project]:
+    async def _found(
+        self, actor: Actor, search: str, wanted: Callable[[Project], bool], limit: int, most: int
+    ) -> list[Project]:
+        """The best `limit` that are wanted, of the best `most` that the words find."""
         visible: list[tuple[str, Any] | None] = [("members", actor.name), ("visibility", "public")]
         found: dict[str, Project] = {}
         for rights in [None] if actor.admin else visible:
-            for doc in await self.store.search("projects", search[:200].lower(), rights, _FOUND):
-                found.setdefault(doc["id"], Project.model_validate(doc))
+            for doc in await self.store.search("projects", search[:200].lower(), rights, most):
+                if len(found) == limit:
+                    break
+                if doc["id"] not in found and wanted(project := Project.model_validate(doc)):
+                    found[project.id] = project
         return list(found.values())
 
     async def _starred(
@@ -61,7 +69,7 @@ class Listing(Part):
         self, streams: list[Equal], wanted: Callable[[Project], bool], limit: int, after: Place | None
     ) -> tuple[list[Project], str]:
         """The first of several lists as one list: each is sorted already, a project in two of them comes once."""
-        sources = [self._stream(equal, wanted, after) for equal in streams]
+        sources = [self._stream(equal, wanted, after, min(limit + 1, 100)) for equal in streams]
         heads = [await anext(source, None) for source in sources]
         taken: dict[str, Project] = {}
         while len(taken) <= limit and any(heads):
@@ -75,9 +83,9 @@ class Listing(Part):
         return list(taken.values())[:limit], _cursor(list(taken.values()), limit)
 
     async def _stream(
-        self, equal: Equal, wanted: Callable[[Project], bool], after: Place | None
+        self, equal: Equal, wanted: Callable[[Project], bool], after: Place | None, at_once: int
     ) -> AsyncGenerator[Project, None]:
-        query = Query(equal=equal, sort="updated", descending=True, high=after[0] if after else None, limit=100)
+        query = Query(equal=equal, sort="updated", descending=True, high=after[0] if after else None, limit=at_once)
         tied: list[Project] = []  # of one millisecond: the store's order of ties is not ours to rely on
         async for doc in every(self.store, "projects", query):
             project = Project.model_validate(doc)

@@ -2,22 +2,31 @@
 
 from __future__ import annotations
 
-from collections import Counter, defaultdict
+import time
+from collections import Counter, OrderedDict, defaultdict
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from aen.model.project import Project
 from aen.roles.server.domain import Part
 from aen.roles.server.permissions import Actor, may_see
 from aen.store import Query
 
+if TYPE_CHECKING:
+    from aen.roles.server.domain import Domain
+
 _TAGS, _PEOPLE, _LIBRARIES = 6, 6, 12  # of the project that are looked up
 _OF_EACH = 30  # projects looked at for each
+_FRESH_SECONDS, _MOST_KEPT = 60.0, 2000
 _WEIGHT_TAG, _WEIGHT_PERSON, _WEIGHT_LIBRARY = 3, 2, 1
 #: Everybody imports these: that two projects do says nothing.
 _COMMON = frozenset(
     "os sys re json math time datetime random pathlib collections itertools functools typing numpy pandas matplotlib "
     "__future__ csv io glob subprocess argparse logging dataclasses string copy warnings shutil".split()
 )
+
+
+Alike = tuple[str, tuple[str, ...]]  # the id of a project, and what it shares
 
 
 @dataclass(frozen=True)
@@ -29,15 +38,45 @@ class Relation:
 
 
 class RelatedProjects(Part):
-    """Found by indexes alone, a bounded number of look-ups for each."""
+    """Found by indexes alone, a bounded number of look-ups for each; which are alike is found out once a minute."""
+
+    def __init__(self, domain: Domain) -> None:
+        super().__init__(domain)
+        self._ranked: OrderedDict[tuple[str, int, bool], tuple[float, list[Alike]]] = OrderedDict()
 
     async def of(self, actor: Actor, owner: str, name: str, limit: int = 5) -> list[Relation]:
         """The most related ones first."""
-        project = await self.domain.projects.get(actor, owner, name)
+        return await self.to(actor, await self.domain.projects.get(actor, owner, name), limit)
+
+    async def to(self, actor: Actor, project: Project, limit: int = 5) -> list[Relation]:
+        """The same for a project that the actor was given. Who may see what is asked anew each time."""
+        in_team = project.role_of(actor.name) is not None or actor.admin
+        ranked, found = await self._alike(project, in_team), []
+        for at in range(0, len(ranked), limit * 2):
+            some = dict(ranked[at : at + limit * 2])
+            for doc in await self.store.get_many("projects", list(some)):
+                one = Project.model_validate(doc)
+                if may_see(actor, one) and not one.going:
+                    found.append(Relation(one, some[one.id]))
+            if len(found) >= limit:
+                break
+        return found[:limit]
+
+    async def _alike(self, project: Project, in_team: bool) -> list[Alike]:
+        key, moment = (project.id, project.rev, in_team), time.monotonic()
+        kept = self._ranked.get(key)
+        if kept is not None and moment - kept[0] < _FRESH_SECONDS:
+            return kept[1]
+        ranked = await self._rank(project, project.members if in_team else [])
+        self._ranked[key] = (moment, ranked)
+        while len(self._ranked) > _MOST_KEPT:
+            self._ranked.popitem(last=False)
+        return ranked
+
+    async def _rank(self, project: Project, team: list[str]) -> list[Alike]:
+        """Ids of projects, the most related first, and what each shares. `team`: whose sharing counts and may be told."""
         weights: Counter[str] = Counter()
         shares: dict[str, list[str]] = defaultdict(list)
-        found: dict[str, Project] = {}
-        team = project.members if project.role_of(actor.name) is not None or actor.admin else []
         for field, values, weight in (
             ("tags", project.tags[:_TAGS], _WEIGHT_TAG),
             ("members", team[:_PEOPLE], _WEIGHT_PERSON),
@@ -45,23 +84,12 @@ class RelatedProjects(Part):
             for value in values:
                 query = Query(equal=((field, value),), sort="updated", descending=True, limit=_OF_EACH)
                 for doc in (await self.store.find("projects", query)).items:
-                    found.setdefault(doc["id"], Project.model_validate(doc))
                     weights[doc["id"]] += weight
                     shares[doc["id"]].append(value)
-        await self._by_library(project, weights, shares, found)
-        ranked = [found[id] for id, _ in weights.most_common() if id in found and id != project.id]
-        seen = [one for one in ranked if may_see(actor, one) and not one.going]
-        return [Relation(one, tuple(dict.fromkeys(shares[one.id]))[:4]) for one in seen[:limit]]
-
-    async def _by_library(
-        self, project: Project, weights: Counter[str], shares: dict[str, list[str]], found: dict[str, Project]
-    ) -> None:
         libraries = [one for one in await self.domain.indexing.libraries_of(project.id) if one not in _COMMON]
-        missing: set[str] = set()
         for library in libraries[:_LIBRARIES]:
             for id in await self.domain.indexing.using(library, _OF_EACH):
                 weights[id] += _WEIGHT_LIBRARY
                 shares[id].append(library)
-                missing.add(id)
-        for doc in await self.store.get_many("projects", [id for id in missing if id not in found]):
-            found[doc["id"]] = Project.model_validate(doc)
+        ranked = [id for id, _ in weights.most_common() if id != project.id]
+        return [(id, tuple(dict.fromkeys(shares[id]))[:4]) for id in ranked]

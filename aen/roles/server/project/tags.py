@@ -29,10 +29,12 @@ class Tags(Part):
         self._counted = 0.0  # monotonic; 0: never
         self._counting = asyncio.Lock()
 
-    async def counts(self, actor: Actor, beginning: str = "", limit: int = 30) -> list[tuple[str, int]]:
-        """The most used tags that begin so, of what the actor may see; ties by name."""
+    async def counts(
+        self, actor: Actor, beginning: str = "", limit: int = 30, own: list[Doc] | None = None
+    ) -> list[tuple[str, int]]:
+        """The most used tags that begin so, of what the actor may see; ties by name. `own`: `of_person`, if that is known."""
         check(actor, Permission.SIGNED_IN)
-        counted = await self._of_public() + await self._of_own(actor)
+        counted = await self._of_public() + _of_private(await self.of_person(actor) if own is None else own)
         start = beginning.strip().lower()
         found = [(tag, number) for tag, number in counted.items() if tag.startswith(start)]
         return sorted(found, key=lambda one: (-one[1], one[0]))[:limit]
@@ -50,19 +52,23 @@ class Tags(Part):
             self._public, self._counted = found, time.monotonic()
         return self._public
 
-    async def _of_own(self, actor: Actor) -> Counter[str]:
-        """Of private projects whose team the actor is in: nobody else may learn of their tags, not even the number."""
+    async def of_person(self, actor: Actor) -> list[Doc]:
+        """The projects whose team the actor is in, changed last first, as the store has them."""
         query = Query(equal=(("members", actor.name),), sort="updated", descending=True, limit=_OWN)
-        page = await self.store.find("projects", query)
-        found: Counter[str] = Counter()
-        for doc in page.items:
-            if doc["visibility"] != "public":
-                found.update(_tags_of(doc))
-        return found
+        return (await self.store.find("projects", query)).items
 
     def forget(self) -> None:
         """Count anew when next asked: what was public is not any more."""
         self._counted = 0.0
+
+
+def _of_private(docs: list[Doc]) -> Counter[str]:
+    """Nobody outside their teams may learn of the tags of private projects, not even the number."""
+    found: Counter[str] = Counter()
+    for doc in docs:
+        if doc["visibility"] != "public":
+            found.update(_tags_of(doc))
+    return found
 
 
 def _tags_of(doc: Doc) -> list[str]:

@@ -42,7 +42,8 @@ async def home(request: web.Request) -> web.StreamResponse:
     scope = scope if scope in SCOPES else "mine"
     projects, cursor = await domain.projects.list(actor, scope, tag, search, _PAGE, asked_text(request, "cursor", 500))
     sessions = [session for session in await domain.sessions.of_user(actor, user.id) if session.phase in _SHOWN]
-    notices, people = await attention.of(domain, actor, sessions)
+    own = await domain.tags.of_person(actor)
+    notices, people = await attention.of(domain, actor, sessions, own)
     shown = {
         "attention": notices,
         "companions": people,
@@ -53,7 +54,7 @@ async def home(request: web.Request) -> web.StreamResponse:
         "search": search,
         "projects": projects,
         "sessions": session_rows(domain, actor, sessions[:8]),
-        "tags": await domain.tags.counts(actor, limit=12),
+        "tags": await domain.tags.counts(actor, limit=12, own=own),
         **page_links(request, cursor),
     }
     return render(request, "project/home.html", shown)
@@ -112,7 +113,7 @@ async def page(request: web.Request) -> web.StreamResponse:
         "apps": app_rows(domain, actor, project, sessions),
         "starting": starting(domain, actor, project, sessions),
         "activity": activity,
-        "related": await domain.related.of(actor, project.owner, project.name),
+        "related": await domain.related.to(actor, project),
         "making": [job for job in await making(domain, actor, project) if job.active],
         "space_warning": await domain.spaces.warning(project),
     }

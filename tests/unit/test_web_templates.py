@@ -1,0 +1,114 @@
+"""Templates: rows that are kept depend on their document alone; texts are the reader's; forms hold the page's token."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from jinja2 import Environment, meta, nodes
+from markupsafe import Markup
+
+from aen.languages import LANGUAGE
+from aen.model.user import User
+from aen.web.filters import FILTERS
+from aen.web.static import Assets
+from aen.web.templates import Pieces, Templates
+
+FOLDER = Path(__file__).resolve().parents[2] / "templates"
+_KEPT = re.compile(r'kept\("([^"]+)", (\w+), ')
+#: What a kept macro may use besides its document: none of it knows the page or who reads it.
+ALLOWED = {"_", "ngettext", "icon", "static", "said", "avatar", "state", "visibility"}
+
+
+def uses() -> Iterator[tuple[str, str, str]]:
+    """Every `kept(name, macro, …)` of the templates, with its file."""
+    for path in sorted(FOLDER.rglob("*.html")):
+        for name, macro in _KEPT.findall(path.read_text()):
+            yield name, macro, str(path.relative_to(FOLDER))
+
+
+def macros() -> dict[str, list[nodes.Macro]]:
+    """Macros by name."""
+    found: dict[str, list[nodes.Macro]] = {}
+    for path in FOLDER.rglob("*.html"):
+        for macro in Environment(autoescape=True).parse(path.read_text()).find_all(nodes.Macro):
+            found.setdefault(macro.name, []).append(macro)
+    return found
+
+
+def test_a_piece_has_a_name_of_its_own() -> None:
+    made: dict[str, set[tuple[str, str]]] = {}
+    for name, macro, file in uses():
+        made.setdefault(name, set()).add((macro, file if macro != "project_item" else ""))
+    assert len(made) >= 4
+    assert {name: places for name, places in made.items() if len(places) > 1} == {}
+
+
+@pytest.mark.parametrize("macro", sorted({macro for _, macro, _ in uses()}))
+def test_a_piece_depends_on_its_document_alone(macro: str) -> None:
+    environment = Environment(autoescape=True)
+    environment.filters.update(FILTERS)
+    for found in macros()[macro]:
+        whole = nodes.Template([found], lineno=1)
+        whole.set_environment(environment)
+        assert meta.find_undeclared_variables(whole) <= ALLOWED
+
+
+def row(calls: list[str]) -> type:
+    def made(user: User, *given: object) -> Markup:
+        calls.append(user.full_name)
+        return Markup("{} {}").format(user.full_name, LANGUAGE.get())
+
+    return made  # type: ignore[return-value]
+
+
+def test_a_piece_is_made_anew_when_its_document_language_or_reader_differs() -> None:
+    calls: list[str] = []
+    pieces, macro = Pieces(), row(calls)
+    user = User(id="ada", incarnation="1", full_name="Ada", rev=1, created=1)
+    assert pieces.kept("row", macro, user) == pieces.kept("row", macro, user) == "Ada en"
+    assert pieces.kept("row", macro, user.model_copy(update={"full_name": "Ada L.", "rev": 2})) == "Ada L. en"
+    later = user.model_copy(update={"full_name": "Another", "created": 2})  # a name that was given again
+    assert pieces.kept("row", macro, later) == "Another en"
+    assert pieces.kept("other row", macro, user) == "Ada en"
+    token = LANGUAGE.set("de")
+    assert pieces.kept("row", macro, user) == "Ada de"
+    LANGUAGE.reset(token)
+    never = user.model_copy(update={"rev": 0})
+    pieces.kept("row", macro, never)
+    pieces.kept("row", macro, never)
+    assert calls == ["Ada", "Ada L.", "Another", "Ada", "Ada", "Ada", "Ada"]
+
+
+def test_pieces_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("aen.web.templates._MOST_KEPT", 10)
+    calls: list[str] = []
+    pieces, macro = Pieces(), row(calls)
+    for number in range(30):
+        pieces.kept("row", macro, User(id=f"u{number}", incarnation="1", rev=1))
+    pieces.kept("row", macro, User(id="u29", incarnation="1", rev=1))
+    pieces.kept("row", macro, User(id="u0", incarnation="1", rev=1))
+    assert len(calls) == 31
+
+
+def test_each_page_has_its_own_token_and_language() -> None:
+    templates = Templates(Assets("/static/"))
+    context = {
+        "path": "/admin/reset",
+        "request_id": "",
+        "problem": "",
+        "link": "",
+        "name": "",
+        "me": User(id="ada", incarnation="1", staff=True),
+    }
+    english = templates.render("admin/reset.html", {**context, "csrf": "first"})
+    token = LANGUAGE.set("de")
+    german = templates.render("admin/reset.html", {**context, "csrf": "second"})
+    LANGUAGE.reset(token)
+    assert re.findall(r'name="csrf" value="(\w*)"', english) == ["first", "first"]
+    assert re.findall(r'name="csrf" value="(\w*)"', german) == ["second", "second"]
+    assert ("Password reset" in english, "Passwort zurücksetzen" in german) == (True, True)
+    again = templates.render("admin/reset.html", {**context, "csrf": "third"})
+    assert "Password reset" in again
