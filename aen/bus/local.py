@@ -9,8 +9,9 @@ from typing import Any
 from aen.bus import Bus, C, E, Subscription
 from aen.bus.receiving import Responder, Subscriber
 from aen.bus.wire import decode_reply, encode
-from aen.errors import Conflict, TimedOut, Unavailable
+from aen.errors import Conflict, Unavailable
 from aen.messages import Command, Event
+from aen.messages.unanswered import nobody, silent
 from aen.model import Word
 
 
@@ -61,14 +62,12 @@ class LocalBus(Bus):
         data = encode(command)
         responder = self._responders.get((address, name))
         if responder is None:
-            raise Unavailable(f"Nobody at {address} answers {name} right now. Is that node running?")
+            raise nobody(address, name)
         try:
             async with asyncio.timeout(timeout):
                 reply = await responder.reply(data)
         except TimeoutError:
-            raise TimedOut(
-                f"{address} gave no answer to {name} within {timeout:g} s: whether it was done is unknown."
-            ) from None
+            raise silent(address, name, timeout) from None
         return decode_reply(command.answer, reply)
 
     def respond(self, address: str, kind: type[C], handler: Callable[[C], Awaitable[Word]]) -> Subscription:

@@ -18,6 +18,7 @@ from aen.bus.wire import decode_reply, encode
 from aen.config import Config
 from aen.errors import Conflict, Denied, TimedOut, Unavailable
 from aen.messages import Command, Event
+from aen.messages.unanswered import nobody, silent
 from aen.model import Word
 
 if TYPE_CHECKING:
@@ -123,7 +124,6 @@ class NatsBus(Bus):
         answer: asyncio.Future[Message] = asyncio.get_running_loop().create_future()
         if not self._open:
             raise Unavailable(_CLOSED)
-        unknown = f"{address} gave no answer to {kind} within {timeout:g} s: whether it was done is unknown."
         try:
             async with asyncio.timeout(timeout):
                 client = await self._link.there()
@@ -132,11 +132,11 @@ class NatsBus(Bus):
                     await client.publish(subject, data, inbox)
                 reply = await answer
         except TimeoutError:
-            raise TimedOut(unknown) from None
+            raise silent(address, kind, timeout) from None
         finally:
             self._asking.pop(inbox, None)
         if (reply.headers or {}).get("Status") == "503":
-            raise Unavailable(f"Nobody at {address} answers {kind} right now. Is that node running?")
+            raise nobody(address, kind)
         return decode_reply(command.answer, reply.data)
 
     def respond(self, address: str, kind: type[C], handler: Callable[[C], Awaitable[Word]]) -> Subscription:
