@@ -112,6 +112,7 @@ async def _people(server: Served) -> None:
             email=f"{name}@example.org",
             password=PASSWORD,
             admin=name == "alice",
+            staff=name == "carol",
         )
         await server.domain.accounts.create(ROOT, new)
     await server.domain.accounts.update(ROOT, "alice", UserPatch(url="https://example.org/alice"))
