@@ -423,7 +423,12 @@ class AsyncCalls:
         )
 
     async def get_admin_exceptions(
-        self, *, limit: int | None = None, cursor: str | None = None, unread: bool | None = None
+        self,
+        *,
+        limit: int | None = None,
+        cursor: str | None = None,
+        unread: bool | None = None,
+        search: str | None = None,
     ) -> PageOfFault:
         """Faults of AEN, grouped."""
         found: PageOfFault = await self._call(
@@ -433,7 +438,7 @@ class AsyncCalls:
                 "exceptions",
             ),
             PageOfFault,
-            query={"limit": limit, "cursor": cursor, "unread": unread},
+            query={"limit": limit, "cursor": cursor, "unread": unread, "search": search},
         )
         return found
 

@@ -139,6 +139,12 @@ async def test_faults_are_grouped_counted_and_read(tmp_path: Path) -> None:
         page = await browser.get("/admin/exceptions")
         assert "KeyError" in page.text
         assert "id2" in page.text
+        for asked, there in (
+            ("id1", True),
+            ("KEYERROR", True),
+            ("id9", False),
+        ):  # by the id that somebody was told, by a word
+            assert ("item fault" in (await browser.get(f"/admin/exceptions?q={asked}")).text) is there
         assert (await browser.post("/admin/exceptions/read", data={})).status == 303
         assert 'class="badge"' not in (await browser.get("/")).text
         await faults.take(describe(fail(), "request failed"))

@@ -381,6 +381,9 @@ async def test_many_people_are_paged_by_the_server(server: Served, alice: Client
         await server.domain.accounts.create(ROOT, _person(number))
     first = await alice.get("/admin/users")
     assert "62 users" in first.text
+    owned = re.search(r'href="/admin/users/alice">.*?data-label="Projects" class="num">(\d+)<', first.text, re.DOTALL)
+    assert owned is not None
+    assert owned[1] == str(await server.domain.store.count("projects", (("owner", "alice"),)))
     onward = unescape(re.search(r'href="([^"]+)" rel="next"', first.text).group(1))  # type: ignore[union-attr]
     second = await alice.get(onward)
     assert "student59" in second.text

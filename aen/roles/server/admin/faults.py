@@ -67,11 +67,22 @@ class Faults(Part):
                 log.debug("another server was faster with this fault")
         await change(self.store, "faults", Fault, event.fingerprint, edit)
 
+    async def _that_hold(self, text: str) -> list[Fault]:
+        """There are `_MOST_KINDS` at the most: all are looked through."""
+        page = await self.store.find("faults", Query(sort="last", descending=True, limit=_MOST_KINDS))
+        faults = [Fault.model_validate(doc) for doc in page.items]
+        return [
+            one for one in faults if any(text in each.lower() for each in (*one.ids, one.message, one.place, one.kind))
+        ]
+
     async def list(
-        self, actor: Actor, limit: int = 50, cursor: str = "", unread: bool = False
+        self, actor: Actor, limit: int = 50, cursor: str = "", unread: bool = False, text: str = ""
     ) -> tuple[list[Fault], str]:
-        """Kinds of faults, the one that happened last first, for staff."""
+        """Kinds of faults, the one that happened last first, for staff. `text`: those that hold it (the id that somebody was
+        told, a word of the message, a place), without a cursor."""
         check(actor, Permission.STAFF)
+        if text.strip():
+            return await self._that_hold(text.strip().lower()), ""
         equal = (("unread", True),) if unread else ()
         page = await self.store.find("faults", Query(equal, sort="last", descending=True, limit=limit, cursor=cursor))
         return [Fault.model_validate(doc) for doc in page.items], page.next

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
+import time
+from collections import OrderedDict
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from aen.errors import AenError, Invalid
 from aen.model.project import Project, ProjectState
@@ -12,6 +16,9 @@ from aen.roles.server.domain import Part
 from aen.roles.server.permissions import Actor, Permission, check
 from aen.store import Query
 
+if TYPE_CHECKING:
+    from aen.roles.server.domain import Domain
+
 PROJECT_SORTS = {
     "updated": True,
     "slug": False,
@@ -19,6 +26,7 @@ PROJECT_SORTS = {
     "stars": True,
 }  # by what; whether the largest comes first
 MOST_AT_ONCE = 200
+_OWNED_SECONDS, _MOST_OWNED = 60.0, 10_000
 _ROUNDS = 20  # pages that a filter without an index of its own looks through for one page
 
 
@@ -33,6 +41,24 @@ class SessionFilter:
 
 class Overseeing(Part):
     """Lists that only administrators see. The store sorts and pages: 50,000 people and 20,000 projects are fine."""
+
+    def __init__(self, domain: Domain) -> None:
+        super().__init__(domain)
+        self._owned: OrderedDict[str, tuple[float, int]] = OrderedDict()  # when it was counted, and how many
+
+    async def owned(self, actor: Actor, names: Sequence[str]) -> dict[str, int]:
+        """How many projects each of these people owns, as counted within the last minute."""
+        check(actor, Permission.ADMIN)
+        moment = time.monotonic()
+        missing = [name for name in names if moment - self._owned.get(name, (-_OWNED_SECONDS, 0))[0] >= _OWNED_SECONDS]
+        counts = await asyncio.gather(*(self.store.count("projects", (("owner", name),)) for name in missing))
+        for name, count in zip(missing, counts, strict=True):
+            self._owned[name] = (moment, count)
+            self._owned.move_to_end(name)
+        found = {name: self._owned[name][1] for name in names}
+        while len(self._owned) > _MOST_OWNED:
+            self._owned.popitem(last=False)
+        return found
 
     async def projects(
         self, actor: Actor, search: str = "", sort: str = "updated", state: str = "", limit: int = 50, cursor: str = ""

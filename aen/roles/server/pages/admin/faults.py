@@ -15,12 +15,14 @@ _WHERE = "/admin/exceptions"
 
 
 async def faults(request: web.Request) -> web.StreamResponse:
-    unread = asked_text(request, "show", 10) == "unread"
+    unread, text = asked_text(request, "show", 10) == "unread", asked_text(request, "q", 100)
     found, cursor = await request.config_dict[DOMAIN].faults.list(
-        request[ACTOR], _PAGE, asked_text(request, "cursor", 500), unread
+        request[ACTOR], _PAGE, asked_text(request, "cursor", 500), unread, text
     )
     return render(
-        request, "admin/exceptions.html", {"faults": found, "only_unread": unread, **page_links(request, cursor)}
+        request,
+        "admin/exceptions.html",
+        {"faults": found, "only_unread": unread, "search": text, **page_links(request, cursor)},
     )
 
 

@@ -34,11 +34,11 @@ async def users_page(request: web.Request) -> web.StreamResponse:
     sort = sort if sort in _SORTS else "id"
     which = which if which in ("admin", "staff", "locked") else ""
     descending = asked_text(request, "order", 8) == "down"
-    page = await request.config_dict[DOMAIN].accounts.list(
-        request[ACTOR], search, sort, descending, _PAGE, asked_text(request, "cursor", 500), which
-    )
+    domain, actor = request.config_dict[DOMAIN], request[ACTOR]
+    page = await domain.accounts.list(actor, search, sort, descending, _PAGE, asked_text(request, "cursor", 500), which)
     shown = {
         "users": page.items,
+        "owned": await domain.overseeing.owned(actor, [user.id for user in page.items]),
         "total": page.total,
         "search": search,
         "sort": sort,

@@ -48,9 +48,10 @@ class ReportQuery(Word):
 
 
 class FaultQuery(Paging):
-    """Which faults."""
+    """Which faults; `search`: those that hold it, as the id that somebody was told."""
 
     unread: bool = False
+    search: str = Field("", max_length=100)
 
 
 class Read(Word):
@@ -118,7 +119,7 @@ def _setting(one: InForce) -> SettingView:
 async def faults(request: web.Request) -> web.StreamResponse:
     domain, actor = asked(request)
     q = query(request, FaultQuery)
-    found, next = await domain.faults.list(actor, q.most, q.cursor, q.unread)
+    found, next = await domain.faults.list(actor, q.most, q.cursor, q.unread, q.search)
     return listed(found, next)
 
 
