@@ -39,14 +39,16 @@ class Memory(Generic[T]):
     """From the exact bytes of a header block to what was made of them.
 
     The same bytes always give the same result, so this changes nothing in strictness.
-    It is bounded by number and size, and dropped whole when full.
+    It is bounded by number and size, and dropped whole when full. What came once is not kept, only that it came: most of
+    that never comes again, and would drive out what does.
     """
 
-    __slots__ = ("_known", "_longest", "_make", "_most")
+    __slots__ = ("_known", "_longest", "_make", "_most", "_once")
 
     def __init__(self, make: Callable[[bytes], T], most: int = 2048, longest: int = 4096) -> None:
         self._make, self._most, self._longest = make, most, longest
         self._known: dict[bytes, T] = {}
+        self._once: set[int] = set()  # hashes of what came once
 
     def get(self, block: bytes) -> T:
         """What `block` means. Raises what making it raises; that is not remembered."""
@@ -55,10 +57,19 @@ class Memory(Generic[T]):
             return found
         made = self._make(block)
         if len(block) <= self._longest:
-            if len(self._known) >= self._most:
-                self._known.clear()
-            self._known[block] = made
+            self._keep(block, made)
         return made
+
+    def _keep(self, block: bytes, made: T) -> None:
+        once, seen = self._once, hash(block)
+        if seen not in once:
+            if len(once) >= self._most:
+                once.clear()
+            once.add(seen)
+            return
+        if len(self._known) >= self._most:
+            self._known.clear()
+        self._known[block] = made
 
     def all(self, blocks: list[bytes]) -> list[T]:
         """What each of `blocks` means. Raises what making it raises."""

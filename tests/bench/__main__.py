@@ -56,6 +56,8 @@ async def _measured(name: str) -> list[Row]:
 
 def _line(row: Row) -> str:
     text = f"   {row.name:58} {row.value:12,.3f} {row.unit:8}"
+    if row.spread is not None:
+        text += f" ± {row.spread:.0%}"
     if row.ratio is not None:
         text += f"  against {row.against:,.3f}: x {row.ratio:.2f}"
     if row.aim:

@@ -53,4 +53,5 @@ def _line(row: Row) -> str:
     against = "" if row.against is None else f"{row.against:,.2f}"
     ratio = "" if row.ratio is None else f"{row.ratio:.2f}"
     met = {None: "", True: "met", False: "**not met**"}[row.met]
-    return f"| {row.name} | {row.value:,.2f} {row.unit} | {against} | {ratio} | {row.aim} | {met} |"
+    around = "" if row.spread is None else f" ± {row.spread:.0%}"
+    return f"| {row.name} | {row.value:,.2f} {row.unit}{around} | {against} | {ratio} | {row.aim} | {met} |"

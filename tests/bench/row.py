@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from statistics import median
 
 
 @dataclass(frozen=True)
@@ -17,6 +19,7 @@ class Row:
     unit: str
     against: float | None = None
     aim: str = ""
+    spread: float | None = None  # half of what lies between the smallest and the largest round, as a part of the value
 
     @property
     def ratio(self) -> float | None:
@@ -41,6 +44,7 @@ class Row:
             "against": self.against,
             "ratio": self.ratio,
             "aim": self.aim,
+            "spread": self.spread,
             "met": self.met,
         }
 
@@ -49,3 +53,9 @@ def percentile(values: list[float], part: float) -> float:
     """The value below which `part` (0 to 1) of the values lie."""
     ordered = sorted(values)
     return ordered[min(len(ordered) - 1, int(part * len(ordered)))]
+
+
+def spread(values: Sequence[float]) -> float:
+    """Half of what lies between the smallest and the largest of `values`, as a part of their median."""
+    middle = median(values)
+    return (max(values) - min(values)) / 2 / middle if middle else 0.0

@@ -216,7 +216,11 @@ class Following(Service):
         snapshot = Snapshot(
             routes=routes, latest=revoked.latest, logins=dict(revoked.logins), users=dict(revoked.users), keys=keys
         )
+        parts = []
+        for part in encode(snapshot):
+            parts.append(part)
+            await asyncio.sleep(0)  # of many routes: whoever has sent a request comes between
         try:
-            await asyncio.to_thread(save, self._path, encode(snapshot))
+            await asyncio.to_thread(save, self._path, b"".join(parts))
         except OSError as error:
             log.error("the gateway's snapshot can't be written", path=str(self._path), why=str(error))

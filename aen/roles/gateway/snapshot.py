@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import os
-from dataclasses import dataclass, field
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import structlog
@@ -29,7 +30,8 @@ class Snapshot:
     keys: dict[str, str] = field(default_factory=dict)
 
 
-_WHOLE = TypeAdapter(Snapshot)
+_WHOLE, _ROUTES = TypeAdapter(Snapshot), TypeAdapter(list[Route])
+_ROUTES_AT_ONCE = 200
 
 
 def load(path: Path) -> Snapshot:
@@ -51,9 +53,14 @@ def load(path: Path) -> Snapshot:
         return Snapshot()
 
 
-def encode(snapshot: Snapshot) -> bytes:
-    """The snapshot as it stands on disk."""
-    return _WHOLE.dump_json(snapshot)
+def encode(snapshot: Snapshot) -> Iterator[bytes]:
+    """The snapshot as it stands on disk, in parts that take a fraction of a millisecond each: people wait meanwhile."""
+    routes = snapshot.routes
+    before, mark, after = _WHOLE.dump_json(replace(snapshot, routes=[])).partition(b'"routes":[')
+    yield before + mark
+    for begin in range(0, len(routes), _ROUTES_AT_ONCE):
+        yield (b"," if begin else b"") + _ROUTES.dump_json(routes[begin : begin + _ROUTES_AT_ONCE])[1:-1]
+    yield after
 
 
 def save(path: Path, data: bytes) -> None:

@@ -16,7 +16,7 @@ from typing import Any, cast
 
 import uvloop
 
-from tests.bench.peers.servers import FRAME
+from tests.bench.peers.servers import FIRST, FRAME
 from tests.bench.peers.systems import ROOT, System, cores, loading
 from tests.bench.row import percentile
 
@@ -84,6 +84,12 @@ def idle_sockets(system: System, connections: int, cookie: str) -> float:
         taken = system.memory() - before
         program.kill()
     return taken / connections
+
+
+def first_requests(folder: Path, port: int, cookie: str) -> list[float]:
+    """For each of many new routes: ms from the event's arrival at the gateway until its first request is answered."""
+    argv = [*_argv("first", port, FIRST, 0, cookie), str(folder / "events")]
+    return cast(list[float], json.loads(subprocess.run(argv, cwd=ROOT, stdout=subprocess.PIPE, check=True).stdout))
 
 
 def transfer(system: System, way: str, cookie: str) -> tuple[float, int]:
@@ -198,9 +204,29 @@ async def _transfer(port: int, up: bool, cookie: str) -> None:
     print(GIB / (time.perf_counter() - begun) / 1e6)
 
 
+async def _first(port: int, count: int, events: str, cookie: str) -> None:
+    """A browser that waits at the start page has its connection already, and asks when it is told that the app is there."""
+    told, tell = await asyncio.open_unix_connection(events)
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    waits: list[float] = []
+    for number in range(1, count + 1):
+        begun = time.perf_counter()
+        tell.write(b"%d\n" % number)
+        await told.readline()
+        writer.write(f"GET /alice/p{number}/jupyter/?size=10 HTTP/1.1\r\nHost: 127.0.0.1\r\n{cookie}\r\n\r\n".encode())
+        head = await reader.readuntil(b"\r\n\r\n")
+        if b" 200 " not in head:
+            raise ConnectionError(head.decode())
+        await reader.readexactly(10)
+        waits.append((time.perf_counter() - begun) * 1e3)
+    print(json.dumps(waits))
+
+
 def _run(what: str, port: int, count: int, seconds: float, cookie: str) -> Any:
     if what in ("up", "down"):
         return _transfer(port, what == "up", cookie)
+    if what == "first":
+        return _first(port, count, sys.argv[6], cookie)
     return {"echo": _echo, "idle": _idle}[what](port, count, seconds, cookie)
 
 

@@ -14,6 +14,9 @@ import resource
 import socket
 import ssl
 import sys
+from collections.abc import Awaitable, Callable
+from contextlib import AsyncExitStack
+from functools import lru_cache
 from pathlib import Path
 from typing import cast
 
@@ -24,21 +27,26 @@ from aiohttp import web
 from aen import listeners
 from aen.bus.local import LocalBus
 from aen.config import Config
+from aen.messages import RouteAdded
 from aen.model.route import Route
 from aen.proxy import Limits
 from aen.proxy.plane import Plane
 from aen.proxy.routes import RouteTable
 from aen.proxy.sites import Sites
+from aen.roles.gateway import planes
 from aen.roles.gateway.accesslog import AccessLog
 from aen.roles.gateway.admission import Doorman, Revoked
 from aen.roles.gateway.crew import Crew, setup
+from aen.roles.gateway.following import Following
 from aen.tickets import Signer
+from tests.bench.peers import relay
 
 ORIGIN = "http://127.0.0.1"
 FRAME, MASKED = 66, 70  # bytes of a 64-byte message as the app sends it and as a client does
 MANY_ROUTES = 100_000
+FIRST = 1000  # of the routes that are added one after the other
 _BLOCK = b"x" * 262_144
-_kept: list[Crew] = []  # for as long as this program runs
+_kept: list[object] = []  # for as long as this program runs
 _GUID = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
 
 
@@ -90,9 +98,8 @@ class App(asyncio.Protocol):
                 self._answer(size)
 
     def _answer(self, size: int) -> None:
-        head = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n" % size
         first = min(size, len(_BLOCK))
-        self.transport.write(head + _BLOCK[:first])
+        self.transport.write(_beginning(size))
         self._to_send = size - first
         self._more()
 
@@ -114,13 +121,23 @@ class App(asyncio.Protocol):
         self._echo = True
 
 
+@lru_cache
+def _beginning(size: int) -> bytes:
+    """An answer's head and as much of its body as goes with it: put together once, so that the app costs next to nothing."""
+    head = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n" % size
+    return head + _BLOCK[: min(size, len(_BLOCK))]
+
+
 async def _app(folder: Path, port: int) -> None:
     loop = asyncio.get_running_loop()
     await loop.create_server(App, "127.0.0.1", port, backlog=4096)  # configurable-http-proxy knows no unix sockets
     await loop.create_unix_server(App, folder / "app", backlog=4096)
 
 
-async def _gateway(folder: Path, port: int, routes: int = 1, tls: ssl.SSLContext | None = None) -> None:
+async def _gateway(
+    folder: Path, port: int, routes: int = 1, tls: ssl.SSLContext | None = None
+) -> tuple[Plane, Doorman]:
+    """As shipped; what leads to it and who comes in is known from the start."""
     table, doorman = RouteTable(), Doorman(LocalBus(), Revoked())
     doorman.use_keys(Signer.load_or_make(folder / "key.pem").public_keys())
     for number in range(routes):
@@ -137,6 +154,41 @@ async def _gateway(folder: Path, port: int, routes: int = 1, tls: ssl.SSLContext
     )
     await plane.start()
     await plane.listen(socket.create_server(("127.0.0.1", port), backlog=4096), tls)
+    return plane, doorman
+
+
+async def _events(folder: Path, port: int) -> None:
+    """A gateway that hears of new routes from its bus, as in an installation, with 10,000 there already.
+
+    Whoever writes a number to the socket `events` has that route published, and hears when the gateway has it.
+    """
+    (folder / "events-data").mkdir()
+    plane, doorman = await _gateway(folder, port)
+    for number in range(FIRST + 1, FIRST + 10_001):
+        plane.routes.add(route(folder / "app", number))
+    bus, stack = LocalBus(), AsyncExitStack()
+    await stack.enter_async_context(bus)
+    led = planes.Alone(plane, doorman)
+    following = Following(bus, "main", led, doorman, folder / "events-data/state.json")
+    await following.start()
+
+    heard = asyncio.Event()
+
+    async def hear(_: RouteAdded) -> None:  # after the gateway, which was first to subscribe
+        heard.set()
+
+    _kept.append(bus.subscribe(RouteAdded, hear))
+
+    async def add(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        while line := await reader.readline():
+            number = int(line)
+            heard.clear()
+            await bus.publish(RouteAdded(datacenter="main", route=route(folder / "app", number)))
+            await heard.wait()
+            writer.write(b"there\n")
+
+    _kept.append(await asyncio.start_unix_server(add, folder / "events"))
+    _kept.extend((stack, following))
 
 
 def route(app: Path, number: int) -> Route:
@@ -194,12 +246,14 @@ async def _aiohttp(folder: Path, port: int) -> None:
     await web.TCPSite(runner, "127.0.0.1", port).start()
 
 
-_KINDS = {
+_KINDS: dict[str, Callable[[Path, int], Awaitable[object]]] = {
     "app": _app,
     "gateway": _gateway,
     "gateway-tls": _tls,
     "gateway-routes": _routes,
     "gateway-workers": _workers,
+    "gateway-events": _events,
+    "relay": relay.serve,
     "aiohttp": _aiohttp,
 }
 
