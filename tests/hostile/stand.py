@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from aen.model.route import Route
-from aen.proxy import By, Limits, Visitor
+from aen.proxy import Admission, By, Limits, Visitor
 from aen.proxy.nodes import Nodes
 from aen.proxy.peers import networks
 from aen.proxy.plane import Plane
@@ -151,6 +151,7 @@ async def stand(
     url: str = "http://gw.test",
     trusted: Sequence[str] = (),
     nodes: Nodes | None = None,
+    admission: Admission | None = None,
     **changes: Any,
 ) -> AsyncIterator[Stand]:
     """A whole stand; `talk` is the app's side of a connection, `trusted` the proxies that are believed."""
@@ -162,7 +163,7 @@ async def stand(
         routes.add(route(tmp / "app", **changes))
         where = (f"unix:{tmp / 'pages'}", os.getuid())
         plane = Plane(
-            doorman,
+            admission or doorman,
             routes,
             Sites(url),
             cookie=b"aen-gateway",

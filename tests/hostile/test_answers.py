@@ -12,6 +12,7 @@ import pytest
 
 from aen.proxy import Limits
 from tests.hostile.stand import BASE, OK, Talk, one_answer, request, route, stand, until
+from tests.hostile.test_identity import GOOD_ORIGIN, WS
 
 POST = f"POST {BASE}/x HTTP/1.1"
 ORIGIN = b"Origin: http://gw.test\r\n"
@@ -76,6 +77,19 @@ async def test_a_broken_answer_is_a_502(name: str, tmp_path: Path) -> None:
         assert b"aen-gateway=x" not in answer
         here.app.talk = says(OK)
         assert (await here.one(request())).endswith(b"ok")
+
+
+@pytest.mark.parametrize("name", [name for name in BROKEN if name != "101 unasked"])  # here it was asked for
+async def test_a_broken_answer_to_a_handshake_is_a_502(name: str, tmp_path: Path) -> None:
+    async with stand(tmp_path, says(BROKEN[name], keep=False)) as here:
+        reader, writer = await here.connect()
+        writer.write(request(lines=GOOD_ORIGIN + WS))
+        while (answer := await one_answer(reader)).startswith(b"HTTP/1.1 103 "):
+            pass
+        assert answer.startswith(b"HTTP/1.1 502 ")
+        assert await reader.read() == b""
+        writer.close()
+        assert all(one.tunnel is None for one in here.plane.connections)
 
 
 WHOLE: dict[str, tuple[bytes, bytes]] = {

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 from asyncio import StreamReader, StreamWriter
 from pathlib import Path
@@ -10,6 +11,7 @@ import pytest
 
 from aen.proxy import Limits
 from tests.hostile.stand import BASE, GRANT, OK, one_answer, request, stand, until
+from tests.hostile.test_identity import WS
 
 OURS = b"Origin: http://gw.test\r\n"
 POST = f"POST {BASE}/x HTTP/1.1"
@@ -113,6 +115,66 @@ async def test_what_is_open_to_doubt_is_refused(name: str, tmp_path: Path) -> No
         assert b"\r\nConnection: close\r\n" in answer
         assert here.app.connections == []
         assert here.pages.connections == []
+
+
+def upgrading(data: bytes) -> bytes:
+    """The same in the request of a WebSocket handshake, as far as it has the form of one."""
+    head, end, rest = data.partition(b"\r\n\r\n")
+    origin = b"" if OURS in data else OURS
+    return head.replace(b"POST ", b"GET ", 1) + b"\r\n" + origin + WS[:-2] + end + rest
+
+
+HANDSHAKES = [name for name, (data, _) in REFUSED.items() if b"HTTP/1.1\r\n" in data and b"\r\n\r\n" in data]
+
+
+@pytest.mark.parametrize("name", HANDSHAKES)
+async def test_the_same_in_a_handshake(name: str, tmp_path: Path) -> None:
+    data, status = REFUSED[name]
+    async with stand(tmp_path) as here:
+        answer = await here.send(upgrading(data), half_close=False)
+        assert answer.startswith((b"HTTP/1.1 %d " % status, b"HTTP/1.1 400 "))
+        assert answer.count(b"HTTP/1.1 ") == 1
+        assert here.app.connections == []
+        assert here.pages.connections == []
+
+
+async def test_what_was_refused_was_a_handshake_but_for_one_thing(tmp_path: Path) -> None:
+    async with stand(tmp_path) as here:
+        assert (await here.one(upgrading(request()))).endswith(b"ok")
+        assert b"Upgrade: websocket\r\n" in here.app.got
+
+
+BODIES = {
+    "CL": (b"Content-Length: 5\r\n", b"abcde"),
+    "chunked": (b"Transfer-Encoding: chunked\r\n", b"5\r\nabcde\r\n0\r\n\r\n"),
+}
+
+
+@pytest.mark.parametrize("framing", BODIES)
+@pytest.mark.parametrize("method", ["GET", "HEAD", "OPTIONS", "DELETE", "PROPFIND"])
+async def test_a_body_with_a_method_that_needs_none(method: str, framing: str, tmp_path: Path) -> None:
+    """It is framed as said, goes on once, and what comes behind it is the next request."""
+    lines, body = BODIES[framing]
+    bodies: list[bytes] = []
+
+    async def talk(reader: StreamReader, writer: StreamWriter) -> None:
+        while True:
+            head = await reader.readuntil(b"\r\n\r\n")
+            chunked = b"ransfer-" in head
+            end = reader.readuntil(b"0\r\n\r\n") if chunked else reader.readexactly(5 if b"ontent-L" in head else 0)
+            bodies.append(head.split(b" ")[0] + b" " + await end)
+            writer.write(OK[:-2] if head.startswith(b"HEAD") else OK)
+
+    async with stand(tmp_path, talk) as here:
+        reader, writer = await here.connect()
+        writer.write(request(f"{method} {BASE}/x HTTP/1.1", OURS + lines, body) + request())
+        head = await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), 5)
+        assert head.startswith(b"HTTP/1.1 200 ")
+        if method != "HEAD":
+            assert await reader.readexactly(2) == b"ok"
+        assert (await one_answer(reader)).endswith(b"ok")
+        writer.close()
+    assert bodies == [method.encode() + b" " + body, b"GET "]
 
 
 CHUNKS = {

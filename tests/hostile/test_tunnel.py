@@ -7,6 +7,7 @@ import base64
 import hashlib
 import os
 import struct
+import zlib
 from asyncio import StreamReader, StreamWriter
 from itertools import pairwise
 from pathlib import Path
@@ -16,9 +17,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from aen.proxy.downstream import Downstream
 from aen.proxy.tunnel import Follower
 from tests.hostile.stand import Stand, request, stand, until
 from tests.hostile.test_identity import GOOD_ORIGIN, WS
+from tests.hostile.test_paths import MODES, at
 
 KEY = b"dGhlIHNhbXBsZSBub25jZQ=="
 ACCEPT = base64.b64encode(hashlib.sha1(KEY + b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11").digest())
@@ -231,3 +234,68 @@ async def test_a_reader_that_stops_holds_the_app_back(tmp_path: Path) -> None:
         assert waiting < 2 * 1024 * 1024
         transport.resume_reading()
         writer.close()
+
+
+MIB = 1024 * 1024
+#: What a client sends after its handshake. It is the app's to judge: every byte arrives, and nothing of it piles up here.
+HOSTILE = {
+    "unmasked": frame(b"not masked"),
+    "not UTF-8": frame(b"\xff\xfe\xc3\x28", masked=True),
+    "a compressed bomb": bytes((0xC2,)) + frame(zlib.compress(b"0" * 10 * MIB), 2, masked=True)[1:],
+    "a flood of pings": frame(b"?" * 125, 9, masked=True) * 20_000,
+    "a ping that is too long": frame(b"?" * 126, 9, masked=True),
+    "close 1005": frame((1005).to_bytes(2, "big"), 8, masked=True),
+    "close 1006": frame((1006).to_bytes(2, "big"), 8, masked=True),
+    "close 2999": frame((2999).to_bytes(2, "big"), 8, masked=True),
+    "half a close code": frame(b"\x03", 8, masked=True),
+    "bytes after a close": frame(b"", 8, masked=True) + frame(b"more", masked=True),
+    "unknown opcodes": frame(b"x", 3, masked=True) + frame(b"x", 15, masked=True),
+    "a fragment without a beginning": frame(b"x", 0, masked=True),
+    "a length of 2^63": b"\x82\xff" + b"\xff" * 8 + b"mask" + b"z" * 1000,
+    "a length in more bytes than it needs": b"\x82\xfe\x00\x05maskhello",
+    "64 MiB in one message": frame(b"m" * (64 * MIB), 2, masked=True),
+}
+
+
+@pytest.mark.parametrize("mode", MODES)
+@pytest.mark.parametrize("name", HOSTILE)
+async def test_whatever_a_client_sends_arrives_as_it_is_and_a_close_of_ours_still_ends_it(
+    name: str, mode: str, tmp_path: Path
+) -> None:
+    app, data = App(), HOSTILE[name]
+    async with stand(
+        tmp_path, app.talk, url="http://{project}.gw.test" if mode == "host" else "http://gw.test"
+    ) as here:
+        reader, writer = await here.connect()
+        writer.write(at(mode, request(lines=GOOD_ORIGIN + WS)))
+        assert (await reader.readuntil(b"\r\n\r\n")).startswith(b"HTTP/1.1 101 ")
+        most = 0
+        for begin in range(0, len(data), MIB):
+            writer.write(data[begin : begin + MIB])
+            await writer.drain()
+            most = max([most, *(_waiting(one) for one in here.plane.connections)])
+        await until(lambda: len(app.got) == len(data), 20)
+        assert app.got == data
+        assert most < 2 * MIB
+        assert close_all(here) == 1
+        await asyncio.wait_for(app.ended.wait(), 10)  # between two frames, or cut where none ever ends
+        writer.close()
+        await until(lambda: not here.plane.connections)
+
+
+def _waiting(client: Downstream) -> int:
+    app = client._app
+    return client.transport.get_write_buffer_size() + (app.transport.get_write_buffer_size() if app is not None else 0)
+
+
+@pytest.mark.parametrize("ends", ["client", "app"])
+async def test_half_a_close_ends_both_sides(ends: str, tmp_path: Path) -> None:
+    """A WebSocket has no half: who sends nothing more is gone."""
+    app = App()
+    async with stand(tmp_path, app.talk) as here:
+        reader, writer = await opened(here)
+        (writer if ends == "client" else app.writer).write_eof()
+        assert await asyncio.wait_for(reader.read(), 5) == b""
+        await until(lambda: not here.plane.connections)
+        writer.close()
+        await asyncio.wait_for(app.ended.wait(), 5)

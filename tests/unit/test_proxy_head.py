@@ -138,6 +138,18 @@ def test_memory_gives_what_making_gives_and_stays_bounded() -> None:
     assert len(memory) <= 10
 
 
+def test_what_came_once_drives_nothing_out() -> None:
+    made: list[bytes] = []
+    memory: Memory[bytes] = Memory(lambda block: made.append(block) or block, most=10)  # type: ignore[func-returns-value]
+    for _ in range(3):
+        memory.get(b"often")
+    for number in range(1000):
+        memory.get(b"%d" % number)
+        memory.get(b"often")
+    assert made.count(b"often") == 2
+    assert len(memory) == 1
+
+
 @given(st.lists(st.lists(PIECES, max_size=16).map(b"".join), min_size=2, max_size=4))
 @settings(max_examples=400)
 def test_what_a_reader_has_read_before_changes_nothing(blocks: list[bytes]) -> None:
