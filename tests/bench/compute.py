@@ -1,6 +1,7 @@
-"""Benchmark of the permission walk: 100,000 files in 10,000 directories against `setfacl -R` and a walk in C, side by side.
+"""The compute node: permissions of 100,000 files in 10,000 directories against `setfacl -R` and a walk in C, side by side;
+how soon the launcher answers meanwhile; what ran, found again; environments against `cp -al` and uv.
 
-And how soon the launcher answers meanwhile. Needs root (files of somebody else, as in a project), a C compiler and `setfacl`. Each way starts from a tree without
+Needs root (files of somebody else, as in a project), a C compiler and `setfacl`. Each way starts from a tree without
 ACLs (first), then finds nothing to change (again). They run in turns, so that other load on the machine meets all of
 them; the figure is the median.
 """
@@ -23,6 +24,7 @@ from aen.acl.sharing import SharedWalk
 from aen.acl.tree import Task
 from aen.launchers import Account, ProjectRef
 from aen.launchers.process import ProcessLauncher
+from tests.bench.clones import clones
 from tests.bench.row import Row
 from tests.launching import app, as_user, place
 
@@ -45,6 +47,9 @@ async def measure() -> AsyncIterator[Row]:
         for row in await asyncio.to_thread(_rows, Path(folder)):
             yield row
     for row in await _answers():
+        yield row
+    yield await _found_again()
+    async for row in clones():
         yield row
 
 
@@ -73,6 +78,24 @@ async def _answers() -> list[Row]:
         for name, times in found
         for part, value in (("median", statistics.median), ("longest", max))
     ]
+
+
+async def _found_again() -> Row:
+    """A launcher killed with its apps running, until the next one has adopted every one of them."""
+    with place() as spot:
+        async with spot.launcher() as launcher:
+            ann = await launcher.ensure_account("aentann")
+            names = [f"{'b' * 14}{first}{second}" for first in "abcde" for second in "abcdefghij"]
+            running = [await launcher.start(app(name, ann, "exec sleep 600")) for name in names]
+        began = time.perf_counter()
+        async with spot.launcher() as launcher:
+            found = [await launcher.adopt(process) for process in running]
+            seconds = time.perf_counter() - began
+            for process in running:
+                await launcher.stop(process, 1)
+    if not all(found):
+        raise RuntimeError("an app was not found again")
+    return Row(f"{len(found)} apps found again by the next launcher", seconds, "s", None, "<= 10")
 
 
 async def _one(launcher: ProcessLauncher, ann: Account, number: int, starts: list[float], signals: list[float]) -> None:

@@ -1,7 +1,7 @@
-"""Environments: the clone of the environment of the apps against `cp -al`, and one made from a lock against uv itself.
+"""Part of the benchmark of the compute node: the clone of an environment against `cp -al`, one made from a lock against uv.
 
-Needs root: accounts of its own make them, as in real use. Nothing is removed between rounds: ext4 looks at every inode
-that was freed in the last minutes before it makes a directory, which would be measured instead.
+Accounts of its own make them, as in real use. Nothing is removed between rounds: ext4 looks at every inode that was freed
+in the last minutes before it makes a directory, which would be measured instead.
 """
 
 from __future__ import annotations
@@ -29,10 +29,8 @@ ROUNDS = 9
 MADE = 5
 
 
-async def measure() -> AsyncIterator[Row]:
-    """All figures. Raises RuntimeError when this machine can't."""
-    if os.geteuid() != 0:
-        raise RuntimeError("needs root")
+async def clones() -> AsyncIterator[Row]:
+    """The figures of environments."""
     with place("managed") as here:
         async with box(here) as running:
             project = await prepared(running)
