@@ -1294,6 +1294,7 @@ class Space(Told):
     trash: int = 0
     caches: int = 0
     at: int = 0
+    kept: bool = False
 
 
 class SpaceLimit(Told):

@@ -20,6 +20,7 @@ from aen.doctor.store import passwords, store
 from aen.doctor.talking import bus
 from aen.environments import old
 from aen.errors import AenError
+from aen.launchers import quotas
 
 _ROOM = {"data_dir": 10, "envs_dir": 10, "compute.project_root": 20}  # GiB; environments take about 1 each
 _NO_ROOM = 1024**3  # bytes
@@ -112,6 +113,8 @@ def directories(patient: Patient) -> Iterator[Finding]:
         )
     else:
         yield ok("envs_dir", "is on one file system with the projects: environments share what they have in common")
+    if any(config.space.bytes(name) for name in ("project_hard", "user_hard")):
+        yield _kept(_nearest(config.compute.project_root))
     for environment, size in old.sizes(config.envs_dir):
         days = int((time.time() - environment.stat().st_mtime) / 86400)
         age = f"; not the newest for {days} days, removed when it is over {old.KEPT_DAYS} and unused" if days else ""
@@ -129,6 +132,18 @@ def _room(option: str, path: Path, there: Path) -> Finding:
     if free < _NO_ROOM:
         return problem(option, f"{text}: that is too little to work", cure)
     return ok(option, text) if free >= wanted * 1024**3 else warning(option, f"{text}: that is little", cure)
+
+
+def _kept(projects: Path) -> Finding:
+    """Who keeps the bounds of projects."""
+    fd = os.open(projects, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        if quotas.enforced(fd):
+            return ok("space", "the file system of the projects keeps their bounds itself")
+    finally:
+        os.close(fd)
+    cure = "ext4 (tune2fs -O quota,project) or xfs, mounted with the option prjquota, would keep them for programs too."
+    return ok("space", f"AEN keeps the bounds of projects where it begins or uploads something. {cure}")
 
 
 def _acl(there: Path) -> Finding:

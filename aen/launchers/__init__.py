@@ -231,6 +231,9 @@ class Launcher(Protocol):
     async def measure_project(self, project: ProjectRef) -> Space:
         """What its files take, looked at with the lowest priority. Changes nothing."""
 
+    async def bound_project(self, project: ProjectRef, most: int) -> bool:
+        """Let the file system keep the project below so many bytes (0: no bound any more). False: it can't, or has none to keep."""
+
     async def clear_project(self, project: ProjectRef) -> Sequence[str]:
         """Move aside what lies where directories of ours belong (`envs`, `public`), and make these; sentences on what was done."""
 

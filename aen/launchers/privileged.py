@@ -26,7 +26,8 @@ from aen.launchers.fence import Fence
 from aen.launchers.groups import Groups
 from aen.launchers.keeping import keeper
 from aen.launchers.loop import Asked, Job, Loop, Report
-from aen.launchers.project_files import ProjectFiles, told
+from aen.launchers.project_files import told
+from aen.launchers.project_space import ProjectSpace
 from aen.launchers.running import Apps
 from aen.launchers.spawn import become
 from aen.launchers.wire import LARGEST, LENGTH, error_to_wire, pack, unpack
@@ -49,7 +50,7 @@ class Verbs:
         self._accounts = Accounts(policy)
         self._tries = pam.Tries()
         self._groups = Groups(policy.state_dir, self._accounts.register)
-        self._projects = ProjectFiles(policy, self._accounts, self._groups)
+        self._projects = ProjectSpace(policy, self._accounts, self._groups)
         self.loop = Loop(sock, self.handle)
         self.kept = keeper(preparation.label(policy), self.loop)
         self.apps = Apps(policy, self.loop, self.kept, self._groups)
@@ -66,6 +67,7 @@ class Verbs:
             "check_permissions": self._check_permissions,
             "path_rights": self._path_rights,
             "measure_project": self._measure_project,
+            "bound_project": self._bound_project,
             "clear_project": self._clear_project,
             "rename_project": self._rename_project,
             "delete_project": self._delete_project,
@@ -185,6 +187,11 @@ class Verbs:
         project = checks.project(message.get("project"))
         # One at a time, and under a key of its own: it may take long, and must hold up nothing.
         self.loop.job(Job("measure", asked, lambda report: told(lambda: self._projects.measure(project))))
+
+    def _bound_project(self, message: Message, asked: Asked) -> None:
+        project = checks.project(message.get("project"))
+        most = checks.number(message.get("most"), 0, 2**60, "A bound")
+        self._project_job(project, asked, lambda report: self._projects.bound(project, most))
 
     def _clear_project(self, message: Message, asked: Asked) -> None:
         project = checks.project(message.get("project"))

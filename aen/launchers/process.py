@@ -134,6 +134,9 @@ class ProcessLauncher:
     async def measure_project(self, project: ProjectRef) -> Space:
         return Space(**await self._ask("measure_project", project=_ref(project)))
 
+    async def bound_project(self, project: ProjectRef, most: int) -> bool:
+        return bool(await self._ask("bound_project", project=_ref(project), most=most))
+
     async def clear_project(self, project: ProjectRef) -> list[str]:
         return list(await self._ask("clear_project", project=_ref(project)))
 

@@ -14,12 +14,12 @@ from aen.acl.sharing import SharedWalk
 from aen.acl.tree import NoAcl, Task
 from aen.environments.clone import Clone, Plan, Untrusted
 from aen.errors import AenError, Conflict, Invalid, NotFound
-from aen.launchers import Account, Policy, ProjectRef, RightsWish, Unsupported, preparation, reserved, trees
+from aen.launchers import Account, Policy, ProjectRef, RightsWish, Unsupported, preparation, quotas, reserved, trees
 from aen.launchers.accounts import Accounts
 from aen.launchers.groups import Groups
 from aen.launchers.loop import Report
 from aen.launchers.path_rights import rights_at
-from aen.launchers.space import Measure
+from aen.launchers.tagging import Tagging
 
 Message = dict[str, Any]
 
@@ -63,6 +63,8 @@ class ProjectFiles:
                     self._clone(made, source, f"{self._path(project)}/envs/{name}", owner)
                     self._give(made, owner)
                     self._walk(made, project, owner)
+                    if number := quotas.number_of(envs):  # else the kernel lets it in only where it has the same one
+                        Tagging(self._task(project, owner)[0], number).run(made)
                     os.rename(built, name, src_dir_fd=stage, dst_dir_fd=envs)
         return True
 
@@ -100,12 +102,6 @@ class ProjectFiles:
     def _names(self, project: ProjectRef) -> dict[int, str]:
         """People by uid: those who are or were in the team."""
         return {uid: user for user in (*project.former, *project.team) if (uid := self._accounts.uid_before(user))}
-
-    def measure(self, project: ProjectRef) -> Message:
-        """What it takes on the disk. Changes nothing."""
-        owner = self._accounts.find(project.owner)
-        with trees.opened(self._policy.project_root) as root, self._project(root, project, owner) as fd:
-            return Measure(frozenset() if self._single else frozenset({0, self._policy.service_uid})).of(fd)
 
     def clear(self, project: ProjectRef) -> list[str]:
         """Move aside what lies where directories of ours belong; what was done, as sentences. Changes nothing else."""

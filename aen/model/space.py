@@ -14,6 +14,7 @@ class Space(Word):
     trash: int = 0  # of `bytes`
     caches: int = 0  # of `bytes`: what programs make again
     at: int = 0  # when, ms since 1970
+    kept: bool = False  # the file system itself refuses what would be more than the bound
 
 
 class Bounds(Word):

@@ -167,7 +167,7 @@ def test_project_names(handle: LauncherHandle, name: Any) -> None:
 
 @pytest.mark.parametrize("project", [None, [], "genome", {**PROJECT, "path": "/etc"}, {"owner": "aentann"}, {**PROJECT, "team": []}, {**PROJECT, "team": {"aentann": "root"}}, {**PROJECT, "team": {"aentann": []}}, {**PROJECT, "team": {f"aent{number}": "member" for number in range(2001)}}])  # fmt: skip
 def test_projects(handle: LauncherHandle, project: Any) -> None:
-    for verb in ("delete_project", "measure_project", "check_permissions", "clear_project"):
+    for verb in ("delete_project", "measure_project", "bound_project", "check_permissions", "clear_project"):
         refused(ask(handle, verb, project=project))
 
 
@@ -178,6 +178,11 @@ PATHS: list[Any] = [None, 1, [], "", "/", ".", "..", "a/..", "../x", "%2e%2e/x",
 def test_paths_in_a_project(handle: LauncherHandle, path: Any) -> None:
     refused(ask(handle, "path_rights", project=PROJECT, path=path, rights=None))
     refused(ask(handle, "path_rights", project=PROJECT, path=path, rights={"aentann": ""}, contents=True))
+
+
+@pytest.mark.parametrize("most", [None, True, -1, 2**61, "1G", 1.5, []])
+def test_bounds(handle: LauncherHandle, most: Any) -> None:
+    refused(ask(handle, "bound_project", project=PROJECT, most=most))
 
 
 @pytest.mark.parametrize("rights", [1, "rwx", [], {"aentann": "x" * 4}, {"aentann": 7}, {"aentann": "wr"}, {"../x": "r"}, {"root": "rwx"}, {f"aent{number}": "" for number in range(2001)}])  # fmt: skip

@@ -66,7 +66,9 @@ WORDS = {
 RANK = dict.fromkeys(PROCESS, 3) | {"roles": 2} | dict.fromkeys(TOOLS, 1) | dict.fromkeys(WORDS, 0)
 
 #: The one exception: the launcher's privileged side is one program of stdlib and pylibacl, and walks and clones itself.
-PRIVILEGED = {f"aen/launchers/{name}.py" for name in ("privileged", "preparation", "project_files", "path_rights")}
+PRIVILEGED = {
+    f"aen/launchers/{name}.py" for name in ("privileged", "preparation", "project_files", "path_rights", "tagging")
+}
 
 #: Third-party modules that one file may import.
 ONLY = {

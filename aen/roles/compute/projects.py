@@ -22,7 +22,6 @@ from aen.messages import (
     PermissionsReport,
     PermissionsWalked,
     PrepareProject,
-    ProjectReported,
     ProjectSpec,
     RenameProject,
 )
@@ -31,9 +30,10 @@ from aen.model.project import ProjectState, Role
 from aen.model.rights import PathRights, PersonRights
 from aen.model.space import Space
 from aen.roles.compute.moved import Moved
+from aen.roles.compute.preparing import Preparation
 from aen.roles.compute.roots import Roots
 from aen.roles.compute.steps import STEPS, Start, ensure_team, incarnation, project_ref, walk
-from aen.roles.compute.tracker import Tracker
+from aen.roles.compute.tracker import Tracker, thinned
 from aen.roles.compute.user_program import UserProgram
 
 log = structlog.get_logger(__name__)
@@ -135,11 +135,22 @@ class Projects:
             found = Space.model_validate(vars(await self._launcher.measure_project(project_ref(command.project))))
         except NotFound:
             found = Space()
+        found.kept = await self._bounded(command)
         if command.most:
             self.rooms[command.project.id] = max(0, command.most - found.bytes)
         else:
             self.rooms.pop(command.project.id, None)
         return found
+
+    async def _bounded(self, command: MeasureProject) -> bool:
+        """Whether the file system keeps the bound; AEN itself goes by it in any case."""
+        try:
+            return await self._launcher.bound_project(project_ref(command.project), command.most)
+        except NotFound:
+            return False
+        except AenError as error:
+            log.warning("the bound of a project could not be set", project=command.project.id, reason=error.message)
+            return False
 
     def _told(self, project: str) -> Callable[[int, int], None]:
         """Publish how far a walk is, now and then."""
@@ -246,52 +257,3 @@ class Projects:
             await self._launcher.end_user(user, project_ref(spec))
         except AenError as error:  # no account: no processes
             log.debug("nothing to end", user=user, reason=error.message)
-
-
-class Preparation:
-    """One project being prepared without an app, told by ProjectReported."""
-
-    def __init__(self, node: str, bus: Bus, spec: ProjectSpec) -> None:
-        self.spec = spec
-        self.task: asyncio.Task[None] | None = None
-        self._node, self._bus = node, bus
-        self._state, self._reason = ProjectState.STARTING, ""
-        self.tracker = Tracker([name for name, _ in STEPS], self.tell, thinned(self._tell_while_it_lasts))
-
-    async def tell(self) -> None:
-        """Say how far it is."""
-        event = ProjectReported(
-            node=self._node,
-            project=self.spec.id,
-            state=self._state,
-            reason=self._reason,
-            steps=[step.model_copy() for step in self.tracker.steps],
-        )
-        await self._bus.publish(event)
-
-    async def _tell_while_it_lasts(self) -> None:
-        """What was noted just before the end is told with the end; later it could follow what the next preparation says."""
-        if self._state is ProjectState.STARTING:
-            await self.tell()
-
-    async def end(self, state: ProjectState, reason: str) -> None:
-        """Say how it ended."""
-        self._state, self._reason = state, reason
-        await self.tell()
-
-
-def thinned(tell: Callable[[], object], seconds: float = 0.25) -> Callable[[], None]:
-    """A function that calls `tell` soon, however often it is called itself."""
-    pending: set[asyncio.Task[None]] = set()
-
-    async def later() -> None:
-        await asyncio.sleep(seconds)
-        await tell()  # type: ignore[misc]
-
-    def soon() -> None:
-        if not pending:
-            task = asyncio.create_task(later(), name="compute:report")
-            pending.add(task)
-            task.add_done_callback(pending.discard)
-
-    return soon

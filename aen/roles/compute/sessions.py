@@ -25,11 +25,11 @@ from aen.messages import (
 from aen.model import now
 from aen.model.session import LIVE, STEP_NAMES, Phase
 from aen.roles.compute.launching import Launching
-from aen.roles.compute.projects import Projects, thinned
+from aen.roles.compute.projects import Projects
 from aen.roles.compute.queue import Queue, ordinal
 from aen.roles.compute.records import Record, Records
 from aen.roles.compute.steps import Start
-from aen.roles.compute.tracker import Tracker
+from aen.roles.compute.tracker import Tracker, thinned
 
 log = structlog.get_logger(__name__)
 

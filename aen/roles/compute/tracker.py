@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from contextlib import asynccontextmanager
@@ -42,3 +43,20 @@ class Tracker:
             raise
         step.state, step.seconds = StepState.DONE, round(time.monotonic() - began, 3)
         await self._tell()
+
+
+def thinned(tell: Callable[[], object], seconds: float = 0.25) -> Callable[[], None]:
+    """A function that calls `tell` soon, however often it is called itself."""
+    pending: set[asyncio.Task[None]] = set()
+
+    async def later() -> None:
+        await asyncio.sleep(seconds)
+        await tell()  # type: ignore[misc]
+
+    def soon() -> None:
+        if not pending:
+            task = asyncio.create_task(later(), name="compute:report")
+            pending.add(task)
+            task.add_done_callback(pending.discard)
+
+    return soon
