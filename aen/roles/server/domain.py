@@ -8,6 +8,7 @@ from aiohttp import web
 
 from aen.bus import Bus
 from aen.config import Config
+from aen.roles.server.seen import Seen
 from aen.service import Service
 from aen.store import Store
 
@@ -189,6 +190,7 @@ class Domain:
         self.bus = bus
         self.signer = signer
         self.roles = roles
+        self.seen = Seen()
         for attribute, module, name in self.PARTS:
             part: Any = getattr(import_module(f"aen.roles.server.{module}"), name)(self)
             setattr(self, attribute, part)

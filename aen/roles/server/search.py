@@ -92,7 +92,7 @@ class Search(Part):
         streams = (None,) if actor.admin else (("members", actor.name), ("visibility", "public"))
         for docs in await asyncio.gather(*(self.store.search("projects", words, one, most) for one in streams)):
             for doc in docs:
-                found.setdefault(doc["id"], Project.model_validate(doc))
+                found.setdefault(doc["id"], self.domain.seen.read(Project, doc))
         seen = [one for one in found.values() if may_see(actor, one) and not one.going]
         name = words.split()[-1]
         seen.sort(key=lambda one: (not one.name.startswith(name), actor.name not in one.members, -one.stars))
@@ -117,7 +117,9 @@ class Search(Part):
             return []
         docs = await self.store.search("contents", words, ("readers", actor.user.id), most)
         ids = list(dict.fromkeys(doc["project"] for doc in docs))
-        projects = {doc["id"]: Project.model_validate(doc) for doc in await self.store.get_many("projects", ids)}
+        projects = {
+            doc["id"]: self.domain.seen.read(Project, doc) for doc in await self.store.get_many("projects", ids)
+        }
         hits = []
         for doc in docs:
             content, project = Content.model_validate(doc), projects.get(doc["project"])

@@ -104,10 +104,10 @@ class Accounts(SignUp):
         total = await self.store.count("users", equal)
         if search.strip():
             docs = await self.store.search("users", search.strip().lower(), equal[0] if equal else None, limit)
-            return UserPage([User.model_validate(doc) for doc in docs], "", total)
+            return UserPage([self.domain.seen.read(User, doc) for doc in docs], "", total)
         by = "id" if equal else sort
         page = await self.store.find("users", Query(equal, sort=by, descending=descending, limit=limit, cursor=cursor))
-        return UserPage([User.model_validate(doc) for doc in page.items], page.next, total)
+        return UserPage([self.domain.seen.read(User, doc) for doc in page.items], page.next, total)
 
     async def create(self, actor: Actor, new: NewUser) -> User:
         """Make a person, for administrators. Invalid, Conflict (the name or e-mail address is taken)."""

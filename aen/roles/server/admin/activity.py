@@ -80,7 +80,7 @@ class ActivityLog(Part):
     async def _find(self, equal: tuple[tuple[str, object], ...], limit: int, cursor: str) -> tuple[list[Activity], str]:
         query = Query(equal=equal, sort="at", descending=True, limit=limit, cursor=cursor)
         page = await self.store.find("activity", query)
-        return [Activity.model_validate(doc) for doc in page.items], page.next
+        return [self.domain.seen.read(Activity, doc) for doc in page.items], page.next
 
 
 def _short(text: str) -> str:

@@ -96,9 +96,8 @@ class Daily(Part):
         low, high = _ms(first), _ms(last + datetime.timedelta(days=1)) - 1
         query = Query(low=low, high=high, sort="created", descending=True, limit=_SHOWN_USERS + 1)
         page = await self.store.find("users", query)
-        users = [User.model_validate(doc) for doc in page.items[:_SHOWN_USERS]]
         left = len(page.items) > _SHOWN_USERS
-        return [(user.id, user.email) for user in users], int(left)
+        return [(doc["id"], doc["email"]) for doc in page.items[:_SHOWN_USERS]], int(left)
 
     # ── counting ────────────────────────────────────────────────────────────────────────────────────
 

@@ -71,11 +71,11 @@ class Overseeing(Part):
         total = await self.store.count("projects", equal)
         if search.strip():
             found = await self.store.search("projects", search[:200].lower(), equal[0] if equal else None, limit)
-            return [Project.model_validate(doc) for doc in found], "", total
+            return [self.domain.seen.read(Project, doc) for doc in found], "", total
         by = "updated" if equal else sort
         down = PROJECT_SORTS[by]
         page = await self.store.find("projects", Query(equal, sort=by, descending=down, limit=limit, cursor=cursor))
-        return [Project.model_validate(doc) for doc in page.items], page.next, total
+        return [self.domain.seen.read(Project, doc) for doc in page.items], page.next, total
 
     async def sessions(
         self, actor: Actor, wanted: SessionFilter, limit: int = 50, cursor: str = ""

@@ -42,7 +42,7 @@ class Security(Part):
         size = limit
         for _ in range(_ROUNDS):
             page = await self.store.find("activity", replace(_query(wanted), limit=size, cursor=cursor))
-            found += [entry for doc in page.items if wanted.fits(entry := Activity.model_validate(doc))]
+            found += [entry for doc in page.items if wanted.fits(entry := self.domain.seen.read(Activity, doc))]
             cursor = page.next
             if not cursor or len(found) >= limit:
                 break

@@ -35,7 +35,7 @@ async def of(
     domain: Domain, actor: Actor, sessions: list[Session], own: list[Doc]
 ) -> tuple[list[Notice], list[tuple[str, int]]]:
     """What needs attention, the worst first; and people who share most projects with the actor, with how many."""
-    projects = [Project.model_validate(doc) for doc in own[:_PROJECTS]]
+    projects = [domain.seen.read(Project, doc) for doc in own[:_PROJECTS]]
     found = _sessions(domain, sessions)
     for project in projects:
         found += await _project(domain, project)

@@ -52,7 +52,7 @@ class Listing(Part):
             for doc in await self.store.search("projects", search[:200].lower(), rights, most):
                 if len(found) == limit:
                     break
-                if doc["id"] not in found and wanted(project := Project.model_validate(doc)):
+                if doc["id"] not in found and wanted(project := self.domain.seen.read(Project, doc)):
                     found[project.id] = project
         return list(found.values())
 
@@ -60,7 +60,7 @@ class Listing(Part):
         self, actor: Actor, wanted: Callable[[Project], bool], limit: int, cursor: str
     ) -> tuple[list[Project], str]:
         ids = actor.user.starred if actor.user else []
-        starred = [Project.model_validate(doc) for doc in await self.store.get_many("projects", ids)]
+        starred = [self.domain.seen.read(Project, doc) for doc in await self.store.get_many("projects", ids)]
         after = _place(cursor)
         rest = sorted((p for p in starred if wanted(p) and _follows(p, after)), key=_rank, reverse=True)
         return rest[:limit], _cursor(rest, limit)
@@ -88,7 +88,7 @@ class Listing(Part):
         query = Query(equal=equal, sort="updated", descending=True, high=after[0] if after else None, limit=at_once)
         tied: list[Project] = []  # of one millisecond: the store's order of ties is not ours to rely on
         async for doc in every(self.store, "projects", query):
-            project = Project.model_validate(doc)
+            project = self.domain.seen.read(Project, doc)
             if tied and project.updated != tied[0].updated:
                 for one in sorted(tied, key=_rank, reverse=True):
                     yield one

@@ -55,7 +55,7 @@ class RelatedProjects(Part):
         for at in range(0, len(ranked), limit * 2):
             some = dict(ranked[at : at + limit * 2])
             for doc in await self.store.get_many("projects", list(some)):
-                one = Project.model_validate(doc)
+                one = self.domain.seen.read(Project, doc)
                 if may_see(actor, one) and not one.going:
                     found.append(Relation(one, some[one.id]))
             if len(found) >= limit:
