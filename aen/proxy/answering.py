@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 
+from aen.proxy import reasons
 from aen.proxy.answers import framing_lines
 from aen.proxy.body import LAST_CHUNK, chunk
 from aen.proxy.exchange import LONGEST_KEPT, Answers, Known, Request
@@ -130,7 +131,7 @@ class Answering(Replying):
         if again and request.method in _AGAIN and not request.fields.length and request.door is not None:
             self._plane.connect(self, request, request.door.pool)
         else:
-            self._fail(502, "The app ended the connection without an answer. It may have stopped.")
+            self._fail(502, reasons.SILENT)
 
     def bad_answer(self, why: str) -> None:
         """The app's answer can't be passed on."""
@@ -147,7 +148,7 @@ class Answering(Replying):
         """The app went away in the middle of its answer: so do we, so that the client sees that it is not whole."""
         self._app = None
         if self.tunnel is None and not self._started:
-            self._fail(502, "The app's answer was cut off.")
+            self._fail(502, reasons.CUT_OFF)
         else:
             self.flush()
             self.transport.close()

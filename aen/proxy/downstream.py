@@ -9,7 +9,7 @@ import termios
 import time
 from typing import cast
 
-from aen.proxy import By
+from aen.proxy import By, reasons
 from aen.proxy.answering import Answering
 from aen.proxy.body import LAST_CHUNK, Chunked, chunk
 from aen.proxy.doors import Door, open_door, upstream_head
@@ -91,7 +91,7 @@ class Downstream(Answering):
         if self._state == IN_BODY and not self._started and not self._held:
             self._fail(408, "The body of the request did not come in time.")
         elif self._state in (IN_BODY, SENT) and not self._started:
-            self._fail(504, "The app did not begin to answer in time.")
+            self._fail(504, reasons.SLOW)
         elif self._state == IN_HEAD and self._buffer:
             self.refuse(408, "The head of the request took too long.")
         else:

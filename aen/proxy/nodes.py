@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol, cast
 
 from aen.model.route import Route
+from aen.proxy import reasons
 from aen.proxy.peers import Stranger, notice_silent_ends
 from aen.proxy.upstream import Upstream
 
@@ -19,18 +20,17 @@ if TYPE_CHECKING:
 
 KIND = "node:"
 _LONGEST_ANSWER = 64
-_GONE = "The session has ended. Open the app from its project's page."
 #: What a node may answer: status and text for the person.
 _ANSWERS = {
-    "unknown-session": (503, _GONE),
-    "old-generation": (503, _GONE),
-    "no-app": (503, "The app can't be reached. It may just be stopping or starting."),
-    "stranger": (502, "The app's address is taken by somebody else. Stop and start the project."),
-    "draining": (503, "The compute node is being restarted. Your session goes on: try again in a moment."),
-    "busy": (503, "The compute node has as many connections open as it takes. Try again in a moment."),
-    "refused": (502, "The compute node does not know this gateway. An administrator finds more in both logs."),
+    "unknown-session": (503, reasons.SESSION_ENDED),
+    "old-generation": (503, reasons.SESSION_ENDED),
+    "no-app": (503, reasons.AWAY),
+    "stranger": (502, reasons.TAKEN),
+    "draining": (503, reasons.NODE_DRAINS),
+    "busy": (503, reasons.NODE_BUSY),
+    "refused": (502, reasons.NODE_REFUSES),
 }
-_OTHER = (502, "The compute node can't lead to the app. An administrator finds more in its log.")
+_OTHER = (502, reasons.NODE_LEADS_NOWHERE)
 
 
 class Unreached(Exception):

@@ -15,7 +15,7 @@ from urllib.parse import urlsplit
 import structlog
 
 from aen.model.route import Route
-from aen.proxy import Admission, Limits, Visitor
+from aen.proxy import Admission, Limits, Visitor, reasons
 from aen.proxy.accesslines import Lines
 from aen.proxy.answering import Answering
 from aen.proxy.downstream import Downstream
@@ -114,16 +114,16 @@ class Plane(Service):
         except Stranger as stranger:
             self.tally.failures["unreachable", "stranger"] += 1
             log.error("somebody else listens where an app should be", why=str(stranger))
-            client.unreachable(request, 502, "The app's address is taken by somebody else. Stop and start the project.")
+            client.unreachable(request, 502, reasons.TAKEN)
         except Unreached as unreached:
             self._say_down(pool, unreached.label, str(unreached))
             client.unreachable(request, unreached.status, unreached.why)
         except TimeoutError:
             self.tally.failures["unreachable", "timeout"] += 1
-            client.unreachable(request, 504, "The app does not take connections. It may be overloaded.")
+            client.unreachable(request, 504, reasons.OVERLOADED)
         except OSError as error:
             self._say_down(pool, "refused", str(error))
-            client.unreachable(request, 503, "The app can't be reached. It may just be stopping or starting.")
+            client.unreachable(request, 503, reasons.AWAY)
         else:
             pool.down = False
             client.connected(request, app)
