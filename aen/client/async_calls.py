@@ -37,6 +37,7 @@ from aen.client.models import (
     Loads,
     LogView,
     MadeView,
+    MailTest,
     MeView,
     Moment,
     NewEnvironment,
@@ -71,6 +72,7 @@ from aen.client.models import (
     PageOfFault,
     PageOfInvitationView,
     PageOfJobView,
+    PageOfLetterView,
     PageOfLinkView,
     PageOfLoginView,
     PageOfMemberView,
@@ -116,6 +118,7 @@ from aen.client.models import (
     StatusView,
     Stopped,
     TeamLinkView,
+    Tested,
     TokenView,
     UserPatch,
     UserView,
@@ -439,6 +442,19 @@ class AsyncCalls:
             ),
             PageOfFault,
             query={"limit": limit, "cursor": cursor, "unread": unread, "search": search},
+        )
+        return found
+
+    async def get_admin_mail(self, *, limit: int | None = None, cursor: str | None = None) -> PageOfLetterView:
+        """What waits in the outbox."""
+        found: PageOfLetterView = await self._call(
+            "GET",
+            (
+                "admin",
+                "mail",
+            ),
+            PageOfLetterView,
+            query={"limit": limit, "cursor": cursor},
         )
         return found
 
@@ -1275,6 +1291,34 @@ class AsyncCalls:
                 "read",
             ),
             Counted,
+            body=body,
+        )
+        return found
+
+    async def post_admin_mail_id_again(self, id: str, body: Nothing | None = None) -> None:
+        """Try a letter again now."""
+        await self._call(
+            "POST",
+            (
+                "admin",
+                "mail",
+                id,
+                "again",
+            ),
+            None,
+            body=body,
+        )
+
+    async def post_admin_mail_test(self, body: MailTest) -> Tested:
+        """Send a test."""
+        found: Tested = await self._call(
+            "POST",
+            (
+                "admin",
+                "mail",
+                "test",
+            ),
+            Tested,
             body=body,
         )
         return found

@@ -459,6 +459,18 @@ class Keep(Told):
     hours: float
 
 
+class LetterView(Told):
+    """A letter that the mail server has not taken yet; `state` is waiting or failed."""
+
+    id: str
+    to: str
+    kind: str
+    state: str
+    error: str
+    attempts: int
+    created: int
+
+
 class LinkView(Told):
     """A link."""
 
@@ -517,6 +529,12 @@ class MadeView(Told):
 
     project: ProjectView
     job: JobView
+
+
+class MailTest(Told):
+    """To which address a test goes."""
+
+    to: str
 
 
 class MeView(Told):
@@ -857,6 +875,13 @@ class PageOfJobView(Told):
     """PageOf_JobView_."""
 
     items: list[JobView]
+    next: str = ""
+
+
+class PageOfLetterView(Told):
+    """PageOf_LetterView_."""
+
+    items: list[LetterView]
     next: str = ""
 
 
@@ -1345,6 +1370,12 @@ class TeamLinkView(Told):
     expires: int
     used: int
     url: str = ""
+
+
+class Tested(Told):
+    """The mail server's own words."""
+
+    answer: str
 
 
 class Timing(Told):

@@ -64,6 +64,12 @@ async def test_the_test_button_shows_the_servers_answer(tmp_path: Path) -> None:
         answer = await browser.post("/admin/mail/test", data={"to": "nobody@example.org"})
         assert answer.status == 400
         assert "550 5.1.1 no such mailbox here" in answer.text
+        script = await server.script("root1")
+        answer = await script.post("/api/v1/admin/mail/test", {"to": "nobody@example.org"})
+        assert (answer.status, "550 5.1.1" in answer.json["error"]["message"]) == (400, True)
+        box.refuse = ""
+        answer = await script.post("/api/v1/admin/mail/test", {"to": "ops@example.org"})
+        assert "queued as 4711" in answer.json["answer"]
 
 
 async def test_a_wrong_password_is_told_and_not_shown(tmp_path: Path) -> None:
@@ -158,7 +164,10 @@ async def test_a_letter_waits_until_the_server_is_back(tmp_path: Path) -> None:
         assert waiting.state == "waiting"
         assert waiting.text == ""  # what letters say is not for administrators
         box.refuse = ""
-        await server.domain.mail.again(ROOT, waiting.id)
+        script = await server.script("root1")
+        [told] = (await script.get("/api/v1/admin/mail")).json["items"]
+        assert (told["id"], told["state"], "text" in told, "html" in told) == (waiting.id, "waiting", False, False)
+        assert (await script.post(f"/api/v1/admin/mail/{waiting.id}/again", {})).status == 204
         await arrived(box, 1)
 
         async def empty() -> bool:

@@ -32,6 +32,7 @@ PAGES = (
     "admin.acting",
     "account.notices",
     "api.admin",
+    "api.mail",
     "api.account",
     "api.projects",
     "api.search",
