@@ -3,7 +3,7 @@
 
 import { durationText } from "./times.js";
 
-const KINDS = ["project", "session", "steps", "team", "node", "node-removed", "job", "environment", "project-deleted", "project-left", "resync"];
+const KINDS = ["project", "session", "steps", "team", "node", "node-removed", "job", "environment", "here", "project-deleted", "project-left", "resync"];
 const root = document.querySelector("[data-events]");
 const seen = new Map(); // step name → when it was first seen running
 let pending = false;

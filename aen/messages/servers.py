@@ -13,7 +13,9 @@ class ServerTold(Event):
     """One server tells the others. `page`: a live event for pages; `failed`: a sign-in failed; `changed`: read a collection anew."""
 
     origin: str = Field(max_length=32)  # the server's process: it hears itself, too
-    what: Literal["page", "failed", "changed", "job"]
-    topic: str = Field("", max_length=300)  # page: its topic; failed: the account; changed: the collection; job: its id
-    kind: str = Field("", max_length=100)  # page: its kind; failed: the address
+    what: Literal["page", "failed", "changed", "job", "here"]
+    topic: str = Field(
+        "", max_length=300
+    )  # page: its topic; failed: the account; changed: the collection; job: its id; here: a project
+    kind: str = Field("", max_length=100)  # page: its kind; failed: the address; here: who has a page of it open
     data: dict[str, Any] = Field(default_factory=dict)

@@ -194,6 +194,7 @@ SCHEMA: tuple[Collection, ...] = (
     Collection(
         "runs",
         (
+            Index("by_user", ("user", "created")),
             Index("by_schedule", ("schedule", "created")),
             Index("by_project", ("project", "created")),
             Index("by_active", ("active", "created")),

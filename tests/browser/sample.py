@@ -18,6 +18,7 @@ from aen.roles.server.account.accounts import NewUser, UserPatch
 from aen.roles.server.node.loads import Loads, Point
 from aen.roles.server.permissions import Actor
 from aen.roles.server.project.projects import NewProject
+from tests.browser.shown import answering, content
 from tests.fakenode import FakeNode
 from tests.served import PASSWORD, ROOT, Served, served
 from tests.waiting import until
@@ -56,11 +57,16 @@ class Sample:
 @contextlib.asynccontextmanager
 async def sample(folder: Path) -> AsyncIterator[Sample]:
     """The installation, with `alice` as its administrator."""
-    async with served(folder) as server, FakeNode(server.role.context.bus) as node:
+    async with (
+        served(folder) as server,
+        FakeNode(server.role.context.bus) as node,
+        answering(server.role.context.bus, node.name),
+    ):
         made = Sample(server, node)
         await _people(server)
         await _projects(made)
         await _administration(server)
+        await content(server, await server.domain.projects.get(await server.actor("alice"), "alice", "genome"))
         yield made
 
 

@@ -17,6 +17,7 @@ from aen.web.static import Assets
 from aen.web.templates import Templates
 from tests.browser.chromium import chromium, executable
 from tests.browser.sample import Sample, half_way, sample
+from tests.browser.shown import PUBLICATION, REVISION, SCHEDULE
 from tests.served import PASSWORD, served
 
 FOLDER = Path(__file__).resolve().parent.parent.parent / ".artifacts" / "shots"
@@ -51,9 +52,19 @@ PAGES = (
     Shot("project-admin", "/alice/genome/settings/admin"),
     Shot("project-info", "/alice/genome/settings/info"),
     Shot("project-environments", "/alice/genome/environments"),
+    Shot("project-environment", "/alice/genome/environments/default"),
     Shot("project-revisions", "/alice/genome/revisions"),
+    Shot("project-revision", f"/alice/genome/revisions/{REVISION}"),
     Shot("project-runs", "/alice/genome/runs"),
+    Shot("project-run", f"/alice/genome/runs/{SCHEDULE}"),
     Shot("project-published", "/alice/genome/published"),
+    Shot("published", f"/published/{PUBLICATION}", "bob"),
+    Shot("project-dashboards", "/alice/genome/dashboards"),
+    Shot("project-dashboards-none", "/alice/scratch/dashboards"),
+    Shot("dashboards", "/dashboards", "student01"),
+    Shot("project-deleted", "/alice/last-year"),
+    Shot("project-long-name", "/alice/a-project-with-a-name-as-long-as-names-of-projects-may-be-here"),
+    Shot("home-deleted", "/?show=deleted"),
     Shot("project-compute", "/alice/genome/compute"),
     Shot("project-permissions", "/alice/genome/settings/permissions"),
     Shot("project-rights", "/alice/genome/settings/rights?file=nb/plan.ipynb"),
@@ -69,6 +80,8 @@ PAGES = (
     Shot("account-second-factor", "/account/second-factor"),
     Shot("account-logins", "/account/logins"),
     Shot("account-tokens", "/account/tokens"),
+    Shot("account-keys", "/account/keys"),
+    Shot("account-delete", "/account/delete"),
     Shot("account-security", "/account/security"),
     Shot("people", "/people"),
     Shot("person", "/people/bob"),
@@ -92,6 +105,10 @@ PAGES = (
     Shot("admin-mail", "/admin/mail"),
     Shot("account-notifications", "/account/notifications"),
     Shot("signup-link", "/signup/link", ""),
+    Shot("forgotten", "/forgotten", ""),
+    Shot("search-none", "/search?q=zzzz"),
+    Shot("search-empty", "/search"),
+    Shot("admin-doctor", "/admin/doctor"),
     Shot("not-found", "/alice/nothing"),
     Shot("denied", "/admin", "bob"),
 )

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 log = structlog.get_logger(__name__)
 
-What = Literal["page", "failed", "changed", "job"]
+What = Literal["page", "failed", "changed", "job", "here"]
 _WAITING = 5_000  # that wait to be told; more are lost, and pages told to read anew
 _LOOK_SECONDS = 2.0  # between two looks whether the bus was away meanwhile
 

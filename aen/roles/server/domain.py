@@ -41,6 +41,7 @@ if TYPE_CHECKING:
     from aen.roles.server.project.archives import Archives
     from aen.roles.server.project.environments import Environments
     from aen.roles.server.project.grace import Grace
+    from aen.roles.server.project.presence import Presence
     from aen.roles.server.project.projects import Projects
     from aen.roles.server.project.related import RelatedProjects
     from aen.roles.server.project.shares import Shares
@@ -104,6 +105,7 @@ class Domain:
         ("joining", "node.joining", "Joining"),
         ("examined", "node.examined", "Examined"),
         ("projects", "project.projects", "Projects"),
+        ("presence", "project.presence", "Presence"),
         ("grace", "project.grace", "Grace"),
         ("team", "project.team", "Team"),
         ("admitting", "session.admitting", "Admitting"),
@@ -150,6 +152,7 @@ class Domain:
     joining: Joining
     examined: Examined
     projects: Projects
+    presence: Presence
     grace: Grace
     team: Team
     admitting: Admitting

@@ -10,6 +10,7 @@ from aen.languages import gettext as _
 from aen.model import now
 from aen.model.job import Job, JobState
 from aen.model.project import Project, ProjectState
+from aen.model.schedule import Run, RunState
 from aen.model.session import Phase, Session
 from aen.roles.server.domain import Domain
 from aen.roles.server.permissions import Actor
@@ -18,6 +19,7 @@ from aen.store import Doc, Query
 
 _PROJECTS = 100  # of a person that are looked at, changed last
 _MOST = 12
+_RUNS = 60  # of a person that are looked at, newest first
 _JOB_AGE = 3 * 24 * 3600 * 1000  # ms for which a failed job is told
 
 
@@ -37,9 +39,11 @@ async def of(
     """What needs attention, the worst first; and people who share most projects with the actor, with how many."""
     projects = [domain.seen.read(Project, doc) for doc in own[:_PROJECTS]]
     found = _sessions(domain, sessions)
+    projects = [project for project in projects if not project.going]
     for project in projects:
         found += await _project(domain, project)
     found += await _jobs(domain, actor)
+    found += await _runs(domain, actor)
     order = {"bad": 0, "busy": 1, "info": 2}
     people = Counter(user for project in projects for user in project.members if user != actor.name)
     return sorted(found, key=lambda one: order[one.kind])[:_MOST], people.most_common(6)
@@ -77,4 +81,24 @@ async def _jobs(domain: Domain, actor: Actor) -> list[Notice]:
         if job.state is JobState.FAILED and job.updated > now() - _JOB_AGE:
             title = f"{job.subject} · {job.kind.partition('.')[2] or job.kind}"
             found.append(Notice("bad", title, job.message, f"/{quote(job.subject)}"))
+    return found
+
+
+async def _runs(domain: Domain, actor: Actor) -> list[Notice]:
+    """Schedules of the actor's whose last run failed lately: one that has gone well since is no news."""
+    query = Query(equal=(("user", actor.name),), sort="created", descending=True, limit=_RUNS)
+    last: dict[str, Run] = {}
+    for doc in (await domain.store.find("runs", query)).items:
+        run = Run.model_validate(doc)
+        if run.state in (RunState.DONE, RunState.FAILED, RunState.LOST):
+            last.setdefault(run.schedule, run)
+    found = []
+    for run in last.values():
+        if run.state is RunState.DONE or run.ended <= now() - _JOB_AGE:
+            continue
+        project = await domain.projects.by_id(run.project)
+        if project is not None and not project.going:
+            text = _("A scheduled run failed: {why}", why=run.reason) if run.reason else _("A scheduled run failed.")
+            address = f"/{quote(project.slug)}/runs/{run.schedule}"
+            found.append(Notice("bad", f"{project.slug} · {run.name}", text, address))
     return found

@@ -56,8 +56,9 @@ class RelatedProjects(Part):
             some = dict(ranked[at : at + limit * 2])
             for doc in await self.store.get_many("projects", list(some)):
                 one = self.domain.seen.read(Project, doc)
-                if may_see(actor, one) and not one.going:
-                    found.append(Relation(one, some[one.id]))
+                shares = tuple(each for each in some[one.id] if each != actor.name)  # all of one's own share oneself
+                if shares and may_see(actor, one) and not one.going:
+                    found.append(Relation(one, shares))
             if len(found) >= limit:
                 break
         return found[:limit]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Awaitable, Callable
 from typing import Any, Literal
 
@@ -127,7 +128,14 @@ async def project_events(request: web.Request) -> web.StreamResponse:
         check(current, Permission.VIEW, now)
         return True
 
-    return await _stream(request, [f"project:{project.id}"], still)
+    with contextlib.ExitStack() as stack:
+        if (
+            actor.user is not None
+            and project.role_of(actor.name) is not None
+            and not (actor.login and actor.login.acting)
+        ):
+            stack.enter_context(domain.presence.open(project.id, actor.name))
+        return await _stream(request, [f"project:{project.id}"], still)
 
 
 async def session_events(request: web.Request) -> web.StreamResponse:

@@ -22,7 +22,7 @@ from aen.roles.server.pages.project import (
     settings,
 )
 from aen.roles.server.pages.project.archives import making
-from aen.roles.server.pages.project.views import address, app_rows, context, session_rows, starting
+from aen.roles.server.pages.project.views import address, app_rows, context, here, session_rows, starting
 from aen.roles.server.permissions import ACTOR, Permission
 from aen.roles.server.project import attention
 from aen.roles.server.project.projects import SCOPES, NewProject
@@ -113,6 +113,7 @@ async def page(request: web.Request) -> web.StreamResponse:
         "apps": app_rows(domain, actor, project, sessions),
         "starting": starting(domain, actor, project, sessions),
         "activity": activity,
+        "here": here(domain, actor, project, sessions),
         "related": await domain.related.to(actor, project),
         "making": [job for job in await making(domain, actor, project) if job.active],
         "space_warning": await domain.spaces.warning(project),

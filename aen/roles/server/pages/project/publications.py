@@ -103,7 +103,7 @@ async def shown_page(request: web.Request) -> web.StreamResponse:
     shown = {
         "publication": publication,
         "project": project,
-        "version": version,
+        "edition": version,
         "files": files,
         "file": wire,
         "readable": readable,

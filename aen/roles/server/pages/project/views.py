@@ -11,6 +11,7 @@ from aiohttp import web
 
 from aen.apps import App, catalog
 from aen.languages import gettext as _
+from aen.model import now
 from aen.model.project import Project, Role
 from aen.model.session import LIVE, Idle, Phase, Session, Use
 from aen.roles.server.domain import Domain
@@ -115,6 +116,21 @@ def _row(
         "use": use_text(Use(**view["use"]) if view["use"] else None),
         "curve": curve(domain.sessions.reports.uses.of(session)),
     }
+
+
+_AT_WORK_MS = 10 * 60_000  # so long after the last activity somebody still counts as at work
+
+
+def here(domain: Domain, actor: Actor, project: Project, sessions: Sequence[Session]) -> dict[str, str]:
+    """Who of the team is here now → what they do: at work in an app, or looking at the project. For the team alone."""
+    if project.role_of(actor.name) is None and not actor.admin:
+        return {}
+    found = dict.fromkeys(domain.presence.of(project.id), _("here now"))
+    for session in sessions:
+        view = domain.sessions.view(session)
+        if session.phase is Phase.RUNNING and session.user != "*" and now() - view["activity"] < _AT_WORK_MS:
+            found[session.user] = _("at work in {app}", app=view["title"])
+    return found
 
 
 def starting(domain: Domain, actor: Actor, project: Project, sessions: Sequence[Session]) -> dict[str, Any] | None:

@@ -1,0 +1,84 @@
+"""Who is here now: told to the team, gone soon after the last page closed, never told to strangers; and failed runs on the home page."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from aen.messages import ServerTold
+from aen.model import new_id, now
+from aen.model.project import Visibility
+from aen.model.schedule import Run, RunState
+from aen.roles.server.project import presence
+from aen.roles.server.project.projects import NewProject
+from tests.served import Served, served
+from tests.waiting import until
+
+
+@pytest.fixture
+async def server(tmp_path: Path) -> AsyncIterator[Served]:
+    async with served(tmp_path) as made:
+        await made.node()
+        yield made
+
+
+async def test_the_team_sees_who_is_here(server: Served, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(presence, "_LINGER", 0.05)
+    alice, bob, eve = [await server.browser(name) for name in ("alice", "bob", "eve")]
+    new = NewProject(name="genome", visibility=Visibility.PUBLIC)
+    project = await server.domain.projects.create(await server.actor("alice"), new)
+    await server.domain.team.set(await server.actor("alice"), "alice", "genome", "bob", "viewer")
+    streams = f"{server.url}/api/v1/projects/alice/genome/events"
+    heard = server.domain.events.subscribe([f"project:{project.id}"])
+    assert server.domain.presence.of(project.id) == frozenset()
+    async with (
+        bob.http.get(streams) as page,
+        eve.http.get(streams) as strangers,
+    ):
+        await page.content.readuntil(b"\n\n")
+        await strangers.content.readuntil(b"\n\n")
+        assert (await anext(heard)).kind == "here"
+        assert server.domain.presence.of(project.id) == {"bob"}  # a stranger's look is nobody's business
+        assert "here now" in (await alice.get("/alice/genome")).text
+        assert "here now" not in (await eve.get("/alice/genome")).text
+
+    async def gone() -> bool:
+        server.domain.presence.sweep()
+        return not server.domain.presence.of(project.id)
+
+    await until(gone, 10, "bob has gone")
+    assert (await anext(heard)).kind == "here"
+    assert "here now" not in (await alice.get("/alice/genome")).text
+
+
+async def test_another_servers_word_counts_for_a_while(server: Served, monkeypatch: pytest.MonkeyPatch) -> None:
+    told = ServerTold(origin="another", what="here", topic="p1", kind="carol")
+    server.domain.presence._heard(told)
+    assert server.domain.presence.of("p1") == {"carol"}
+    monkeypatch.setattr(presence, "_ELSEWHERE", 0.0)
+    server.domain.presence._heard(told)
+    assert server.domain.presence.of("p1") == frozenset()
+
+
+async def test_a_failed_run_is_told_at_home_until_one_goes_well(server: Served) -> None:
+    alice = await server.browser("alice")
+    project = await server.domain.projects.create(await server.actor("alice"), NewProject(name="genome"))
+
+    async def run(state: RunState, ago: int) -> None:
+        at = now() - ago
+        made = Run(
+            id=new_id(), schedule="s1", project=project.id, user="alice", name="nightly", notebook="a.ipynb", due=at,
+            state=state, active=False, created=at, ended=at, reason="Cell 3: no such file",
+        )  # fmt: skip
+        await server.domain.store.insert("runs", made.model_dump(mode="json"))
+
+    await run(RunState.FAILED, 60_000)
+    text = (await alice.get("/")).text
+    assert "alice/genome · nightly" in text
+    assert "Cell 3: no such file" in text
+    await run(RunState.SKIPPED, 30_000)  # says nothing
+    assert "alice/genome · nightly" in (await alice.get("/")).text
+    await run(RunState.DONE, 1_000)
+    assert "alice/genome · nightly" not in (await alice.get("/")).text
