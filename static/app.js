@@ -158,5 +158,6 @@ for (const input of document.querySelectorAll("input[data-suggest]")) {
 }
 
 if (document.querySelector("[data-events]")) import("./live.js");
+if (document.querySelector("[data-picture]")) import("./picture.js");
 if (document.querySelector("[data-preview]")) import("./preview.js");
 if (document.querySelector("[data-search]")) import("./search.js");

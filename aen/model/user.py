@@ -64,6 +64,7 @@ class User(Document):
     language: str = ""
     theme: str = "system"
     mail_off: list[str] = Field(default_factory=list)  # kinds of notices that are not wanted by mail
+    picture: int = 0  # when the one that they show was chosen; 0: initials stand for them
     starred: list[str] = Field(default_factory=list)  # project ids
     allowance: Allowance = Field(default_factory=Allowance)
     ssh_keys: list[PublicKey] = Field(default_factory=list)

@@ -238,6 +238,8 @@ SCHEMA: tuple[Collection, ...] = (
     Collection("proofs", (Index("by_user", ("user", "created")), Index("by_expires", ("expires",)))),
     Collection("mails", (Index("by_state", ("state", "due")), Index("by_created", ("created",)))),
     Collection("faults", (Index("by_unread", ("unread", "last")), Index("by_last", ("last",)))),
+    Collection("pictures"),
+    Collection("picture_data"),
     Collection("days"),
     Collection("loads"),
 )

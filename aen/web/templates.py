@@ -35,10 +35,13 @@ DEFAULTS: dict[str, Any] = {
     "notice": "",
     "home": "/",
     "here": "",
+    "picture": lambda name: "",  # where a person's picture is
     "version": __version__,
 }
 
 
+#: Where a person's picture is ("" for none), for the page that is being made now.
+_PICTURE: ContextVar[Callable[[str], str]] = ContextVar("picture", default=lambda name: "")
 #: The token that forms of the page hold which is being made now.
 _CSRF: ContextVar[str] = ContextVar("csrf", default="")
 
@@ -109,11 +112,12 @@ class Templates:
 
     def render(self, name: str, context: Mapping[str, Any]) -> str:
         """The template's HTML."""
-        token = _CSRF.set(context.get("csrf", ""))
+        token, shown = _CSRF.set(context.get("csrf", "")), _PICTURE.set(context.get("picture") or DEFAULTS["picture"])
         try:
             return self._in(LANGUAGE.get()).get_template(name).render(context)
         finally:
             _CSRF.reset(token)
+            _PICTURE.reset(shown)
 
     def _in(self, language: str) -> Environment:
         """The templates in that language."""
@@ -130,7 +134,9 @@ class Templates:
             env.globals.update(static=self._assets.url, icon=self._icon, spoken=self._words, **DEFAULTS)
             # `_("…")` and its like in templates; `said` for messages that were put together elsewhere.
             env.globals.update(_=gettext, ngettext=ngettext, said=said, language=LANGUAGE.get)
-            env.globals.update(kept=self._pieces.kept, csrf_of_page=_CSRF.get)
+            env.globals.update(
+                kept=self._pieces.kept, csrf_of_page=_CSRF.get, picture_of=lambda name: _PICTURE.get()(name)
+            )
             env.filters.update(FILTERS)
         return env
 

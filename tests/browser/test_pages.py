@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import struct
 from pathlib import Path
 
 import pytest
@@ -199,3 +200,18 @@ async def test_the_theme_that_a_person_chose_wins(made: Sample, browser: Browser
     await page.get_by_label("Dark").check()
     await expect(page.locator("html")).to_have_attribute("data-theme", "dark")
     assert await page.evaluate(ground) != before
+
+
+async def test_a_picture_is_made_small_before_it_is_sent(made: Sample, browser: Browser) -> None:
+    wide = struct.pack("<2sIHHIIiiHHIIiiII", b"BM", 54 + 900 * 600 * 3, 0, 0, 54, 40, 900, 600, 1, 24, 0, 0, 0, 0, 0, 0)
+    page = await (await context_of(browser)).new_page()
+    await sign_in(made, page, "bob")
+    await page.goto(f"{made.server.url}/account")
+    photo = {"name": "photo.bmp", "mimeType": "image/bmp", "buffer": wide + b"\x40\x80\xc0" * (900 * 600)}
+    await page.locator("input[type=file]").set_input_files(photo)  # type: ignore[arg-type]
+    shown = page.locator(".picture-row .avatar img")
+    await expect(shown).to_be_visible()
+    assert await shown.evaluate("async (img) => { await img.decode(); return [img.naturalWidth, img.naturalHeight]; }") == [
+        256, 256]  # fmt: skip
+    await page.get_by_role("button", name="Remove").click()
+    await expect(shown).to_have_count(0)

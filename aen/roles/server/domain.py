@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from aen.roles.server.account.allowances import Allowances
     from aen.roles.server.account.keys import Keys
     from aen.roles.server.account.leaving import Leaving
+    from aen.roles.server.account.pictures import Pictures
     from aen.roles.server.account.refusals import Refusals
     from aen.roles.server.account.revocations import Revocations
     from aen.roles.server.admin.activity import ActivityLog
@@ -98,6 +99,7 @@ class Domain:
         ("faults", "admin.faults", "Faults"),
         ("revocations", "account.revocations", "Revocations"),
         ("accounts", "account.accounts", "Accounts"),
+        ("pictures", "account.pictures", "Pictures"),
         ("jobs", "job.jobs", "Jobs"),
         ("members", "node.members", "Members"),
         ("nodes", "node.nodes", "Nodes"),
@@ -145,6 +147,7 @@ class Domain:
     faults: Faults
     revocations: Revocations
     accounts: Accounts
+    pictures: Pictures
     jobs: Jobs
     members: Members
     nodes: Nodes

@@ -30,6 +30,7 @@ PAGES = (
     "admin.reports",
     "admin.security",
     "admin.acting",
+    "account.pictures",
     "account.notices",
     "api.admin",
     "api.mail",

@@ -73,6 +73,7 @@ def frame(request: web.Request) -> Mapping[str, Any]:
         "csrf": login.csrf if login is not None else "",
         "banner": banner(request.config_dict[DOMAIN]) if user is not None else None,
         **site_wide(request.config_dict[DOMAIN], actor),
+        "picture": request.config_dict[DOMAIN].pictures.address,
         "theme": user.theme if user is not None else "system",
         "notice": said(NOTICES.get(request.query.get("done", ""), "")),
     }

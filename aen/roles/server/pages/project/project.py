@@ -113,7 +113,7 @@ async def page(request: web.Request) -> web.StreamResponse:
         "apps": app_rows(domain, actor, project, sessions),
         "starting": starting(domain, actor, project, sessions),
         "activity": activity,
-        "here": here(domain, actor, project, sessions),
+        "present": here(domain, actor, project, sessions),
         "related": await domain.related.to(actor, project),
         "making": [job for job in await making(domain, actor, project) if job.active],
         "space_warning": await domain.spaces.warning(project),
