@@ -15,6 +15,7 @@ from aen.roles.server.account.accounts import NewUser
 from aen.roles.server.project.projects import NewProject
 from aen.roles.server.urls import table
 from tests.fakenode import FakeNode
+from tests.integration.test_pictures import picture
 from tests.served import PASSWORD, ROOT, Client, Served, served
 from tests.waiting import until
 
@@ -112,6 +113,7 @@ async def test_ssh_keys_are_added_and_taken_away(alice: Client) -> None:
 async def test_every_page_opens(server: Served, alice: Client) -> None:
     actor = await server.actor("alice")
     await server.domain.projects.create(actor, NewProject(name="genome"))
+    await server.domain.pictures.set(actor, picture())
     fill = {
         "{owner}": "alice",
         "{project}": "genome",
