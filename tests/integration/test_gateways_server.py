@@ -233,6 +233,15 @@ async def test_the_start_page_looks_and_starts(server: Box, alice: Actor) -> Non
         return seen.phase is Phase.RUNNING and [step.state for step in seen.steps] == ["done"] * 5
 
     await until(running, 10, "it runs")
+    tail = await server.bus.request("server", start(alice, look=True, tail=True))
+    assert (tail.log_tail, (await server.bus.request("server", start(alice, look=True))).log_tail) == (
+        f"log of {view.session}",
+        "",
+    )
+    server.node.leave()  # its node can't be asked
+    gone = await server.bus.request("server", start(alice, look=True, tail=True))
+    assert (gone.phase, gone.log_tail) == (Phase.RUNNING, "")
+    server.node.listen()
 
 
 async def test_the_start_page_says_nothing_to_strangers(server: Box, alice: Actor) -> None:
