@@ -145,6 +145,8 @@ class Plane(Service):
     def gone(self, client: Downstream) -> None:
         """A connection is over."""
         self.connections.discard(client)
+        if client.tunnel is not None:
+            self.tally.messages += client.tunnel.messages
         self._unseat(client)
         if self._empty is not None and not self.connections:
             self._empty.set()
@@ -218,10 +220,6 @@ class Plane(Service):
         self.pools.forget(route)
         ended = (route.session, route.generation)
         self.close_sockets(lambda _, one: (one.session, one.generation) == ended, GOING_AWAY, "The session has ended.")
-
-    def open_sockets(self) -> int:
-        """How many WebSockets are open."""
-        return sum(1 for client in self.connections if client.tunnel is not None)
 
     async def drain(self, seconds: float) -> None:
         """Take no more connections, finish requests, close WebSockets with 1012 spread over `seconds`."""

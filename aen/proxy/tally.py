@@ -37,6 +37,7 @@ class Tally:
     def __init__(self, write_access: Callable[[list[str]], None] | None) -> None:
         self.apps, self.pages, self.own = Answered(), Answered(), Answered()
         self.failures: Counter[tuple[str, str]] = Counter()  # (what, which) → how often
+        self.messages = 0  # of people, over WebSockets that have ended
         self.lag = 0.0  # seconds that the clock's last tick came too late: how long everybody waited
         self.lines: list[str] = []
         self.logged = write_access is not None

@@ -125,6 +125,11 @@ class Tunnel:
         self._from_app = Side(self, app, client, masks=False)
 
     @property
+    def messages(self) -> int:
+        """How many messages the client has sent (fragments of one count once)."""
+        return self._from_client.frames
+
+    @property
     def open(self) -> bool:
         """Whether everything that comes is passed on."""
         return self._closing is None

@@ -8,7 +8,7 @@ import aiohttp
 import pytest
 from prometheus_client import REGISTRY
 
-from tests.integration.test_gateway import PATH, housed
+from tests.integration.test_gateway import PATH, housed, until
 
 
 def _now(name: str, **labels: str) -> float:
@@ -23,9 +23,17 @@ async def test_requests_times_and_sockets_are_counted(tmp_path: Path) -> None:
                     assert answer.status == 200
             async with browser.get("/alice/genome/other/") as answer:
                 assert answer.status == 503
-            async with browser.ws_connect(PATH + "ws"):
+            async with browser.ws_connect(PATH + "ws") as ws:
                 assert _now("aen_gateway_websockets") == 1
                 assert _now("aen_gateway_connections") >= 1
+                before = _now("aen_gateway_messages_total")
+                for word in ("one", "two"):
+                    await ws.send_str(word)
+                    await ws.receive_str(timeout=5)
+                await ws.ping()
+                assert _now("aen_gateway_messages_total") == before + 2
+        await until(lambda: _now("aen_gateway_websockets") == 0)
+        assert _now("aen_gateway_messages_total") == before + 2
         async with house.client() as nobody, nobody.get(PATH + "x") as answer:
             assert answer.status == 401
         assert _now("aen_gateway_requests_total", to="app", status="2xx") == 20

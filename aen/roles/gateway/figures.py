@@ -22,12 +22,14 @@ class Figures:
     lag: float = 0.0  # seconds; of several the worst
     connections: int = 0
     websockets: int = 0
+    messages: int = 0  # of people, over WebSockets
 
     def wire(self) -> dict[str, Any]:
         """To be sent."""
         return {
             "answered": {kind: [one.statuses, one.slower, one.seconds] for kind, one in self.answered.items()},
             "failures": [[what, which, count] for (what, which), count in self.failures.items()],
+            "messages": self.messages,
             "now": [self.lag, self.connections, self.websockets],
         }
 
@@ -42,17 +44,20 @@ class Figures:
         self.lag = max(self.lag, other.lag)
         self.connections += other.connections
         self.websockets += other.websockets
+        self.messages += other.messages
 
     def ended(self) -> Figures:
         """What stays of a data plane that is gone: its counts, nothing that is open."""
-        return Figures(self.answered, self.failures)
+        return Figures(self.answered, self.failures, messages=self.messages)
 
 
 def read(plane: Plane) -> Figures:
     """What this data plane has counted. The numbers are its own: not to be changed."""
     tally = plane.tally
     answered = dict(zip(KINDS, (tally.apps, tally.pages, tally.own), strict=True))
-    return Figures(answered, tally.failures, tally.lag, len(plane.connections), plane.open_sockets())
+    tunnels = [client.tunnel for client in plane.connections if client.tunnel is not None]
+    messages = tally.messages + sum(tunnel.messages for tunnel in tunnels)
+    return Figures(answered, tally.failures, tally.lag, len(plane.connections), len(tunnels), messages)
 
 
 def from_wire(message: dict[str, Any]) -> Figures:
@@ -62,6 +67,7 @@ def from_wire(message: dict[str, Any]) -> Figures:
         one = found.answered[kind]
         one.statuses, one.slower, one.seconds = statuses, slower, seconds
     found.failures = Counter({(what, which): count for what, which, count in message["failures"]})
+    found.messages = message["messages"]
     found.lag, found.connections, found.websockets = message["now"]
     return found
 

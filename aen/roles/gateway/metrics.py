@@ -37,6 +37,10 @@ class PlaneCollector(Collector):
             seconds.add_metric((where,), _buckets(answered), answered.seconds)
         for (what, which), count in list(found.failures.items()):
             failures.add_metric((what, which), count)
+        messages = CounterMetricFamily(
+            "aen_gateway_messages", "Messages that people sent over WebSockets.", found.messages
+        )
+        yield messages
         yield requests
         yield seconds
         yield failures
