@@ -11,7 +11,8 @@ from aen.model.project import Project
 from aen.roles.server.changes import every
 from aen.roles.server.domain import Part
 from aen.roles.server.permissions import Actor, may_see
-from aen.store import Query
+from aen.roles.server.project.tags import MOST_OWN
+from aen.store import Doc, Query
 
 Equal = tuple[tuple[str, Any], ...]
 Place = tuple[int, str]  # where a project stands in the order: its last change and its id
@@ -22,7 +23,7 @@ class Listing(Part):
     """Lists of projects. Only what the actor may see ever leaves here."""
 
     async def page(
-        self, actor: Actor, scope: str, tag: str, search: str, limit: int, cursor: str
+        self, actor: Actor, scope: str, tag: str, search: str, limit: int, cursor: str, own: list[Doc] | None = None
     ) -> tuple[list[Project], str]:
         """One page of a scope (see `Projects.list`) and the next cursor."""
         wanted = _in_scope(actor, scope, tag.strip().lower())
@@ -32,6 +33,8 @@ class Listing(Part):
             ), ""
         if scope == "starred":
             return await self._starred(actor, wanted, limit, cursor)
+        if own is not None and len(own) < MOST_OWN and scope in ("mine", "team"):
+            return self._of(own, wanted, limit, cursor)
         streams: list[Equal] = [(("tags", tag.strip().lower()),)] if tag.strip() else _streams(actor, scope)
         return await self._merged(streams, wanted, limit, _place(cursor))
 
@@ -60,9 +63,14 @@ class Listing(Part):
         self, actor: Actor, wanted: Callable[[Project], bool], limit: int, cursor: str
     ) -> tuple[list[Project], str]:
         ids = actor.user.starred if actor.user else []
-        starred = [self.domain.seen.read(Project, doc) for doc in await self.store.get_many("projects", ids)]
-        after = _place(cursor)
-        rest = sorted((p for p in starred if wanted(p) and _follows(p, after)), key=_rank, reverse=True)
+        return self._of(await self.store.get_many("projects", ids), wanted, limit, cursor)
+
+    def _of(
+        self, docs: list[Doc], wanted: Callable[[Project], bool], limit: int, cursor: str
+    ) -> tuple[list[Project], str]:
+        """One page of what is known already."""
+        projects, after = [self.domain.seen.read(Project, doc) for doc in docs], _place(cursor)
+        rest = sorted((p for p in projects if wanted(p) and _follows(p, after)), key=_rank, reverse=True)
         return rest[:limit], _cursor(rest, limit)
 
     async def _merged(

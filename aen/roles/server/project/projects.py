@@ -23,7 +23,7 @@ from aen.roles.server.project.moves import PERMISSIONS, Moves
 from aen.roles.server.project.repairs import Repairs
 from aen.roles.server.project.wording import NewProject, ProjectPatch, description, search_text, summary, tags
 from aen.service import Service
-from aen.store import Duplicate, Query
+from aen.store import Doc, Duplicate, Query
 
 if TYPE_CHECKING:
     from aen.roles.server.domain import Domain
@@ -76,17 +76,24 @@ class Projects(Part):
         return project
 
     async def list(
-        self, actor: Actor, scope: str = "mine", tag: str = "", search: str = "", limit: int = 50, cursor: str = ""
+        self,
+        actor: Actor,
+        scope: str = "mine",
+        tag: str = "",
+        search: str = "",
+        limit: int = 50,
+        cursor: str = "",
+        own: list[Doc] | None = None,
     ) -> tuple[list[Project], str]:
         """Projects the actor may see, and the cursor of the next page ("" at the end); a search gives its best only.
 
         `scope`: mine (owner), team (in the team, not owner), starred, public, all (everything visible to the actor),
-        deleted (one's own that can still be had back).
+        deleted (one's own that can still be had back). `own`: the actor's own (`Tags.of_person`), if they are known.
         """
         check(actor, Permission.LIST)
         if scope not in SCOPES:
             raise Invalid(f"There is no scope {scope[:40]!r}: use one of {', '.join(SCOPES)}.")
-        return await self.listing.page(actor, scope, tag, search, max(1, min(limit, 200)), cursor)
+        return await self.listing.page(actor, scope, tag, search, max(1, min(limit, 200)), cursor, own)
 
     async def tags(self, actor: Actor, limit: int = 30) -> tuple[tuple[str, int], ...]:
         """The tags of what the actor may see (of the 200 projects changed last), most used first."""

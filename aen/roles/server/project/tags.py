@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from aen.roles.server.domain import Domain
 
 _FRESH_SECONDS = 60.0
-_OWN = 500  # projects of one person that are looked through
+MOST_OWN = 500  # projects of one person that are looked through
 
 
 class Tags(Part):
@@ -54,7 +54,7 @@ class Tags(Part):
 
     async def of_person(self, actor: Actor) -> list[Doc]:
         """The projects whose team the actor is in, changed last first, as the store has them."""
-        query = Query(equal=(("members", actor.name),), sort="updated", descending=True, limit=_OWN)
+        query = Query(equal=(("members", actor.name),), sort="updated", descending=True, limit=MOST_OWN)
         return (await self.store.find("projects", query)).items
 
     def forget(self) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import secrets
 from collections.abc import Iterable
 from urllib.parse import unquote
@@ -21,7 +22,7 @@ from aen.roles.server.permissions import Actor, Permission, allows, check
 from aen.roles.server.project.shares import path_of
 from aen.roles.server.project.team import RUNNERS
 from aen.roles.server.publishing.errands import check_placed, person
-from aen.store import Query
+from aen.store import Doc, Query
 
 MOST = 20  # of one project
 _MOST_PEOPLE = 200  # that one names
@@ -114,16 +115,22 @@ class Dashboards(Part):
                 return project, board
         raise NotFound(_GONE)
 
-    async def for_me(self, actor: Actor) -> list[tuple[Project, Dashboard]]:
-        """All that the actor may view: of their projects, by name, and those for everybody; newest projects first."""
+    async def for_me(self, actor: Actor, own: list[Doc] | None = None) -> list[tuple[Project, Dashboard]]:
+        """All that the actor may view: of their projects (`own`: `Tags.of_person`, if that is known), by name, and those for
+        everybody; newest projects first."""
         check(actor, Permission.LIST)
+        mine = self._with(("members", actor.name)) if own is None else _nothing_to_ask(own)
+        streams = (mine, self._with(("watchers", actor.name)), self._with(("watchers", "*")))
         found: dict[str, Project] = {}
-        for equal in (("members", actor.name), ("watchers", actor.name), ("watchers", "*")):
-            query = Query(equal=(equal,), sort="updated", descending=True, limit=_LISTED)
-            for doc in (await self.store.find("projects", query)).items:
+        for docs in await asyncio.gather(*streams):
+            for doc in docs:
                 if doc.get("dashboards"):
-                    found.setdefault(doc["id"], Project.model_validate(doc))
+                    found.setdefault(doc["id"], self.domain.seen.read(Project, doc))
         return [(one, board) for one in found.values() for board in one.dashboards if may_view(actor.name, one, board)]
+
+    async def _with(self, equal: tuple[str, str]) -> list[Doc]:
+        query = Query(equal=(equal,), sort="updated", descending=True, limit=_LISTED)
+        return (await self.store.find("projects", query)).items
 
     def beyond_team(self, project: Project) -> bool:
         """Whether dashboards may be for people outside the team: their scripts run at an origin of the project's own, or the
@@ -241,3 +248,7 @@ def _title(text: str) -> str:
     if len(title) > 100:
         raise Invalid("The title is too long: 100 characters are the most.")
     return title
+
+
+async def _nothing_to_ask(own: list[Doc]) -> list[Doc]:
+    return own[:_LISTED]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+
 from aiohttp import web
 
 from aen import names
@@ -40,15 +42,18 @@ async def home(request: web.Request) -> web.StreamResponse:
     tag, search = asked_text(request, "tag", 60), asked_text(request, "q", 100)
     scope = asked_text(request, "show", 20)
     scope = scope if scope in SCOPES else "mine"
-    projects, cursor = await domain.projects.list(actor, scope, tag, search, _PAGE, asked_text(request, "cursor", 500))
-    sessions = [session for session in await domain.sessions.of_user(actor, user.id) if session.phase in _SHOWN]
-    own = await domain.tags.of_person(actor)
+    own, running, saved = await asyncio.gather(
+        domain.tags.of_person(actor), domain.sessions.of_user(actor, user.id), domain.search.saved(actor)
+    )
+    page = asked_text(request, "cursor", 500)
+    projects, cursor = await domain.projects.list(actor, scope, tag, search, _PAGE, page, own)
+    sessions = [session for session in running if session.phase in _SHOWN]
     notices, people = await attention.of(domain, actor, sessions, own)
     shown = {
         "attention": notices,
         "companions": people,
-        "saved": await domain.search.saved(actor),
-        "dashboards": (await domain.dashboards.for_me(actor))[:6],
+        "saved": saved,
+        "dashboards": (await domain.dashboards.for_me(actor, own))[:6],
         "scope": scope,
         "tag": tag,
         "search": search,
