@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import json
 import os
 import signal
@@ -189,6 +190,8 @@ class Node:
         }
         place = config.run_dir / "node.json"
         place.write_text(json.dumps(facts) + "\n")
+        gc.collect()
+        gc.freeze()  # what is there by now stays: no pass over all of it (20 ms and more) holds everybody up
         self._stack.callback(place.unlink, missing_ok=True)
         notify("READY=1")
         log.info("ready", roles=",".join(self.ground.roles), ports=ports)

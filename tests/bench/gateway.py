@@ -6,6 +6,9 @@ together beforehand, so that it is the proxies that are measured, also with 64 K
 The gateway is as shipped: login checked on every request, Origin checked, access log, counts, limits. nginx writes its
 access log; neither it nor configurable-http-proxy checks a login.
 
+With 1,000 connections a run lasts longer, for all alike: its p99 is that of 1,000 at work, not that of the moment in which
+they all connect.
+
 What is given up for safety: `relay` passes bytes to the app without looking at them (no login, no log, no routes, a
 connection to the app for each client), on the same event loop: what the gateway takes more than that is the price of all
 of it together. The rows named safety have the price of its parts: a new head is read by a strict grammar and written anew
@@ -40,13 +43,14 @@ from tests.bench.row import Row, percentile, spread
 from tests.ports import free_port
 
 SECONDS, ROUNDS = 2, 5
+LONGER = 6  # of 1,000 connections: in a short run their making, all at the same moment, is one request in a hundred, and so p99
 IDLE = 5000
 MIB = 1024 * 1024
-#: name, bytes, connections, aim against configurable-http-proxy, aim against nginx
+#: name, bytes, connections, seconds, aim against configurable-http-proxy, aim against nginx
 CASES = (
-    ("1 KiB, 50 connections", 1024, 50, ">= 10", ">= 0.95"),
-    ("1 KiB, 1,000 connections", 1024, 1000, ">= 10", ">= 1.0"),
-    ("64 KiB, 50 connections", 65536, 50, ">= 10", ">= 1.0"),
+    ("1 KiB, 50 connections", 1024, 50, SECONDS, ">= 10", ">= 0.95"),
+    ("1 KiB, 1,000 connections", 1024, 1000, LONGER, ">= 10", ">= 1.0"),
+    ("64 KiB, 50 connections", 65536, 50, SECONDS, ">= 10", ">= 1.0"),
 )
 TLS_CASES = (("TLS, 1 KiB, 50 connections", 1024, 50), ("TLS, 64 KiB, 50 connections", 65536, 50))
 
@@ -134,9 +138,9 @@ def _against(name: str, found: dict[str, Medians], aims: dict[str, str], us: str
 
 
 def _requests(here: Bench) -> Iterator[Row]:
-    for name, size, connections, chp, nginx in CASES:
+    for name, size, connections, seconds, chp, nginx in CASES:
         those = here.pick("gateway", "nginx", "chp", "aiohttp", "direct", "relay")
-        found = _rounds(those, lambda one: load.requests(one, size, connections, here.cookie, SECONDS))  # noqa: B023
+        found = _rounds(those, lambda one: load.requests(one, size, connections, here.cookie, seconds))  # noqa: B023
         yield from _against(name, found, {"chp": chp, "nginx": nginx})
         if connections == 1000 and "nginx" in found:
             yield _row(f"{name}: p99, against nginx", found["gateway"], found["nginx"], "wait", "ms", "<= 1.0")

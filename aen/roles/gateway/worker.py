@@ -6,6 +6,7 @@ It speaks to nobody else but browsers and apps, and ends when the gateway does.
 from __future__ import annotations
 
 import asyncio
+import gc
 import itertools
 import signal
 import socket
@@ -143,6 +144,8 @@ class Worker:
 
     async def _open(self) -> None:
         """Everything is known: take connections."""
+        gc.collect()
+        gc.freeze()  # as the node does when it is ready
         tls, context = self.config.gateway.tls, None
         if tls.cert is not None and tls.key is not None:
             certificate = Certificate("gateway.tls", tls.cert, tls.key)

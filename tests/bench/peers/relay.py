@@ -64,7 +64,7 @@ class Client(Blind):
             there.transport.write(self.early)
 
 
-async def serve(folder: Path, port: int) -> None:
+async def serve(folder: Path, port: int) -> asyncio.Server:
     """Listen."""
     loop = asyncio.get_running_loop()
-    await loop.create_server(lambda: Client(str(folder / "app")), "127.0.0.1", port, backlog=4096)
+    return await loop.create_server(lambda: Client(str(folder / "app")), "127.0.0.1", port, backlog=4096)

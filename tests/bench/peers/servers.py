@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import gc
 import hashlib
 import logging
 import os
@@ -130,8 +131,10 @@ def _beginning(size: int) -> bytes:
 
 async def _app(folder: Path, port: int) -> None:
     loop = asyncio.get_running_loop()
-    await loop.create_server(App, "127.0.0.1", port, backlog=4096)  # configurable-http-proxy knows no unix sockets
-    await loop.create_unix_server(App, folder / "app", backlog=4096)
+    plain = await loop.create_server(
+        App, "127.0.0.1", port, backlog=4096
+    )  # configurable-http-proxy knows no unix sockets
+    _kept.extend((plain, await loop.create_unix_server(App, folder / "app", backlog=4096)))
 
 
 async def _gateway(
@@ -154,6 +157,7 @@ async def _gateway(
     )
     await plane.start()
     await plane.listen(socket.create_server(("127.0.0.1", port), backlog=4096), tls)
+    _kept.append(plane)
     return plane, doorman
 
 
@@ -225,6 +229,10 @@ async def _tls(folder: Path, port: int) -> None:
     await _gateway(folder, port, tls=context)
 
 
+async def _relay(folder: Path, port: int) -> None:
+    _kept.append(await relay.serve(folder, port))
+
+
 async def _aiohttp(folder: Path, port: int) -> None:
     connector = aiohttp.UnixConnector(str(folder / "app"), limit=0)
     session = aiohttp.ClientSession(connector=connector, auto_decompress=False, cookie_jar=aiohttp.DummyCookieJar())
@@ -244,6 +252,7 @@ async def _aiohttp(folder: Path, port: int) -> None:
     runner = web.AppRunner(app, access_log=None)
     await runner.setup()
     await web.TCPSite(runner, "127.0.0.1", port).start()
+    _kept.append(runner)
 
 
 _KINDS: dict[str, Callable[[Path, int], Awaitable[object]]] = {
@@ -253,13 +262,15 @@ _KINDS: dict[str, Callable[[Path, int], Awaitable[object]]] = {
     "gateway-routes": _routes,
     "gateway-workers": _workers,
     "gateway-events": _events,
-    "relay": relay.serve,
+    "relay": _relay,
     "aiohttp": _aiohttp,
 }
 
 
 async def _serve(kind: str, folder: Path, port: int) -> None:
     await _KINDS[kind](folder, port)
+    gc.collect()
+    gc.freeze()  # as a node does when it is ready
     (folder / f"{kind}.ready").touch()
     await asyncio.Event().wait()
 
