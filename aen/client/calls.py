@@ -28,6 +28,7 @@ from aen.client.models import (
     Folder,
     GitKey,
     GoBack,
+    GoingOn,
     GoneKey,
     InvitationView,
     InviteWish,
@@ -1485,6 +1486,22 @@ class Calls:
                 "environments",
                 environment,
                 "roll-back",
+            ),
+            ChangeReport,
+            body=body,
+        )
+        return found
+
+    def post_projects_owner_name_environments_stop(self, owner: str, name: str, body: GoingOn) -> ChangeReport:
+        """End a change that goes on."""
+        found: ChangeReport = self._call(
+            "POST",
+            (
+                "projects",
+                owner,
+                name,
+                "environments",
+                "stop",
             ),
             ChangeReport,
             body=body,

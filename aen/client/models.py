@@ -374,6 +374,12 @@ class GoBack(Told):
     keep: bool = False
 
 
+class GoingOn(Told):
+    """The id of the change that goes on."""
+
+    change: str
+
+
 class GoneKey(Told):
     """The fingerprint (`SHA256:…`) of a key to take away."""
 

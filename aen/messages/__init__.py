@@ -29,6 +29,7 @@ from aen.messages.compute import (
     SessionReport,
     SessionReported,
     StartSession,
+    StopEnvironmentChange,
     StopSession,
 )
 from aen.messages.errands import (
@@ -141,6 +142,7 @@ __all__ = [
     "SignedGrant",
     "StartErrand",
     "StartSession",
+    "StopEnvironmentChange",
     "StopErrand",
     "StopSession",
 ]

@@ -166,6 +166,14 @@ class ChangeEnvironment(Command):
     change: EnvironmentChange
 
 
+class StopEnvironmentChange(Command):
+    """End the change that goes on, if it is that one: what hangs would hold up the whole team. Fine when it has ended."""
+
+    project: ProjectSpec
+    user: str
+    change: str
+
+
 class SessionReport(Word):
     """How a session is doing, as its node sees it."""
 
@@ -199,6 +207,7 @@ ReadSessionLog.answer = SessionLog
 ListEnvironments.answer = EnvironmentList
 ReadEnvironment.answer = EnvironmentDetail
 ChangeEnvironment.answer = ChangeReport
+StopEnvironmentChange.answer = ChangeReport
 
 # ── compute → everybody ─────────────────────────────────────────────────────────────────────────────
 

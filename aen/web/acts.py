@@ -14,6 +14,7 @@ ACTS: dict[str, str] = {
     "environment.remove": N_("began to remove the environment"),
     "environment.roll-back": N_("began to take an environment back:"),
     "environment.standard": N_("began to make the environment"),
+    "environment.stopped": N_("stopped the change of the environment"),
     "environment.uninstall": N_("began to remove packages from"),
     "revisions.begin": N_("made a git repository"),
     "revisions.clone": N_("began to clone"),

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import select
+import socket
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,7 +13,7 @@ from typing import Any
 import pytest
 
 from aen.config.files import packaged
-from aen.errors import Conflict, Invalid
+from aen.errors import Conflict, Invalid, NotFound
 from aen.launchers import Account
 from aen.messages import (
     ChangeEnvironment,
@@ -19,6 +21,7 @@ from aen.messages import (
     ListEnvironments,
     PrepareProject,
     ReadEnvironment,
+    StopEnvironmentChange,
 )
 from aen.model.environment import ChangeReport, EnvironmentChange, EnvironmentDetail, EnvironmentList
 from aen.model.project import ProjectState
@@ -248,6 +251,32 @@ async def test_killed_half_way_leaves_nothing_listed(here: Place) -> None:
         made = await envs.done(MATE, act="clone", name="whole", source="default")
         assert made.state == "done", made
         assert [path.name for path in folder(here).iterdir() if path.name.startswith(".building")] == []
+
+
+async def test_a_change_that_hangs_is_stopped_by_a_mate(here: Place) -> None:
+    """The index takes connections and says nothing: the team does not have to wait for it."""
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        address = f"http://127.0.0.1:{silent.getsockname()[1]}/simple"
+        async with box(here) as running:
+            envs = await prepared(running)
+            begun = await envs.begin(
+                act="create", name="hung", requirements=f"--index-url {address}\nnothing-of-that-name\n"
+            )
+            owner = await running.launcher.ensure_account(OWNER)
+
+            async def asks() -> bool:
+                return bool(select.select([silent], [], [], 0)[0])
+
+            await until(asks, 60, "the installer asks the index")
+            stop = StopEnvironmentChange(project=project(), user=MATE, change=begun.id)
+            await running.ask(stop)
+            await until(lambda: _ended(envs, begun), 30, "the change ended")
+            ended = next(one for one in envs.heard if one.id == begun.id and one.state != "running")
+            assert (ended.state, ended.reason.startswith(f"{MATE} stopped it. Nothing half made")) == ("failed", True)
+            assert not _programs(owner)
+            assert "hung" not in [one.name for one in (await envs.list()).environments]
+            with pytest.raises(NotFound):
+                await running.ask(StopEnvironmentChange(project=project(), user=MATE, change="another"))
 
 
 async def test_a_change_outlives_a_restart_of_the_node(here: Place) -> None:

@@ -35,6 +35,7 @@ from aen.messages import (
     SessionReport,
     StartErrand,
     StartSession,
+    StopEnvironmentChange,
     StopErrand,
     StopSession,
 )
@@ -116,6 +117,7 @@ class Compute(Role):
             respond(address, ListEnvironments, self.environments.list),
             respond(address, ReadEnvironment, self.environments.read),
             respond(address, ChangeEnvironment, self.environments.change),
+            respond(address, StopEnvironmentChange, self.environments.stop),
             respond(address, AskErrand, self.errands.ask),
             respond(address, StartErrand, self._start_errand),
             respond(address, ReadErrand, self.errands.read),

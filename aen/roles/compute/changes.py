@@ -23,6 +23,7 @@ class ChangeRecord(Word):
     project: ProjectSpec
     report: ChangeReport
     process: dict[str, Any] | None = None
+    stopped: str = ""  # who told it to end
 
 
 class ChangeRecords:

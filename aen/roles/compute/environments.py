@@ -17,7 +17,7 @@ from aen import names
 from aen.bus import Bus
 from aen.config import Config
 from aen.environments import specification
-from aen.errors import AenError, Conflict, Invalid, Unavailable
+from aen.errors import AenError, Conflict, Invalid, NotFound, Unavailable
 from aen.launchers import Launcher, Process
 from aen.messages import (
     ChangeEnvironment,
@@ -25,6 +25,7 @@ from aen.messages import (
     ListEnvironments,
     ProjectSpec,
     ReadEnvironment,
+    StopEnvironmentChange,
 )
 from aen.model import new_id, now
 from aen.model.environment import LARGEST_FILE, Act, ChangeReport, EnvironmentChange, EnvironmentDetail, EnvironmentList
@@ -115,6 +116,21 @@ class Environments:
         self._projects.work(self._run(record, wish), f"environment {spec.id}")
         return report
 
+    async def stop(self, command: StopEnvironmentChange) -> ChangeReport:
+        """End a change that goes on. What it was making is thrown away; what it was changing keeps its history."""
+        record = self._changes.get(command.project.id)
+        if record is None or record.report.id != command.change:
+            raise NotFound("That change has ended.")
+        if record.report.state == "running":
+            record.stopped = command.user
+            self._records.save(record)
+            await self._end_program(record)
+        return record.report
+
+    async def _end_program(self, record: ChangeRecord) -> None:
+        if record.process:
+            await self._program.gone(Process(**record.process))
+
     def check_idle(self, project: str) -> None:
         """Raises Conflict while a change goes on in this project."""
         going_on = self._changes.get(project)
@@ -142,6 +158,8 @@ class Environments:
             process = await asyncio.shield(starting)
             record.process = as_record(process)
             self._records.save(record)
+            if record.stopped:  # before it had begun
+                await self._end_program(record)
             await self._watch(record, job, process)
         except AenError as error:
             await self._end(record, error.message)
@@ -203,7 +221,7 @@ class Environments:
         except Conflict as error:
             await self._end(record, error.message)
         except Unavailable:
-            await self._end(record, "It was ended before it was done. Nothing half made is left; start it again.")
+            await self._end(record, _cut_off(record))
         else:
             await self._end(record, "")
 
@@ -237,6 +255,19 @@ def shown(said: str) -> str:
     """What the program said, for people: its end, without its result and without passwords."""
     text = said.partition(MARK)[0].strip()
     return _PASSWORD.sub("://…@", "".join(c for c in text if c.isprintable() or c in "\n\t"))[-_OUTPUT:]
+
+
+def _cut_off(record: ChangeRecord) -> str:
+    """What to say of a change that did not get to its end."""
+    user, name = record.stopped, record.report.name
+    in_place = record.report.act in (Act.INSTALL, Act.UNINSTALL, Act.ROLL_BACK)
+    if in_place and user:
+        return f"{user} stopped it. What it had changed so far stays: the history of {name} leads back."
+    if in_place:
+        return f"It was ended before it was done. What it had changed so far stays: the history of {name} leads back."
+    if user:
+        return f"{user} stopped it. Nothing half made is left; start it again."
+    return "It was ended before it was done. Nothing half made is left; start it again."
 
 
 def _job(record: ChangeRecord, told: dict[str, Any]) -> Wish:

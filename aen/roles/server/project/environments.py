@@ -14,6 +14,7 @@ from aen.messages import (
     EnvironmentReported,
     ListEnvironments,
     ReadEnvironment,
+    StopEnvironmentChange,
 )
 from aen.model import Word
 from aen.model.environment import Act, ChangeReport, EnvironmentChange, EnvironmentDetail, EnvironmentList
@@ -83,6 +84,20 @@ class Environments(Part):
         said = f"{change.name}: {report.detail}" if report.detail else change.name
         await self.domain.activity.record(
             actor, f"environment.{change.act}", project.slug, project=project.id, detail=said
+        )
+        return report
+
+    async def stop(self, actor: Actor, owner: str, name: str, id: str) -> ChangeReport:
+        """End a change that goes on: anybody's, since it holds up the whole team. NotFound when it has ended."""
+        project = await self.domain.projects.allowed(actor, owner, name, Permission.RUN)
+        if actor.user is None:
+            raise Denied("Environments are changed by people of the team, as themselves.")
+        if not project.placed:
+            raise Conflict(_NOT_YET.format(slug=project.slug))
+        command = StopEnvironmentChange(project=self.domain.projects.spec(project), user=actor.user.id, change=id)
+        report: ChangeReport = await self._ask(project, command, ChangeReport)
+        await self.domain.activity.record(
+            actor, "environment.stopped", project.slug, project=project.id, detail=report.name
         )
         return report
 

@@ -57,6 +57,12 @@ class Moment(Word):
     number: int = Field(ge=1)
 
 
+class GoingOn(Word):
+    """The id of the change that goes on."""
+
+    change: str = Field(max_length=100)
+
+
 class Chosen(Word):
     """The environment that becomes active."""
 
@@ -135,6 +141,12 @@ async def roll_back(request: web.Request) -> web.StreamResponse:
     return await _change(request, change)
 
 
+async def stop(request: web.Request) -> web.StreamResponse:
+    domain, actor = asked(request)
+    change = (await body(request, GoingOn)).change
+    return answer(await domain.environments.stop(actor, *_where(request), change))
+
+
 async def activate(request: web.Request) -> web.StreamResponse:
     domain, actor = asked(request)
     chosen = await body(request, Chosen)
@@ -158,6 +170,7 @@ _ACTIVE = f"{PREFIX}/projects/{{owner}}/{{name}}/environment"
 URLS = [
     Url("GET", _ALL, environments, P.VIEW, gives=EnvironmentsView, summary="Environments"),
     Url("POST", _ALL, create, P.RUN, NewEnvironment, ChangeReport, 202, summary="Make an environment"),
+    Url("POST", f"{_ALL}/stop", stop, P.RUN, GoingOn, ChangeReport, summary="End a change that goes on"),
     Url("PUT", _ACTIVE, activate, P.RUN, Chosen, Chosen, summary="Choose the active environment"),
     Url("GET", _ONE, environment, P.VIEW, None, EnvironmentDetail, 200, DetailQuery, "One in full, with its history"),
     Url("DELETE", _ONE, remove, P.RUN, None, ChangeReport, 202, summary="Remove an environment"),

@@ -85,6 +85,12 @@ async def activate(request: web.Request, form: Form) -> web.StreamResponse:
 
 
 @again(list_page)
+async def stop(request: web.Request, form: Form) -> web.StreamResponse:
+    await request.config_dict[DOMAIN].environments.stop(request[ACTOR], *_where(request), form.text("id", 100))
+    return see_other(_list(request))
+
+
+@again(list_page)
 async def change(request: web.Request, form: Form) -> web.StreamResponse:
     """Install, remove packages, remove, go back, add the kernel: by the button that was pressed."""
     name, act = request.match_info["environment"], form.text("act", 20)
@@ -181,6 +187,7 @@ URLS = [
     Url("GET", _ALL, list_page, P.VIEW),
     Url("POST", _ALL, create, P.RUN),
     Url("POST", "/{owner}/{project}/environment", activate, P.RUN),
+    Url("POST", "/{owner}/{project}/environment/stop", stop, P.RUN),
     Url("GET", _ONE, one_page, P.VIEW),
     Url("POST", _ONE, change, P.RUN),
     Url("GET", f"{_ONE}/export", export, P.VIEW),
