@@ -95,7 +95,11 @@ class GatewayLimits(Section):
     headers: int = Field(128, description="Most header lines in one head.", ge=8)
     head_seconds: float = Field(15, description="A head must be complete after so many seconds.", gt=0)
     connect_seconds: float = Field(5, description="Connecting to an app may take so long.", gt=0)
-    first_byte_seconds: float = Field(600, description="An app may take so long before it begins to answer.", gt=0)
+    first_byte_seconds: float = Field(
+        600,
+        description="An app may take so long before it begins to answer, and a body so long between two of its parts.",
+        gt=0,
+    )
     idle_seconds: float = Field(
         75, description="A kept-alive connection is closed after so long without a request.", gt=0
     )
