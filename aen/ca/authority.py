@@ -22,7 +22,7 @@ from aen.errors import Conflict, Invalid
 
 CERTIFICATE_DAYS = 90
 AUTHORITY_DAYS = 3650
-_EARLIER = datetime.timedelta(minutes=10)  # clocks differ: a certificate is good a little before it was made
+_EARLIER = datetime.timedelta(days=1)  # a certificate is good before it was made: a clock that was ahead then may be put right
 _INDEX = "authority.json"
 
 
@@ -159,9 +159,9 @@ class Authority:
             return
         first, second = (pair.certificate for pair in self._pairs)
         if first.not_valid_before_utc < second.not_valid_before_utc:  # announced
-            if milliseconds(second.not_valid_before_utc) < _after(-announced_days):
+            if _made(second) < _after(-announced_days):
                 self.switch()
-        elif milliseconds(first.not_valid_before_utc) < _after(-announced_days - CERTIFICATE_DAYS - 1):
+        elif _made(first) < _after(-announced_days - CERTIFICATE_DAYS - 1):
             self.retire()
 
     # ── how ─────────────────────────────────────────────────────────────────────────────────────────
@@ -250,6 +250,11 @@ def _read_pair(folder: Path, id: str) -> _Pair:
 
 def _pem(certificate: x509.Certificate) -> bytes:
     return certificate.public_bytes(serialization.Encoding.PEM)
+
+
+def _made(certificate: x509.Certificate) -> int:
+    """When it was made, ms since 1970."""
+    return milliseconds(certificate.not_valid_before_utc + _EARLIER)
 
 
 def _after(days: float) -> int:

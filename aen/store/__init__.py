@@ -232,7 +232,7 @@ SCHEMA: tuple[Collection, ...] = (
     Collection("datacenters"),
     Collection("node_invitations", (Index("by_expires", ("expires",)),)),
     Collection("memberships"),
-    Collection("revocations", (Index("by_number", ("number",)),)),
+    Collection("revocations", (Index("by_number", ("number",)), Index("by_subject", ("subject", "number")))),
     Collection("settings"),
     Collection("claims"),
     Collection("proofs", (Index("by_user", ("user", "created")), Index("by_expires", ("expires",)))),

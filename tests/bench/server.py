@@ -52,6 +52,11 @@ async def _fill(data: Path, world: World) -> None:
             await asyncio.gather(*(store.insert("users", make_user(n, password)) for n in range(start, start + 1000)))
         for start in range(0, PROJECTS, 1000):
             await asyncio.gather(*(store.insert("projects", make_project(n)) for n in range(start, start + 1000)))
+    hand_over(data)
+
+
+def hand_over(data: Path) -> None:
+    """What was put there belongs to the account that the program runs as."""
     if os.geteuid() == 0:
         from aen.privileges import ensure_service_account
 

@@ -51,11 +51,11 @@ def _sizes(topology: Topology) -> Iterator[Row]:
     nodes = [name for name, one in topology.programs.items() if one.role == "compute"]
     main = [_pid(topology, name) for name in nodes]
     beside = [topology.launcher_of(name) for name in nodes]
-    yield Row("memory of a compute node (PSS, median)", median(map(_pss, main)), "MB", None, "<= 60")
-    yield Row("memory of its launcher (PSS, median)", median(map(_pss, beside)), "MB")
-    yield Row("processor time of a compute node until here (median)", median(map(_cpu, main)), "s")
+    yield Row("memory of a compute node (PSS, median)", median(map(pss_of, main)), "MB", None, "<= 60")
+    yield Row("memory of its launcher (PSS, median)", median(map(pss_of, beside)), "MB")
+    yield Row("processor time of a compute node until here (median)", median(map(cpu_of, main)), "s")
     for name in ("server", "edge-paris"):
-        yield Row(f"memory of {name} (PSS)", _pss(_pid(topology, name)), "MB")
+        yield Row(f"memory of {name} (PSS)", pss_of(_pid(topology, name)), "MB")
 
 
 async def _used(topology: Topology) -> AsyncIterator[Row]:
@@ -126,7 +126,7 @@ def _pid(topology: Topology, name: str) -> int:
     return process.pid
 
 
-def _pss(pid: int) -> float:
+def pss_of(pid: int) -> float:
     """MB that are the process' own, and its share of what it shares."""
     for line in Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines():
         if line.startswith("Pss:"):
@@ -134,6 +134,7 @@ def _pss(pid: int) -> float:
     return 0.0
 
 
-def _cpu(pid: int) -> float:
+def cpu_of(pid: int) -> float:
+    """Seconds of processor time that it has taken."""
     fields = Path(f"/proc/{pid}/stat").read_text().rpartition(") ")[2].split()
     return (int(fields[11]) + int(fields[12])) / _TICKS

@@ -9,27 +9,19 @@ import asyncio
 import json
 import os
 import signal
-import time
 from collections.abc import AsyncIterator, Iterator
-from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
-import aiohttp
 import pytest
 
-from aen.errors import AenError
 from tests.apart import EDGE, NODE, Apart
-from tests.integration.test_main_job import bearer, opened, project_of
-from tests.kernels import Kernel
-from tests.served import Client
+from tests.faults.use import Table, Use, in_use
 from tests.standin import Standin
 from tests.waiting import until
 
 pytestmark = pytest.mark.slow
 
-REPAIR_SECONDS = 60.0  # a bound for the test to end; what is measured is told in the table
-_ROWS: list[tuple[str, str, str, float]] = []
+TABLE = Table(("what", "how", "the session meanwhile", "all well again after"))
 
 
 @pytest.fixture(scope="module")
@@ -47,59 +39,12 @@ def site(store: Standin) -> Iterator[Apart]:
     """Server, gateway and compute node apart, over that store."""
     with Apart(options={"store": {"url": f"{store.url}/faults"}}) as made:
         yield made
-    print("\n| what | how | the session meanwhile | all well again after |\n|---|---|---|---|")
-    for what, how, meanwhile, seconds in _ROWS:
-        print(f"| {what} | {how} | {meanwhile} | {seconds:.1f} s |")
-
-
-@dataclass
-class Use:
-    """Somebody at work: a session with a kernel that remembers."""
-
-    site: Apart
-    client: Client
-    session: dict[str, Any]
-    kernel: Kernel
-    count: int = field(default=0)
-    seen: str = ""
-
-    async def computes(self) -> bool:
-        """Whether the very kernel answers, and has forgotten nothing."""
-        try:
-            return await self.kernel.run("print(treasure)", 5) == "4711\n"
-        except (aiohttp.ClientError, AssertionError, TimeoutError, OSError):
-            return False
-
-    async def well(self) -> bool:
-        """Whether everything works: the store takes a change, all nodes are heard, the session runs, the kernel answers."""
-        try:
-            self.count += 1
-            change = {"summary": f"change {self.count}"}
-            answer = await self.client.ask("PATCH", f"/api/v1/projects/{self.session['project']}", change)
-            nodes = (await self.client.get("/api/v1/nodes")).json["items"]
-            phase = (await self.client.get(f"/api/v1/sessions/{self.session['id']}")).json["phase"]
-        except (aiohttp.ClientError, TimeoutError, OSError, KeyError, AenError):
-            return False
-        self.seen = f"{answer.status} {answer.text[:100]} {phase} {[(node['name'], node['up']) for node in nodes]}"
-        up = {node["name"] for node in nodes if node["up"]}
-        return answer.status == 200 and up >= {EDGE, NODE} and phase == "RUNNING" and await self.computes()
+    TABLE.show()
 
 
 @pytest.fixture
 async def use(site: Apart) -> AsyncIterator[Use]:
-    name = site.person("hedy")
-    if not any(user["name"] == name for user in site.api.get("users")["items"]):
-        site.add("hedy")
-    async with site.client(name) as client, aiohttp.ClientSession() as http:
-        slug = f"{name}/faults"
-        if (await client.get(f"/api/v1/projects/{slug}")).status == 404:
-            await project_of(client, name, "faults")
-        session = await opened(client, slug)
-        session["project"] = slug
-        kernel = await Kernel.start(http, session["url"], bearer(site, name))
-        await kernel.run("treasure = 4711")
-        made = Use(site, client, session, kernel)
-        assert await made.well()
+    async with in_use(site) as made:
         yield made
 
 
@@ -116,14 +61,8 @@ def pid_of(site: Apart, role: str) -> int:
 
 async def measured(use: Use, what: str, how: str, meanwhile: str) -> None:
     """From the moment in which what was ended is there again, until everything works."""
-    began = time.monotonic()
-    try:
-        await until(use.well, REPAIR_SECONDS, f"all is well after {what} was {how}")
-    except AssertionError as error:
-        raise AssertionError(
-            f"{error}; last seen: {use.seen}; health: {use.site.health()['parts'].get('bus')}"
-        ) from None
-    _ROWS.append((what, how, meanwhile, time.monotonic() - began))
+    seconds = await use.until_well(f"{what} was {how}")
+    TABLE.add(what, how, meanwhile, f"{seconds:.1f} s")
 
 
 @pytest.mark.parametrize("role", ["server", "gateway", "compute"])

@@ -428,6 +428,6 @@ async def test_a_node_that_is_gone_can_be_forgotten(server: Box) -> None:
     with pytest.raises(NotFound):
         await nodes.forget("n9")
     await heard(server, report("n2"))
-    nodes.get("n2").last_seen -= 60_000  # type: ignore[union-attr]
+    nodes.heard["n2"] -= 60
     await nodes.forget("n2")
     assert nodes.get("n2") is None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -18,7 +19,7 @@ from aen.model.user import User
 from aen.roles.server.domain import Domain
 from aen.roles.server.events import Events
 from aen.roles.server.job.jobs import Jobs
-from aen.roles.server.job.leases import Progress
+from aen.roles.server.job.leases import Held, Progress
 from aen.roles.server.permissions import Actor
 from aen.store import Store
 from aen.store.sqlite import SqliteStore
@@ -339,25 +340,47 @@ async def test_a_lease_is_renewed_and_nobody_else_takes_the_job(domain: SmallDom
     assert (job.state, calls) == (S.DONE, 1)
 
 
-async def test_a_dead_workers_job_is_taken_when_its_lease_runs_out(domain: SmallDomain) -> None:
-    jobs = domain.jobs()
+HOUR = 3_600_000
+
+
+@pytest.mark.parametrize("apart", [0, -HOUR, HOUR])
+async def test_a_dead_workers_job_is_taken_when_its_lease_runs_out(domain: SmallDomain, apart: int) -> None:
+    """`apart`: by so much the dead one's clock was ahead. A whole lease is waited, and no longer."""
+    jobs = domain.jobs(lease=0.3)
     added = await jobs.add("k")
-    dead = {"state": "RUNNING", "leased_by": "dead", "leased_until": now() + 300, "attempts": 1, "progress": 0.5}
+    dead = {"state": "RUNNING", "leased_by": "dead", "leased_until": now() + 300 + apart, "attempts": 1}
     await domain.store.replace("jobs", {**added.model_dump(mode="json"), **dead})
-    started: list[int] = []
+    started: list[float] = []
 
     async def work(job: Job, progress: Progress) -> None:
-        started.append(now())
+        started.append(time.monotonic())
         assert job.attempts == 2
 
     jobs.handle("k", work)
+    begun = time.monotonic()
     async with running(jobs):
         assert (await ended(jobs, added.id)).state is S.DONE
-    assert started[0] >= cast(int, dead["leased_until"])
+    assert started[0] - begun >= 0.3
+
+
+@pytest.mark.parametrize("apart", [-HOUR, HOUR])
+def test_a_living_workers_job_is_left_to_it_whatever_its_clock_says(
+    monkeypatch: pytest.MonkeyPatch, apart: int
+) -> None:
+    clock = [1000.0]
+    monkeypatch.setattr("aen.roles.server.job.leases.time.monotonic", lambda: clock[0])
+    held = Held(6.0)
+    for rev in range(1, 10):  # it renews every 2 s
+        job = Job(id="j", kind="k", rev=rev, state=S.RUNNING, leased_until=now() + 6000 + apart)
+        assert held.left(job) == 6.0
+        clock[0] += 1.9
+        assert held.left(job) == pytest.approx(4.1)
+    clock[0] += 4.2  # and then no more
+    assert held.left(job) < 0
 
 
 async def test_a_job_that_kills_its_worker_each_time_is_given_up(domain: SmallDomain) -> None:
-    jobs = domain.jobs()
+    jobs = domain.jobs(lease=0.3)
     added = await jobs.add("k", max_attempts=2)
     dead = {"state": "RUNNING", "leased_by": "dead", "leased_until": 1, "attempts": 2}
     await domain.store.replace("jobs", {**added.model_dump(mode="json"), **dead})

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Mapping
 
 import structlog
@@ -23,6 +24,33 @@ from aen.roles.compute.usage import Usage
 
 log = structlog.get_logger(__name__)
 
+_SET_MS = 10_000  # a clock that goes apart by more between two looks was set
+
+
+class Setting:
+    """Notices when the machine's clock is set: people's sessions must not be stopped for it."""
+
+    def __init__(self) -> None:
+        self._apart = _apart()
+
+    def moved(self) -> int:
+        """By how many ms the clock was set since this was asked last; 0: it was not."""
+        before, self._apart = self._apart, _apart()
+        moved = self._apart - before
+        return moved if abs(moved) > _SET_MS else 0
+
+
+def _apart() -> int:
+    """The clock on the wall, less the one that nobody sets (it goes on while the machine sleeps); ms."""
+    return now() - time.clock_gettime_ns(time.CLOCK_BOOTTIME) // 1_000_000
+
+
+def shift(record: Record, moved: int) -> None:
+    """The session was used, warned and kept at moments that the clock now calls differently."""
+    record.activity += moved
+    record.warned_at += moved if record.warned_at else 0
+    record.keep_until += moved if record.keep_until else 0
+
 
 class Activity:
     """Asks all running sessions, for life."""
@@ -38,6 +66,7 @@ class Activity:
     ) -> None:
         self._policy = config.compute.idle
         self._usage, self._rooms = usage, rooms
+        self._setting = Setting()
         self._busy: dict[str, int] = {}  # session → since when something works there; 0: nothing does
         self._launcher, self._sessions, self._launching = launcher, sessions, launching
 
@@ -50,6 +79,10 @@ class Activity:
     async def ask(self) -> None:
         """Ask each once; one that does not answer keeps what is known."""
         records = self._sessions.running()
+        if moved := self._setting.moved():
+            log.warning("this machine's clock was set: idle times count on", seconds=round(moved / 1000))
+            for record in records:
+                shift(record, moved)
         self._busy = {record.session: self._busy.get(record.session, 0) for record in records}
         await asyncio.gather(*(self._ask(record) for record in records))
 

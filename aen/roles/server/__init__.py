@@ -8,7 +8,7 @@ import ssl
 import sys
 from collections.abc import AsyncIterator, Iterable
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
 import structlog
@@ -17,7 +17,7 @@ from aiohttp import web
 from aen.certificates import Certificate
 from aen.config import Config
 from aen.roles import Context, Role
-from aen.roles.server import admin_socket
+from aen.roles.server import admin_socket, metrics
 from aen.roles.server.account.secret import secret_of
 from aen.roles.server.domain import DOMAIN, Domain
 from aen.roles.server.middleware import behind_proxies, who_asks
@@ -33,6 +33,7 @@ from aen.web.site import SITE, site
 
 log = structlog.get_logger(__name__)
 
+T = TypeVar("T")
 _DRAIN_SECONDS = 5.0
 
 
@@ -45,6 +46,7 @@ class Server(Role):
     def __init__(self, context: Context) -> None:
         super().__init__(context)
         self._runner: web.AppRunner | None = None
+        self._lag = metrics.Lag()
 
     async def open(self) -> None:
         """Open store, domain, and the site on its listeners; say where a fresh installation is set up."""
@@ -60,6 +62,8 @@ class Server(Role):
         self.domain.accounts.use_backends(self.context.launcher)
         admin = await self.enter(_sync(admin_socket.bound(admin_socket.path_of(config))))
         await self.domain.open(self)
+        await self.enter(_sync(metrics.registered(self.domain, self._lag)))
+        self.spawn(self._lag.watch(), "lag")
         app = make_site(self.domain, secret)
         self._runner = await self.enter(_running(app))
         await self._listen(self._runner, config, admin)
@@ -77,6 +81,8 @@ class Server(Role):
         health = super().health()
         if hasattr(self, "domain"):
             health["store"] = self.domain.store.health()
+            health["routes"] = len(self.domain.sessions.routes)
+            health["lag"] = round(self._lag.last, 3)
             health["needs_setup"] = self.domain.accounts.needs_setup()
         return health
 
@@ -174,6 +180,6 @@ async def _running(app: web.Application) -> AsyncIterator[web.AppRunner]:
 
 
 @contextlib.asynccontextmanager
-async def _sync(resource: contextlib.AbstractContextManager[socket.socket]) -> AsyncIterator[socket.socket]:
+async def _sync(resource: contextlib.AbstractContextManager[T]) -> AsyncIterator[T]:
     with resource as entered:
         yield entered

@@ -6,7 +6,9 @@ import asyncio
 import contextlib
 import hashlib
 import secrets
+import time
 from collections.abc import AsyncIterator
+from dataclasses import dataclass
 
 from aen.errors import Conflict, Invalid, TooMany
 from aen.model import now
@@ -14,8 +16,8 @@ from aen.store import Duplicate, Stale, Store
 
 _KEYS = "server:keys"
 _ONE = "one-server"
-_HELD_MS = 15_000  # after this a server that died in the midst of it holds it no more
-_WAIT_MS = 20_000
+_HELD = 15.0  # seconds; after this a server that died in the midst of it holds it no more
+_WAIT = 20.0
 _LOOK_SECONDS = 0.03
 
 
@@ -56,9 +58,9 @@ async def one_server(store: Store, mark: str) -> None:
 async def alone(store: Store, what: str) -> AsyncIterator[None]:
     """Hold `what` against every other server (and every other task here), for a few seconds at most. Raises TooMany."""
     id, mine = f"alone:{what}", secrets.token_hex(8)
-    deadline = now() + _WAIT_MS
-    while not await _taken(store, id, mine):
-        if now() > deadline:
+    deadline, seen = time.monotonic() + _WAIT, Seen()
+    while not await _taken(store, id, mine, seen):
+        if time.monotonic() > deadline:
             raise TooMany("Many do this at the same time. Try again in a moment.", retry_after=2.0)
         await asyncio.sleep(_LOOK_SECONDS)
     try:
@@ -70,13 +72,27 @@ async def alone(store: Store, what: str) -> AsyncIterator[None]:
                 await store.delete("claims", id, held["rev"])
 
 
-async def _taken(store: Store, id: str, mine: str) -> bool:
-    claim = {"id": id, "by": mine, "until": now() + _HELD_MS}
+@dataclass
+class Seen:
+    """Whose a claim is, and since when we see that: clocks of two servers are never compared."""
+
+    by: str = ""
+    since: float = 0.0
+
+    def over(self, by: str) -> bool:
+        """Whether it has been theirs for so long that they must have died in the midst of it."""
+        if by != self.by:
+            self.by, self.since = by, time.monotonic()
+        return time.monotonic() - self.since > _HELD
+
+
+async def _taken(store: Store, id: str, mine: str, seen: Seen) -> bool:
+    claim = {"id": id, "by": mine, "until": now() + round(_HELD * 1000)}  # read by servers of the version before
     try:
         await store.insert("claims", claim)
     except Duplicate:
         held = await store.get("claims", id)
-        if held is None or held["until"] > now():
+        if held is None or not seen.over(held["by"]):
             return False
         try:
             await store.replace("claims", {**claim, "rev": held["rev"]})

@@ -52,6 +52,13 @@ class Revocations(Part):
         page = await self.store.find("revocations", Query(sort="number", descending=True, limit=1))
         return int(page.items[0]["number"]) if page.items else 0
 
+    async def ended(self, user: str) -> int:
+        """Until when everything issued to a person counts for nothing (ms since 1970); 0: nothing was ever ended."""
+        page = await self.store.find(
+            "revocations", Query(equal=(("subject", user),), sort="number", descending=True, limit=1)
+        )
+        return int(page.items[0]["at"]) if page.items else 0
+
     async def after(self, number: int, limit: int = 500) -> tuple[int, list[Revocation]]:
         """The newest number there is, and what was revoked after `number`, oldest first."""
         latest = await self.latest()

@@ -3,18 +3,52 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
+import structlog
+from pydantic import ValidationError
+
 from aen.model import now
 from aen.model.job import Job, JobState
-from aen.store import Stale, Store
+from aen.store import Doc, Stale, Store
 
 JOBS = "jobs"
+log = structlog.get_logger(__name__)
+
+
+def read(doc: Doc) -> Job | None:
+    """The job that is stored; None (and a line in the log) when this AEN can't read it: the others must go on."""
+    try:
+        return Job.model_validate(doc)
+    except ValidationError as error:
+        log.error("a stored job can't be read", job=doc.get("id"), reason=str(error))
+        return None
 
 
 class Lost(Exception):
     """The job is somebody else's now, or gone: whatever we do for it counts no more."""
+
+
+class Held:
+    """Jobs that others hold, as seen from here. Clocks of two servers are never compared, and a clock may be set."""
+
+    def __init__(self, seconds: float) -> None:
+        self._seconds = seconds  # of a lease
+        self._seen: dict[str, tuple[int, float]] = {}  # job → its rev, and since when it is that (monotonic)
+
+    def left(self, job: Job) -> float:
+        """Seconds until it may be taken: when we have seen it unchanged for a whole lease."""
+        rev, since = self._seen.get(job.id, (-1, 0.0))
+        if rev != job.rev:
+            since = time.monotonic()
+            self._seen[job.id] = job.rev, since
+        return since + self._seconds - time.monotonic()
+
+    def forget(self, id: str) -> None:
+        """It is ours now, or over."""
+        self._seen.pop(id, None)
 
 
 class Lease:

@@ -6,17 +6,17 @@ import asyncio
 import os
 import secrets
 import socket
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
 import structlog
-from pydantic import ValidationError
 
 from aen.errors import AenError, Denied, Internal, Invalid, NotFound
 from aen.model import now
 from aen.model.job import Job, JobState
-from aen.roles.server.job.leases import JOBS, JobFunction, Lease, Lost, Progress, Running
-from aen.store import Doc, Query, Stale, Store
+from aen.roles.server.job.leases import JOBS, Held, JobFunction, Lease, Lost, Progress, Running, read
+from aen.store import Query, Stale, Store
 
 SLOTS = 8  # jobs at the same time in one server
 LEASE = 15.0  # seconds; renewed at a third of it
@@ -39,7 +39,7 @@ class Waiting:
     kind: str
     priority: int
     created: int
-    due: int  # ms since 1970: may be taken from then on
+    due: float  # may be taken from then on (monotonic)
 
     @property
     def order(self) -> tuple[int, int, str]:
@@ -67,6 +67,7 @@ class Worker:
         self._functions: dict[str, JobFunction] = {}
         self._waiting: dict[str, Waiting] = {}
         self._running: dict[str, Running] = {}
+        self._held = Held(lease)
         self._tasks: set[asyncio.Task[None]] = set()
         self._wake = asyncio.Event()
         self._look_at = 0.0  # loop time of the next look through the store
@@ -117,7 +118,7 @@ class Worker:
             query = Query(equal=(("active", True),), sort="created", limit=500, cursor=cursor)
             page = await self.store.find(JOBS, query)
             for doc in page.items:
-                job = _read(doc)
+                job = read(doc)
                 if job is not None:
                     self.note(job, wake=False)
             cursor, first = page.next, False
@@ -131,16 +132,24 @@ class Worker:
         """Keep the queue in memory in line with what was read or written."""
         if not job.active or job.id in self._running:
             self._waiting.pop(job.id, None)
+            self._held.forget(job.id)
             return
-        due = job.not_before if job.state is S.QUEUED else job.leased_until
+        due = time.monotonic() + self._left(job)
         self._waiting[job.id] = Waiting(job.id, job.kind, job.priority, job.created, due)
         if wake:
             self._wake.set()
 
+    def _left(self, job: Job) -> float:
+        """Seconds until the job may be taken. The next attempt never waits longer than it should, should the clock be set."""
+        if job.state is S.RUNNING:
+            return self._held.left(job)
+        wait = (job.not_before - now()) / 1000
+        return min(wait, LONGEST_WAIT) if job.attempts else wait
+
     async def _fill(self) -> None:
         """Begin what is due, as long as there are slots."""
         while len(self._running) < self._slots:
-            moment = now()
+            moment = time.monotonic()
             due = [one for one in self._waiting.values() if one.due <= moment and one.kind in self._functions]
             if not due:
                 return
@@ -152,12 +161,11 @@ class Worker:
     async def _take(self, id: str) -> Job | None:
         """Lease a job; None when it isn't to be had (now)."""
         doc = await self.store.get(JOBS, id)
-        job = None if doc is None else _read(doc)
+        job = None if doc is None else read(doc)
         if job is None:
             self._waiting.pop(id, None)
             return None
-        held = job.leased_until if job.state is S.RUNNING else job.not_before
-        if not job.active or held > now():
+        if not job.active or self._left(job) > 0:
             self.note(job, wake=False)
             return None
         if job.cancel:
@@ -166,12 +174,13 @@ class Worker:
             end(job, S.FAILED, job.message or "Its server died each time it was tried; the log may say why.")
         else:
             job.state, job.leased_by, job.attempts = S.RUNNING, self.name, job.attempts + 1
-            job.leased_until = now() + round(self._lease * 1000)
+            job.leased_until, job.updated = now() + round(self._lease * 1000), now()
         try:
             job = Job.model_validate(await self.store.replace(JOBS, job.model_dump(mode="json")))
         except Stale:
             return None  # it still waits here: the next round reads it anew
         self._waiting.pop(id, None)
+        self._held.forget(id)
         self._tell(job)
         return job if job.active else None
 
@@ -195,7 +204,6 @@ class Worker:
             log.warning("job lost to another server", job=job.id, kind=job.kind)
         except AenError as error:  # the lease runs out, and the job is taken again
             log.error("the end of a job could not be stored", job=job.id, kind=job.kind, reason=error.message)
-            job.leased_until = now() + round(self._lease * 1000)
         finally:
             keeping.cancel()
             self._running.pop(job.id, None)
@@ -203,16 +211,19 @@ class Worker:
             self._wake.set()
 
     async def _keep(self, running: Running) -> None:
+        renewed = time.monotonic()
         while True:
             await asyncio.sleep(self._lease / 3)
+            asked = time.monotonic()
             try:
                 job = await running.lease.renew(self._lease)
+                renewed = asked
             except Lost:
                 return running.end("lost")
             except AenError as error:
                 log.warning("a job's lease can't be renewed", job=running.lease.job.id, reason=error.message)
                 job = running.lease.job
-                if job.leased_until < now():  # somebody else may have it by now
+                if time.monotonic() - renewed > self._lease:  # somebody else may have it by now
                     return running.end("lost")
             if job.cancel:
                 running.end("cancel")
@@ -262,7 +273,7 @@ class Worker:
         if len(self._running) < self._slots:
             dues = [one.due for one in self._waiting.values() if one.kind in self._functions]
             if dues:
-                seconds = min(seconds, (min(dues) - now()) / 1000)
+                seconds = min(seconds, min(dues) - time.monotonic())
         try:
             async with asyncio.timeout(max(seconds, 0.01)):
                 await self._wake.wait()
@@ -275,15 +286,6 @@ class Worker:
             running.end("stop")
         if self._tasks:
             await asyncio.wait(tuple(self._tasks))
-
-
-def _read(doc: Doc) -> Job | None:
-    """The job that is stored; None (and a line in the log) when this AEN can't read it: the others must go on."""
-    try:
-        return Job.model_validate(doc)
-    except ValidationError as error:
-        log.error("a stored job can't be read", job=doc.get("id"), reason=str(error))
-        return None
 
 
 def end(job: Job, state: JobState, message: str) -> None:

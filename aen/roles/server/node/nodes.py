@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections import Counter
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
@@ -29,23 +30,26 @@ log = structlog.get_logger(__name__)
 
 HEARD_SECONDS = 10.0  # without a heartbeat for longer, a node gets nothing new
 _GRACE_MS = 600_000
-_STORE_EVERY = 30_000  # ms between writes of a node that only breathes
-_TELL_EVERY = 10_000  # ms between events of a node that only breathes
+_STORE_EVERY = 30.0  # seconds between writes of a node that only breathes
+_TELL_EVERY = 10.0  # seconds between events of a node that only breathes
 _TELLING = ("roles", "datacenter", "version", "isolated", "ready", "message", "started", "storage")
 
 
 class Nodes(DataCenters):
-    """The nodes as heartbeats tell of them. Kept in memory, stored now and then."""
+    """The nodes as heartbeats tell of them. Kept in memory, stored now and then.
+
+    Who is heard is told by a clock that nobody sets: that the machine's time was put right is no reason to give up nodes.
+    """
 
     def __init__(self, domain: Domain) -> None:
         super().__init__(domain)
         self._nodes: dict[str, NodeRecord] = {}
         self._placed: Counter[str] = Counter()  # chosen since the node's last heartbeat, which does not show it yet
-        self._stored: dict[str, int] = {}
-        self._told: dict[str, int] = {}
+        self._stored: dict[str, float] = {}  # monotonic, as the next two
+        self._told: dict[str, float] = {}
         self._unsaved: set[str] = set()
-        self._began = now()
-        self._heard_of: set[str] = set()  # since then
+        self.heard: dict[str, float] = {}  # node → its last heartbeat, since this server began
+        self._began, self._began_at = time.monotonic(), now()
         self._rule = plugins.load("aen.placements", domain.config.compute.placement)()
 
     async def begin(self, service: Service) -> None:
@@ -79,10 +83,11 @@ class Nodes(DataCenters):
         node = self._nodes.get(name)
         if node is None:
             return float("inf")
+        if name in self.heard:
+            return time.monotonic() - self.heard[name]
         # This server has only just begun to listen: who was there shortly before has not had the time to say so.
-        fresh = name not in self._heard_of and self._began - node.last_seen < _GRACE_MS
-        grace = self._began if fresh else 0
-        return (now() - max(node.last_seen, grace)) / 1000
+        before = self._began_at - node.last_seen
+        return time.monotonic() - self._began + (before / 1000 if before >= _GRACE_MS else 0)
 
     def drains(self, draining: dict[str, bool]) -> None:
         """What is stored of who is being emptied: another server may have been told so."""
@@ -110,6 +115,7 @@ class Nodes(DataCenters):
     async def drop(self, name: str) -> None:
         """Know nothing of the node any more."""
         self._nodes.pop(name, None)
+        self.heard.pop(name, None)
         await self.store.delete("nodes", name)
         self.domain.events.publish("nodes", "node-removed", {"id": name})
 
@@ -216,7 +222,7 @@ class Nodes(DataCenters):
         member = self.domain.members.get(event.node)
         if member is not None and member.removed:
             return  # said before it was cut off
-        self._heard_of.add(event.node)
+        heard = self.heard[event.node] = time.monotonic()
         before = self._nodes.get(event.node)
         record = NodeRecord(
             id=event.node,
@@ -227,11 +233,11 @@ class Nodes(DataCenters):
         self._nodes[event.node] = record
         self._placed.pop(event.node, None)
         changed = before is None or any(getattr(before, key) != getattr(record, key) for key in _TELLING)
-        if changed or record.last_seen - self._stored.get(event.node, 0) > _STORE_EVERY:
+        if changed or heard - self._stored.get(event.node, 0.0) > _STORE_EVERY:
             self._unsaved.add(event.node)
         moving = changed or (before is not None and before.progress != record.progress)
-        if moving or record.last_seen - self._told.get(event.node, 0) > _TELL_EVERY:
-            self._told[event.node] = record.last_seen
+        if moving or heard - self._told.get(event.node, 0.0) > _TELL_EVERY:
+            self._told[event.node] = heard
             self.domain.events.publish("nodes", "node", record.model_dump(mode="json"))
         if event.gateway_url and (member is None or "gateway" in member.roles):
             await self.ensure_datacenter(event.datacenter, event.gateway_url)
@@ -263,7 +269,7 @@ class Nodes(DataCenters):
                 await put(self.store, "nodes", record)
             else:
                 await self._save_among_several(record)
-            self._stored[record.id] = record.last_seen
+            self._stored[record.id] = time.monotonic()
         except AenError as error:  # somebody was faster, or the store is away: it is saved when it is back
             log.debug("a node is not saved yet", node=record.id, reason=error.message)
             self._unsaved.add(record.id)

@@ -107,7 +107,8 @@ class Gateways(Part):
         actor = await self.domain.accounts.actor_of_login(login)
         if actor is None or actor.user is None or actor.login is None or actor.user.id != user:
             raise NotSignedIn("This login has ended. Please sign in again.")
-        issued = now()
+        # Later than what ended all before, also when this machine's clock was put back since.
+        issued = max(now(), await self.domain.revocations.ended(user) + 1)
         expires = min(issued + GRANT_HOURS * 3_600_000, actor.login.expires)
         grant = Grant(user=user, login=login, audience=audience, issued=issued, expires=expires)
         return SignedGrant(grant=self.domain.signer.grant(grant))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 import structlog
@@ -30,10 +30,16 @@ _UNWANTED_SECONDS = 3.0  # at a node, but not in the record
 _AGAIN_SECONDS = 3.0  # a start or stop that its node does not show is asked for again
 _QUEUED_SECONDS = 60.0  # a start that its node never takes up has failed
 _SWEEP_SECONDS = 1.0
+_SHARE = 20  # so much longer than a look at all sessions takes is the time until the next; what is under way is looked at each time
+_LONGEST_PAUSE = 10.0  # seconds between two looks at all
 _ACTIVITY_MS = 60_000  # activity is stored no more often
 _TAIL = 8_000  # characters of a log that stay with the session
 _OFTEN = {"activity", "activity_source", "use", "idle"}  # what is different in each report; a look takes it from there
 _AT_NODE = (Phase.QUEUED, Phase.STARTING, Phase.RUNNING, Phase.STOPPING)
+_UNDER_WAY = (Phase.QUEUED, Phase.STARTING, Phase.STOPPING)
+
+#: What is not as it should be: what, node, session, generation.
+Suspect = tuple[str, str, str, int]
 
 
 class Reports(Part):
@@ -45,7 +51,7 @@ class Reports(Part):
         self.uses = Uses()
         self._beat: dict[str, float] = {}  # node → its last heartbeat (monotonic)
         self._applied: dict[str, str] = {}  # session → the report that was applied last, without its activity
-        self._since: dict[tuple[str, str, str, int], float] = {}  # (what, node, session, generation) → seen first
+        self._since: dict[Suspect, float] = {}  # seen first (monotonic)
         self._asked: dict[tuple[str, int], float] = {}  # session, generation → asked again last
 
     async def begin(self, service: Service) -> None:
@@ -135,20 +141,28 @@ class Reports(Part):
     # ── the sweep ───────────────────────────────────────────────────────────────────────────────────
 
     async def _sweep_for_life(self) -> None:
+        due = 0.0
         while True:
             await asyncio.sleep(_SWEEP_SECONDS)
+            begun = time.monotonic()
             try:
-                await self.sweep()
+                await (self.sweep() if begun >= due else self.sweep_under_way())
             except AenError as error:
                 log.warning("sweep of sessions failed; it is tried again", reason=error.message)
+            if begun >= due:
+                done = time.monotonic()
+                due = done + min((done - begun) * _SHARE, _LONGEST_PAUSE)
+
+    async def sweep_under_way(self) -> None:
+        """Compare the sessions that start or stop with what is real, and repair: people wait for these."""
+        moving = {session.id: session for session in await self._live(_UNDER_WAY)}
+        suspects = await self._compare_all(moving)
+        self._since = {key: since for key, since in self._since.items() if key in suspects or key[2] not in moving}
 
     async def sweep(self) -> None:
         """Compare all that is wanted with all that is real, and repair."""
         live = {session.id: session for session in await self._live(tuple(LIVE))}
-        suspects: set[tuple[str, str, str, int]] = set()
-        for session in live.values():
-            if self.domain.nodes.up(session.node, SILENT_SECONDS):
-                await self._compare(session, suspects)
+        suspects = await self._compare_all(live)
         for node, reports in list(self.present.items()):
             for report in list(reports.values()):
                 await self._compare_real(node, report, live.get(report.session), suspects)
@@ -157,7 +171,14 @@ class Reports(Part):
         self._applied = {id: said for id, said in self._applied.items() if id in live}
         self._asked = {key: asked for key, asked in self._asked.items() if key[0] in live}
 
-    async def _compare(self, session: Session, suspects: set[tuple[str, str, str, int]]) -> None:
+    async def _compare_all(self, live: Mapping[str, Session]) -> set[Suspect]:
+        suspects: set[Suspect] = set()
+        for session in live.values():
+            if self.domain.nodes.up(session.node, SILENT_SECONDS):
+                await self._compare(session, suspects)
+        return suspects
+
+    async def _compare(self, session: Session, suspects: set[Suspect]) -> None:
         report = self.latest(session)
         if report is not None:
             await self._compare_with(session, report)
@@ -166,7 +187,7 @@ class Reports(Part):
         suspects.add(key)
         missing = self._beat.get(session.node, 0.0) - self._since.setdefault(key, time.monotonic())
         if session.phase is Phase.QUEUED:
-            await self._queued(session)
+            await self._queued(session, time.monotonic() - self._since[key])
         elif missing > _MISSING_SECONDS and session.phase is Phase.STOPPING:
             await self.domain.sessions.dispatch.ended(session, Phase.STOPPED, session.reason)
         elif missing > _MISSING_SECONDS:
@@ -183,8 +204,8 @@ class Reports(Part):
         elif report.activity - session.activity > _ACTIVITY_MS:
             await self.domain.sessions.dispatch.edit(session, lambda session: _take(session, report))
 
-    async def _queued(self, session: Session) -> None:
-        if time.time() * 1000 - session.since > _QUEUED_SECONDS * 1000:
+    async def _queued(self, session: Session, seconds: float) -> None:
+        if seconds > _QUEUED_SECONDS:
             reason = f"the compute node {session.node} did not take up the start"
             await self.domain.sessions.dispatch.ended(session, Phase.PROBLEM, reason)
         elif self._time_to_ask(session):
@@ -199,7 +220,7 @@ class Reports(Part):
         return True
 
     async def _compare_real(
-        self, node: str, report: SessionReport, session: Session | None, suspects: set[tuple[str, str, str, int]]
+        self, node: str, report: SessionReport, session: Session | None, suspects: set[Suspect]
     ) -> None:
         wanted = session is not None and session.node == node and session.generation == report.generation
         if wanted or report.phase not in _AT_NODE:

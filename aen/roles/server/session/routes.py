@@ -47,6 +47,9 @@ class RouteTable(Part):
         """The node has told all it has."""
         self._awaited.discard(node)
 
+    def __len__(self) -> int:
+        return len(self._routes)
+
     def get(self, session: str) -> Route | None:
         """The route to a session, or None."""
         found = self._routes.get(session)
