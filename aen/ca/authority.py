@@ -22,7 +22,9 @@ from aen.errors import Conflict, Invalid
 
 CERTIFICATE_DAYS = 90
 AUTHORITY_DAYS = 3650
-_EARLIER = datetime.timedelta(days=1)  # a certificate is good before it was made: a clock that was ahead then may be put right
+_EARLIER = datetime.timedelta(
+    days=1
+)  # a certificate is good before it was made: a clock that was ahead then may be put right
 _INDEX = "authority.json"
 
 

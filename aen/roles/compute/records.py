@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import structlog
-from pydantic import Field, ValidationError
+from pydantic import Field, PrivateAttr, ValidationError
 
 from aen.launchers import Process
 from aen.messages import ProjectSpec, SessionReport, StartSession
@@ -16,6 +16,8 @@ from aen.model import Word
 from aen.model.session import Idle, Phase, Step, Use
 
 log = structlog.get_logger(__name__)
+
+_STEPS_BEATS = 10
 
 
 class Record(Word):
@@ -47,6 +49,7 @@ class Record(Word):
     keep_until: int = 0  # ms since 1970
     warned_at: int = 0  # ms since 1970; 0: not warned of a stop for want of use
     ended: int = 0  # ms since 1970
+    _beats: int = PrivateAttr(0)  # heartbeats that told of it since it runs
 
     @classmethod
     def of(cls, command: StartSession) -> Record:
@@ -67,6 +70,15 @@ class Record(Word):
         told = SessionReport(**self.model_dump(include=set(SessionReport.model_fields)))
         if address and told.upstream:
             told.upstream = address
+        return told
+
+    def beat(self, address: str = "") -> SessionReport:
+        """What a heartbeat tells: the steps of a start that is over are left out when they were told often enough."""
+        told = self.report(address)
+        if told.phase is Phase.RUNNING:
+            self._beats += 1
+            if self._beats > _STEPS_BEATS:
+                told.steps = []
         return told
 
 

@@ -161,7 +161,7 @@ class Sessions:
         for live in [*ended[:-_ENDED_MOST], *(live for live in ended if now() - live.record.ended > _ENDED_MS)]:
             self._live.pop(live.record.session, None)
             self._records.remove(live.record.session)
-        return [live.record.report(self.address) for live in self._live.values()]
+        return [live.record.beat(self.address) for live in self._live.values()]
 
     def find(self, session: str) -> Record | None:
         """The record of a session that is known here."""

@@ -19,7 +19,7 @@ from aen.bus.wire import encode
 from aen.messages import Event, NodeReported, SessionReport, SessionReported
 from aen.model import now
 from aen.model.node import Load
-from aen.model.session import STEP_NAMES, Idle, Phase, Step, StepState, Use
+from aen.model.session import Idle, Phase, Use
 
 BEAT, MEASURED, KEPT = 2.0, 5.0, 3_600_000  # seconds between heartbeats and measurements; ms
 
@@ -43,13 +43,11 @@ class Simulated:
         self.name, self._client = node(number), client
         self._speaker = subjects.Speaker(("compute",), center(number), self.name)
         self._started, self._measured, self._warned = now(), 0.0, False
-        steps = [Step(name=name, state=StepState.DONE, seconds=0.1) for name in STEP_NAMES]
         self.reports = [
             SessionReport(
                 session=session(number, which)[2],
                 generation=generation,
                 phase=Phase.RUNNING,
-                steps=steps,
                 upstream=f"node:{self.name}.example.org:5002",
                 uid=20_000 + which,
                 secret=f"{number:04}{which:04}" * 6,

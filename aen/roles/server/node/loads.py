@@ -50,6 +50,7 @@ class Loaded(Part):
     def __init__(self, domain: Domain, clock: Callable[[], int] = now) -> None:
         super().__init__(domain)
         self._clock = clock
+        self._taken: dict[str, int] = {}  # node → the time of its last point, in steps
 
     async def begin(self, service: Service) -> None:
         """See Part."""
@@ -71,6 +72,8 @@ class Loaded(Part):
 
     async def _take(self, node: NodeRecord) -> None:
         point = _point(node, self._clock())
+        if self._taken.get(node.id) == point.at // FINE_MS:
+            return  # the history is long: it is read only when there is something to add
 
         def edit(loads: Loads) -> None:
             if _due(loads.fine, point, FINE_MS):
@@ -84,6 +87,7 @@ class Loaded(Part):
             except Duplicate:
                 log.debug("another server was faster with this node")
         await change(self.store, "loads", Loads, node.id, edit)
+        self._taken[node.id] = point.at // FINE_MS
 
     async def _sample_for_life(self) -> None:
         while True:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 import structlog
@@ -44,6 +44,7 @@ class Nodes(DataCenters):
     def __init__(self, domain: Domain) -> None:
         super().__init__(domain)
         self._nodes: dict[str, NodeRecord] = {}
+        self.listeners: list[Callable[[NodeReported], None]] = []  # told each heartbeat; they must not wait or raise
         self._placed: Counter[str] = Counter()  # chosen since the node's last heartbeat, which does not show it yet
         self._stored: dict[str, float] = {}  # monotonic, as the next two
         self._told: dict[str, float] = {}
@@ -239,6 +240,8 @@ class Nodes(DataCenters):
         if moving or heard - self._told.get(event.node, 0.0) > _TELL_EVERY:
             self._told[event.node] = heard
             self.domain.events.publish("nodes", "node", record.model_dump(mode="json"))
+        for listener in self.listeners:
+            listener(event)
         if event.gateway_url and (member is None or "gateway" in member.roles):
             await self.ensure_datacenter(event.datacenter, event.gateway_url)
 

@@ -15,7 +15,7 @@ from aen.model.session import LIVE, PHASE_MOVES, Phase, Session
 from aen.roles.server.background import held
 from aen.roles.server.changes import every
 from aen.roles.server.domain import Part
-from aen.roles.server.session.uses import Uses
+from aen.roles.server.heartbeats import Heartbeats, noted, same
 from aen.service import Service
 from aen.store import Query
 
@@ -32,9 +32,8 @@ _QUEUED_SECONDS = 60.0  # a start that its node never takes up has failed
 _SWEEP_SECONDS = 1.0
 _SHARE = 20  # so much longer than a look at all sessions takes is the time until the next; what is under way is looked at each time
 _LONGEST_PAUSE = 10.0  # seconds between two looks at all
-_ACTIVITY_MS = 60_000  # activity is stored no more often
+_ACTIVITY_MS = 300_000  # activity is stored no more often: what nodes told last is in memory
 _TAIL = 8_000  # characters of a log that stay with the session
-_OFTEN = {"activity", "activity_source", "use", "idle"}  # what is different in each report; a look takes it from there
 _AT_NODE = (Phase.QUEUED, Phase.STARTING, Phase.RUNNING, Phase.STOPPING)
 _UNDER_WAY = (Phase.QUEUED, Phase.STARTING, Phase.STOPPING)
 
@@ -50,7 +49,7 @@ class Reports(Part):
         self.present: dict[str, dict[str, SessionReport]] = {}
         self.uses = Uses()
         self._beat: dict[str, float] = {}  # node → its last heartbeat (monotonic)
-        self._applied: dict[str, str] = {}  # session → the report that was applied last, without its activity
+        self._applied: dict[str, tuple[str, SessionReport]] = {}  # session → node and report that were applied last
         self._since: dict[Suspect, float] = {}  # seen first (monotonic)
         self._asked: dict[tuple[str, int], float] = {}  # session, generation → asked again last
 
@@ -58,11 +57,10 @@ class Reports(Part):
         """See Part."""
         running = await self._live((Phase.RUNNING,))
         self.domain.sessions.routes.wait_for({session.node for session in running})
-        subscriptions = (
-            self.bus.subscribe(SessionReported, self._reported),
-            self.bus.subscribe(NodeReported, self._heartbeat),
-        )
-        await service.enter(held(*subscriptions))
+        heartbeats = Heartbeats(self._heartbeat)
+        self.domain.nodes.listeners.append(heartbeats.put)
+        await service.enter(held(self.bus.subscribe(SessionReported, self._reported)))
+        service.spawn(heartbeats.handle_for_life(), "heartbeats")
         service.spawn(self._sweep_for_life(), "sessions")
 
     def latest(self, session: Session) -> SessionReport | None:
@@ -85,7 +83,8 @@ class Reports(Part):
             before = session.phase
             _take(session, report)
 
-        session = await self.domain.sessions.dispatch.edit(session, edit)
+        if _changes(session, report):
+            session = await self.domain.sessions.dispatch.edit(session, edit)
         await self._route(session, report)
         if session.phase is not before or session.phase is Phase.STARTING:
             await self.domain.projects.life.session_changed(session)
@@ -128,15 +127,15 @@ class Reports(Part):
 
     async def _apply_new(self, node: str, report: SessionReport) -> None:
         """Apply a report unless it says what the last one said: heartbeats mostly do."""
-        said = node + report.model_dump_json(exclude=_OFTEN) + str(_noted(report))
-        if self._applied.get(report.session) == said:
+        before = self._applied.get(report.session)
+        if before is not None and before[0] == node and same(report, before[1]):
             return
         try:
             await self.apply(node, report)
         except AenError as error:
             log.warning("a report could not be applied; the next one is", session=report.session, reason=error.message)
             return
-        self._applied[report.session] = said
+        self._applied[report.session] = node, report
 
     # ── the sweep ───────────────────────────────────────────────────────────────────────────────────
 
@@ -168,7 +167,7 @@ class Reports(Part):
                 await self._compare_real(node, report, live.get(report.session), suspects)
         self._since = {key: since for key, since in self._since.items() if key in suspects}
         self.uses.keep_only(live)
-        self._applied = {id: said for id, said in self._applied.items() if id in live}
+        self._applied = {id: applied for id, applied in self._applied.items() if id in live}
         self._asked = {key: asked for key, asked in self._asked.items() if key[0] in live}
 
     async def _compare_all(self, live: Mapping[str, Session]) -> set[Suspect]:
@@ -251,12 +250,11 @@ def _follows(known: Phase, reported: Phase) -> bool:
     return reported in PHASE_MOVES[known]
 
 
-def _noted(report: SessionReport) -> tuple[int, int]:
-    """What is recorded of why a session lives on: until when it is kept, and when it stops if people are warned."""
-    idle = report.idle
-    if idle is None or report.phase is not Phase.RUNNING:
-        return 0, 0
-    return idle.keep_until, idle.stops_at if idle.warned else 0
+def _changes(session: Session, report: SessionReport) -> bool:
+    """Whether the record becomes another by a report. After a restart of the server, most do not."""
+    copy = session.model_copy()
+    _take(copy, report)
+    return copy != session
 
 
 def _take(session: Session, report: SessionReport) -> None:
@@ -270,7 +268,7 @@ def _take(session: Session, report: SessionReport) -> None:
             session.move(report.phase, report.reason)
     elif session.phase in (Phase.QUEUED, Phase.STARTING, Phase.RUNNING):
         session.reason = report.reason
-    session.keep_until, session.stops_soon = _noted(report)
+    session.keep_until, session.stops_soon = noted(report)
     session.steps = report.steps or session.steps
     session.log_tail = report.log_tail[-_TAIL:] or session.log_tail
     if report.activity - session.activity > _ACTIVITY_MS or (report.activity and not session.activity):
