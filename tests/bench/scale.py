@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from aen.logins.local import hashed
+from aen.model import now
 from aen.model.project import Member, Project, ProjectState, Role
 from aen.model.session import STEP_NAMES, Phase, Session, Step, StepState
 from aen.store.sqlite import SqliteStore
@@ -216,6 +217,7 @@ def _sessions(number: int, generation: int) -> Iterator[dict[str, Any]]:
             node=nodes.node(number),
             generation=generation,
             phase=Phase.RUNNING,
+            activity=now(),
             steps=[Step(name=name, state=StepState.DONE, seconds=0.1) for name in STEP_NAMES],
         )
         yield session.model_dump(mode="json")

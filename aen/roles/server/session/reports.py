@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import structlog
@@ -15,9 +15,10 @@ from aen.model.session import LIVE, PHASE_MOVES, Phase, Session
 from aen.roles.server.background import held
 from aen.roles.server.changes import every
 from aen.roles.server.domain import Part
-from aen.roles.server.heartbeats import Heartbeats, noted, same
+from aen.roles.server.session.heartbeats import Heartbeats, Said, noted
+from aen.roles.server.session.uses import Uses
 from aen.service import Service
-from aen.store import Query
+from aen.store import Doc, Query
 
 if TYPE_CHECKING:
     from aen.roles.server.domain import Domain
@@ -49,14 +50,14 @@ class Reports(Part):
         self.present: dict[str, dict[str, SessionReport]] = {}
         self.uses = Uses()
         self._beat: dict[str, float] = {}  # node → its last heartbeat (monotonic)
-        self._applied: dict[str, tuple[str, SessionReport]] = {}  # session → node and report that were applied last
+        self._applied: dict[str, Said] = {}  # session → what was applied last
         self._since: dict[Suspect, float] = {}  # seen first (monotonic)
         self._asked: dict[tuple[str, int], float] = {}  # session, generation → asked again last
 
     async def begin(self, service: Service) -> None:
         """See Part."""
-        running = await self._live((Phase.RUNNING,))
-        self.domain.sessions.routes.wait_for({session.node for session in running})
+        query = Query(equal=(("phase", Phase.RUNNING.value),), limit=500)
+        self.domain.sessions.routes.wait_for({doc["node"] async for doc in every(self.store, "sessions", query)})
         heartbeats = Heartbeats(self._heartbeat)
         self.domain.nodes.listeners.append(heartbeats.put)
         await service.enter(held(self.bus.subscribe(SessionReported, self._reported)))
@@ -127,15 +128,15 @@ class Reports(Part):
 
     async def _apply_new(self, node: str, report: SessionReport) -> None:
         """Apply a report unless it says what the last one said: heartbeats mostly do."""
-        before = self._applied.get(report.session)
-        if before is not None and before[0] == node and same(report, before[1]):
+        said = Said.of(node, report)
+        if said.nothing_after(self._applied.get(report.session)):
             return
         try:
             await self.apply(node, report)
         except AenError as error:
             log.warning("a report could not be applied; the next one is", session=report.session, reason=error.message)
             return
-        self._applied[report.session] = node, report
+        self._applied[report.session] = said
 
     # ── the sweep ───────────────────────────────────────────────────────────────────────────────────
 
@@ -154,28 +155,41 @@ class Reports(Part):
 
     async def sweep_under_way(self) -> None:
         """Compare the sessions that start or stop with what is real, and repair: people wait for these."""
-        moving = {session.id: session for session in await self._live(_UNDER_WAY)}
-        suspects = await self._compare_all(moving)
+        moving, suspects = await self._compare_all(_UNDER_WAY)
         self._since = {key: since for key, since in self._since.items() if key in suspects or key[2] not in moving}
 
     async def sweep(self) -> None:
         """Compare all that is wanted with all that is real, and repair."""
-        live = {session.id: session for session in await self._live(tuple(LIVE))}
-        suspects = await self._compare_all(live)
+        live, suspects = await self._compare_all(tuple(LIVE))
         for node, reports in list(self.present.items()):
             for report in list(reports.values()):
-                await self._compare_real(node, report, live.get(report.session), suspects)
+                if live.get(report.session) != (node, report.generation) and report.phase in _AT_NODE:
+                    await self._unwanted(node, report, suspects)
         self._since = {key: since for key, since in self._since.items() if key in suspects}
         self.uses.keep_only(live)
-        self._applied = {id: applied for id, applied in self._applied.items() if id in live}
+        self._applied = {id: said for id, said in self._applied.items() if id in live}
         self._asked = {key: asked for key, asked in self._asked.items() if key[0] in live}
 
-    async def _compare_all(self, live: Mapping[str, Session]) -> set[Suspect]:
+    async def _compare_all(self, phases: Sequence[Phase]) -> tuple[dict[str, tuple[str, int]], set[Suspect]]:
+        """All sessions in these phases (id → node, generation), and what is suspicious about them."""
+        found: dict[str, tuple[str, int]] = {}
         suspects: set[Suspect] = set()
-        for session in live.values():
-            if self.domain.nodes.up(session.node, SILENT_SECONDS):
-                await self._compare(session, suspects)
-        return suspects
+        for phase in phases:
+            async for doc in every(self.store, "sessions", Query(equal=(("phase", phase.value),), limit=500)):
+                found[doc["id"]] = doc["node"], doc["generation"]
+                if not self._runs_as_told(doc) and self.domain.nodes.up(doc["node"], SILENT_SECONDS):
+                    await self._compare(Session.model_validate(doc), suspects)
+        return found, suspects
+
+    def _runs_as_told(self, doc: Doc) -> bool:
+        """Whether a stored session runs, and its node says so: that is nearly all of them, and there is nothing to do."""
+        report = self.present.get(doc["node"], {}).get(doc["id"])
+        return (
+            report is not None
+            and doc["phase"] == report.phase == Phase.RUNNING
+            and doc["generation"] == report.generation
+            and report.activity - doc["activity"] <= _ACTIVITY_MS
+        )
 
     async def _compare(self, session: Session, suspects: set[Suspect]) -> None:
         report = self.latest(session)
@@ -218,12 +232,8 @@ class Reports(Part):
         self._asked[key] = time.monotonic()
         return True
 
-    async def _compare_real(
-        self, node: str, report: SessionReport, session: Session | None, suspects: set[Suspect]
-    ) -> None:
-        wanted = session is not None and session.node == node and session.generation == report.generation
-        if wanted or report.phase not in _AT_NODE:
-            return
+    async def _unwanted(self, node: str, report: SessionReport, suspects: set[Suspect]) -> None:
+        """It is at a node, and not in the record."""
         key = ("unwanted", node, report.session, report.generation)
         suspects.add(key)
         if time.monotonic() - self._since.setdefault(key, time.monotonic()) < _UNWANTED_SECONDS:
@@ -234,13 +244,6 @@ class Reports(Part):
         del self._since[key]
         log.warning("a session that is not wanted is stopped", session=report.session, node=node)
         self.domain.sessions.dispatch.stop_stray(node, report)
-
-    async def _live(self, phases: Sequence[Phase]) -> list[Session]:
-        found: list[Session] = []
-        for phase in phases:
-            query = Query(equal=(("phase", phase.value),), limit=500)
-            found += [Session.model_validate(doc) async for doc in every(self.store, "sessions", query)]
-        return found
 
 
 def _follows(known: Phase, reported: Phase) -> bool:

@@ -1,9 +1,11 @@
-"""Heartbeats: handed on by who hears them, each node's newest; and whether one tells of a session what the last one told."""
+"""Heartbeats: handed on by who hears them, each node's newest; and what they say of a session that is to be recorded."""
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import Any
 
 import structlog
 
@@ -42,11 +44,27 @@ class Heartbeats:
                     log.error("handling a heartbeat failed", node=node, exc_info=error)
 
 
-def same(told: SessionReport, before: SessionReport) -> bool:
-    """Whether a report says nothing that is to be recorded and was not told before."""
-    if told.steps and told.steps != before.steps:
-        return False
-    return all(getattr(told, field) == getattr(before, field) for field in _KEPT) and noted(told) == noted(before)
+@dataclass(frozen=True)
+class Said:
+    """What a report says that is to be recorded, in little memory: a server has many thousands of them."""
+
+    node: str
+    kept: tuple[Any, ...]
+    noted: tuple[int, int]
+    steps: int  # 0: none
+
+    @classmethod
+    def of(cls, node: str, report: SessionReport) -> Said:
+        """What this report of a node says."""
+        steps = hash(tuple((step.name, step.state, step.seconds, step.detail) for step in report.steps))
+        kept = tuple(getattr(report, field) for field in _KEPT)
+        return cls(node, kept, noted(report), steps if report.steps else 0)
+
+    def nothing_after(self, before: Said | None) -> bool:
+        """Whether it says nothing that was not said before."""
+        if before is None or (self.node, self.kept, self.noted) != (before.node, before.kept, before.noted):
+            return False
+        return self.steps in (0, before.steps)
 
 
 def noted(report: SessionReport) -> tuple[int, int]:
