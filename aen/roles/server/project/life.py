@@ -30,6 +30,7 @@ S = ProjectState
 _SOON = 5.0  # seconds: a node answers a start at once; the sweep asks one that does not again
 _SWEEP_SECONDS = 2.0
 _SILENT_SECONDS = 15.0  # no word on a preparation for so long: it is asked for again
+_UNHEARD_SECONDS = 4.0  # the same, of one that this server has heard nothing of yet: it may have begun before we did
 _LOST_SECONDS = 60.0  # its node is silent for so long: the start has failed
 _TAIL = 8_000  # characters of a log that stay with the project
 
@@ -262,7 +263,9 @@ class Life(Part):
             self.domain.projects.background.spawn(f"stop:{project.id}", self.finish_stop(project.id))
         async for project in self._in_state(S.STARTING):
             starting.add(project.id)
-            quiet = time.monotonic() - self._heard.setdefault(project.id, time.monotonic())
+            patience = min(_UNHEARD_SECONDS, _SILENT_SECONDS)
+            first = time.monotonic() - _SILENT_SECONDS + patience
+            quiet = time.monotonic() - self._heard.setdefault(project.id, first)
             if quiet > _SILENT_SECONDS and not await self.domain.sessions.live_of(project.id):
                 self._heard[project.id] = time.monotonic()
                 await self._again(project)
@@ -271,7 +274,7 @@ class Life(Part):
 
     async def _again(self, project: Project) -> None:
         silence = self.domain.nodes.silence(project.node)
-        if silence < _SILENT_SECONDS:
+        if silence < _SILENT_SECONDS and project.node in self.domain.nodes.heard:
             self.domain.projects.background.spawn(f"prepare:{project.id}", self._ask_again(project))
         elif silence > _LOST_SECONDS:
             await self.failed(project.id, f"The compute node {project.node} has not been heard of during the start.")
