@@ -11,10 +11,12 @@ from typing import Generic
 
 import structlog
 
+from aen import __version__
 from aen.bus import C, E
 from aen.bus.subjects import Speaker, check
 from aen.bus.wire import W, decode, encode_answer, encode_error
-from aen.errors import AenError, Denied, Internal, Unavailable, new_id
+from aen.errors import AenError, Denied, Internal, Invalid, Unavailable, new_id
+from aen.messages.kinds import PROTOCOL, Command, Event
 from aen.model import Word
 
 WAITING = 10_000  # events that may wait for one subscriber; more are lost (events are at most once)
@@ -27,6 +29,11 @@ log = structlog.get_logger(__name__)
 def _read(kind: type[W], data: bytes, sender: Speaker | None) -> W:
     """The message, if it is one of `kind` that `sender` may say. Raises Invalid or Denied."""
     message = decode(kind, data)
+    if isinstance(message, (Event, Command)) and message.protocol > PROTOCOL:
+        raise Invalid(
+            f"{kind.__name__} comes in version {message.protocol} of AEN's messages, and this node ({__version__}) understands "
+            f"{PROTOCOL} and below: upgrade it, too."
+        )
     if sender is not None:
         check(message, sender)
     return message

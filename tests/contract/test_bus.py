@@ -17,6 +17,7 @@ from aen.bus.local import LocalBus
 from aen.bus.receiving import REMEMBERED
 from aen.errors import KINDS, AenError, Conflict, Internal, Invalid, TimedOut, TooMany, Unavailable
 from aen.messages import Command, Done, Event
+from aen.messages.kinds import PROTOCOL
 from aen.model import Word
 from tests.brokers import managed_bus, nats_bus
 
@@ -302,6 +303,16 @@ async def test_versions_side_by_side(bus: Bus) -> None:
     bus.respond(AT, Newer, new)
     asked_by_the_old = await bus.request(AT, Double(number=4))
     assert asked_by_the_old == Twice(number=8)
+
+
+async def test_a_version_that_is_not_understood_is_refused_and_says_so(bus: Bus) -> None:
+    async def double(command: Double) -> Word:
+        return Twice(number=command.number * 2)
+
+    bus.respond(AT, Double, double)
+    with pytest.raises(Invalid, match=f"version {PROTOCOL + 1} of AEN's messages.* upgrade"):
+        await bus.request(AT, Double(number=4, protocol=PROTOCOL + 1))
+    assert (await bus.request(AT, Double(number=4, protocol=PROTOCOL - 1))).number == 8
 
 
 async def test_the_payload_is_bounded(bus: Bus) -> None:
