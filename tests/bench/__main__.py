@@ -18,6 +18,7 @@ from tests.bench.row import Row
 
 HERE = Path(__file__).parent
 _PARTS = ("__init__", "__main__", "clones", "report", "row")
+TOGETHER = ("distributed",)  # made of others: not once more when all are measured
 NAMES = sorted(path.stem for path in HERE.glob("*.py") if path.stem not in _PARTS)
 
 
@@ -30,7 +31,7 @@ def main() -> None:
     arguments = parser.parse_args()
     rows: list[Row] = []
     failed = False
-    for name in arguments.name or NAMES:
+    for name in arguments.name or [name for name in NAMES if name not in TOGETHER]:
         print(f"── {name}", flush=True)
         begun = time.monotonic()
         try:

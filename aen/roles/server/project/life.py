@@ -263,8 +263,7 @@ class Life(Part):
             self.domain.projects.background.spawn(f"stop:{project.id}", self.finish_stop(project.id))
         async for project in self._in_state(S.STARTING):
             starting.add(project.id)
-            patience = min(_UNHEARD_SECONDS, _SILENT_SECONDS)
-            first = time.monotonic() - _SILENT_SECONDS + patience
+            first = time.monotonic() - max(_SILENT_SECONDS - _UNHEARD_SECONDS, 0)
             quiet = time.monotonic() - self._heard.setdefault(project.id, first)
             if quiet > _SILENT_SECONDS and not await self.domain.sessions.live_of(project.id):
                 self._heard[project.id] = time.monotonic()
