@@ -35,6 +35,7 @@ class Telling(Service):
         super().__init__()
         self._bus, self._patient, self._node, self._loaded = bus, patient, node, loaded
         self._asked = asyncio.Event()
+        self._last: NodeExamined | None = None
 
     async def open(self) -> None:
         """See Service."""
@@ -43,6 +44,7 @@ class Telling(Service):
 
     async def _examine(self, event: ExamineNodes) -> None:
         if event.node in ("", self._node):
+            self._last = None if event.anew else self._last
             self._asked.set()
 
     async def _tell_for_life(self) -> None:
@@ -53,7 +55,8 @@ class Telling(Service):
             self._asked.clear()
             pause = None
             try:
-                await self._bus.publish(await self._found())
+                self._last = self._last or await self._found()
+                await self._bus.publish(self._last)
             except AenError as error:
                 log.warning("what was found could not be told", reason=error.message)
 

@@ -102,9 +102,13 @@ class OptionWord(Word):
 
 
 class ExamineNodes(Event):
-    """An administrator wants to know how the nodes are: each (or that one) examines itself and tells."""
+    """An administrator wants to know how the nodes are: each (or that one) examines itself and tells.
+
+    Not `anew`: a server that was started wants to hear what was found last.
+    """
 
     node: str = Field("", max_length=63)
+    anew: bool = True
 
 
 class NodeExamined(Event):

@@ -31,8 +31,7 @@ _PEOPLE = 100  # they come again: a login is one of many of the same person
 
 async def measure() -> AsyncIterator[Row]:
     """Row after row."""
-    world = World()
-    world.config["log"]["level"] = "warning"
+    world = World(options={"log": {"level": "warning"}})
     await _fill(Path(world.config["data_dir"]))
     with world:
         assert world.process is not None

@@ -66,8 +66,14 @@ async def _used(topology: Topology) -> AsyncIterator[Row]:
         sessions = []
         for center in topology.centers:
             begun = time.monotonic()
-            sessions.append(await _opened(http, topology, alice, center))
-            yield Row(f"a notebook of a new project in {center}, until it answers", time.monotonic() - begun, "s")
+            url, steps = await _opened(http, topology, alice, center, "first")
+            yield Row(f"a notebook of the first project in {center}, until it answers", time.monotonic() - begun, "s")
+            for step in steps:
+                yield Row(f"of that: step {step['name']}", step["seconds"] or 0.0, "s")
+            sessions.append(url)
+            begun = time.monotonic()
+            await _opened(http, topology, alice, center, "second")
+            yield Row(f"the same of a second project in {center}", time.monotonic() - begun, "s")
         waits: list[float] = []
         asking = [asyncio.create_task(_ask_on(http, url, waits)) for url in sessions]
         begun = time.monotonic()
@@ -78,14 +84,16 @@ async def _used(topology: Topology) -> AsyncIterator[Row]:
         for done in await asyncio.gather(*asking, return_exceptions=True):
             assert isinstance(done, asyncio.CancelledError), f"a user was disturbed: {done!r}"
         yield Row(f"the users meanwhile: longest of {len(waits)} answers, none failed", max(waits), "s")
-        await _opened(http, topology, alice, "oslo")
+        await _opened(http, topology, alice, "oslo", "first")
 
 
-async def _opened(http: aiohttp.ClientSession, topology: Topology, owner: str, center: str) -> str:
-    """The address of a running notebook server of a new project there."""
-    body = {"name": f"in-{center}", "datacenter": center}
-    await _said(http, "POST", f"{topology.server}/api/v1/projects", body)
-    place = f"{topology.server}/api/v1/projects/{owner}/in-{center}/sessions"
+async def _opened(
+    http: aiohttp.ClientSession, topology: Topology, owner: str, center: str, which: str
+) -> tuple[str, list[dict[str, Any]]]:
+    """The address of a running notebook server of a new project there, and the steps of its start."""
+    name = f"{which}-in-{center}"
+    await _said(http, "POST", f"{topology.server}/api/v1/projects", {"name": name, "datacenter": center})
+    place = f"{topology.server}/api/v1/projects/{owner}/{name}/sessions"
     session = await _said(http, "POST", place, {"app": "jupyterlab"})
 
     async def runs() -> dict[str, Any] | None:
@@ -93,7 +101,8 @@ async def _opened(http: aiohttp.ClientSession, topology: Topology, owner: str, c
         assert found["phase"] not in ("PROBLEM", "LOST"), found
         return found if found["phase"] == "RUNNING" else None
 
-    url = str((await until(runs, _OPEN_SECONDS, f"the notebook in {center} runs"))["url"])
+    running = await until(runs, _OPEN_SECONDS, f"the notebook in {center} runs")
+    url, steps = str(running["url"]), list[dict[str, Any]](running["steps"])
     assert url.startswith(topology.urls[center]), url
 
     async def answers() -> bool:
@@ -102,7 +111,7 @@ async def _opened(http: aiohttp.ClientSession, topology: Topology, owner: str, c
         return False
 
     await until(answers, 30, "its gateway leads there")
-    return url
+    return url, steps
 
 
 async def _ask_on(http: aiohttp.ClientSession, url: str, waits: list[float]) -> None:

@@ -123,12 +123,11 @@ class Examined(Part):
         pause = _ASK_AFTER
         while True:
             await asyncio.sleep(pause)
-            pause = _ASK_EVERY
             try:
-                await self.bus.publish(ExamineNodes())
+                await self.bus.publish(ExamineNodes(anew=pause == _ASK_EVERY))
             except AenError as error:
                 log.warning("nodes could not be asked how they are", reason=error.message)
-        await asyncio.Event().wait()  # a task for life: its end would end the server
+            pause = _ASK_EVERY
 
 
 def _worst(one: NodeExamined) -> int:

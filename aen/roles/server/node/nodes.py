@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import time
 from collections import Counter
 from collections.abc import Callable, Sequence
@@ -223,6 +224,10 @@ class Nodes(DataCenters):
         member = self.domain.members.get(event.node)
         if member is not None and member.removed:
             return  # said before it was cut off
+        if event.gateway_url and (member is None or "gateway" in member.roles):
+            # First: whoever sees the gateway up may invite compute nodes through it.
+            with contextlib.suppress(AenError):  # the store is away: its next heartbeat tells it again
+                await self.ensure_datacenter(event.datacenter, event.gateway_url)
         heard = self.heard[event.node] = time.monotonic()
         before = self._nodes.get(event.node)
         record = NodeRecord(
@@ -242,8 +247,6 @@ class Nodes(DataCenters):
             self.domain.events.publish("nodes", "node", record.model_dump(mode="json"))
         for listener in self.listeners:
             listener(event)
-        if event.gateway_url and (member is None or "gateway" in member.roles):
-            await self.ensure_datacenter(event.datacenter, event.gateway_url)
 
     async def _save_for_life(self) -> None:
         while True:
