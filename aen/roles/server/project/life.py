@@ -268,8 +268,7 @@ class Life(Part):
             if quiet > _SILENT_SECONDS and not await self.domain.sessions.live_of(project.id):
                 self._heard[project.id] = time.monotonic()
                 await self._again(project)
-        for id in set(self._heard) - starting:  # only starts that are under way are remembered
-            self._heard.pop(id, None)
+        self._heard = {id: heard for id, heard in self._heard.items() if id in starting}  # what is under way
 
     async def _again(self, project: Project) -> None:
         silence = self.domain.nodes.silence(project.node)
