@@ -8,9 +8,15 @@ from collections.abc import Callable, Generator, Iterator, Mapping
 
 import pytest
 import uvloop
+from hypothesis import HealthCheck, settings
 
 from tests.apart import Apart
 from tests.world import World, remove_evaluation_account
+
+# The same questions each time, however slow the machine: a failure is of what was changed. `--hypothesis-profile=search` asks others.
+settings.register_profile("same", deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow])
+settings.register_profile("search", deadline=None, max_examples=2000, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("same")
 
 
 def pytest_asyncio_loop_factories() -> Mapping[str, Callable[[], asyncio.AbstractEventLoop]]:
