@@ -74,7 +74,7 @@ class Project(Document):
     team: list[Member] = Field(default_factory=list)  # the owner is in it
     members: list[str] = Field(default_factory=list)  # names of the team: what the store looks up
     dashboards: list[Dashboard] = Field(default_factory=list)
-    watchers: list[str] = Field(default_factory=list)  # who finds its dashboards without being in the team; `*`: all
+    watchers: list[str] = Field(default_factory=list)  # who finds its dashboards, its team too; `*`: all
     former: list[str] = Field(default_factory=list)  # left the team; the node has not yet taken their rights away
     datacenter: str
     node: str = ""
@@ -110,7 +110,9 @@ class Project(Document):
 
     def watched_by(self) -> list[str]:
         """What stands in `watchers`, by what its dashboards say."""
-        named = {name for one in self.dashboards for name in one.people}
+        if not self.dashboards:
+            return []
+        named = {*self.members, *(name for one in self.dashboards for name in one.people)}
         everybody = {"*"} if any(one.watchers is Watchers.SIGNED_IN for one in self.dashboards) else set()
         return sorted(named | everybody)
 

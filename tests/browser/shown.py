@@ -187,7 +187,8 @@ async def content(server: Served, project: Project) -> None:
     ]  # fmt: skip
 
     def put(project: Project) -> None:
-        project.dashboards, project.watchers = boards, ["*"]
+        project.dashboards = boards
+        project.watchers = project.watched_by()
 
     await domain.projects.edit(project.id, put)
     alice = await server.actor("alice")

@@ -183,3 +183,62 @@ async def test_an_example_runs(examples: World, name: str) -> None:
         assert (first["id"] == second["id"]) is (name != "plain")  # the examples are shared
         await CHECKS[name](Site(examples, owner, first, http))
         await CHECKS[name](Site(examples, mate, second, http))
+
+
+async def voila_alone(site: Site) -> None:
+    page = await site.page()
+    assert "sum is 42" in page
+    kernel = re.search(r'"kernelId":\s*"([0-9a-f-]{36})"', page)
+    assert kernel is not None, page[:2000]
+    async with site.socket(f"api/kernels/{kernel[1]}/channels") as stream:
+        assert not stream.closed
+
+
+DASHBOARDS = {"voila": voila_alone, "panel": panel, "streamlit": streamlit}
+
+
+@pytest.mark.slow  # test_dashboards.py has one that stands in for them
+@pytest.mark.parametrize("kind", sorted(DASHBOARDS))
+async def test_a_dashboard_of_each_kind(examples: World, packages: Path, kind: str) -> None:
+    """Deployed by its owner, opened by a viewer of the team, with the real program that the environment holds."""
+    owner, viewer = examples.add(f"d{kind[:4]}-o"), examples.add(f"d{kind[:4]}-v")
+    async with examples.client(owner) as client, examples.client(viewer) as other, aiohttp.ClientSession() as http:
+        slug = await project_of(client, owner, "board")
+        await client.ask("PUT", f"/api/v1/projects/{slug}/team/{viewer}", {"role": "viewer"})
+        await client.post(f"/api/v1/projects/{slug}/start", {})
+
+        async def runs() -> bool:
+            return bool((await client.get(f"/api/v1/projects/{slug}")).json["state"] == "RUNNING")
+
+        await until(runs, 120, "the project runs")
+        folder = Path(examples.config["compute"]["project_root"]) / owner / "board"
+        program = folder / "envs" / "default" / "bin" / kind
+        file, text = FILES[kind]
+        (folder / file).write_text(text)
+        program.write_text(f'#!/bin/sh\nexec {packages}/bin/{kind} "$@"\n')
+        program.chmod(0o755)
+        for each in (folder / file, program):
+            os.chown(each, folder.stat().st_uid, folder.stat().st_gid)
+        made = await client.post(f"/api/v1/projects/{slug}/dashboards", {"kind": kind, "path": file})
+        assert made.status == 201, made.text
+        server = made.json["app_server"]
+        start = f"{examples.gateway}/.aen/api/session?owner={owner}&project=board&server={server}"
+
+        async def open_it(method: str) -> dict[str, Any]:
+            async with http.request(
+                method, start, headers=bearer(examples, viewer), json={} if method == "POST" else None
+            ) as answer:
+                seen: dict[str, Any] = await answer.json()
+                assert answer.status == 200, seen
+                return seen
+
+        await open_it("POST")
+
+        async def shown() -> bool:
+            seen = await open_it("GET")
+            assert seen["phase"] in ("QUEUED", "STARTING", "RUNNING"), seen
+            return bool(seen["phase"] == "RUNNING")
+
+        await until(shown, 180, "the dashboard runs")
+        assert (await other.get("/api/v1/dashboards")).json["items"][0]["id"] == made.json["id"]
+        await DASHBOARDS[kind](Site(examples, viewer, {"url": f"{examples.gateway}/{slug}/{server}/"}, http))

@@ -201,7 +201,8 @@ def _put(project: Project, user: str, role: Role, incarnation: str = "") -> None
 
 
 def _changed(project: Project) -> None:
-    """The files must follow, if there are any."""
+    """The files must follow, if there are any; and whose lists its dashboards stand in."""
+    project.watchers = project.watched_by()
     project.updated = now()
     if project.node and PERMISSIONS not in project.pending:
         project.pending = [*project.pending, PERMISSIONS]

@@ -115,21 +115,17 @@ class Dashboards(Part):
                 return project, board
         raise NotFound(_GONE)
 
-    async def for_me(self, actor: Actor, own: list[Doc] | None = None) -> list[tuple[Project, Dashboard]]:
-        """All that the actor may view: of their projects (`own`: `Tags.of_person`, if that is known), by name, and those for
-        everybody; newest projects first."""
+    async def for_me(self, actor: Actor, most: int = _LISTED) -> list[tuple[Project, Dashboard]]:
+        """What the actor may view: of their projects, by name, and those for everybody; of `most` projects each, newest first."""
         check(actor, Permission.LIST)
-        mine = self._with(("members", actor.name)) if own is None else _nothing_to_ask(own)
-        streams = (mine, self._with(("watchers", actor.name)), self._with(("watchers", "*")))
         found: dict[str, Project] = {}
-        for docs in await asyncio.gather(*streams):
+        for docs in await asyncio.gather(self._watched_by(actor.name, most), self._watched_by("*", most)):
             for doc in docs:
-                if doc.get("dashboards"):
-                    found.setdefault(doc["id"], self.domain.seen.read(Project, doc))
+                found.setdefault(doc["id"], self.domain.seen.read(Project, doc))
         return [(one, board) for one in found.values() for board in one.dashboards if may_view(actor.name, one, board)]
 
-    async def _with(self, equal: tuple[str, str]) -> list[Doc]:
-        query = Query(equal=(equal,), sort="updated", descending=True, limit=_LISTED)
+    async def _watched_by(self, name: str, most: int) -> list[Doc]:
+        query = Query(equal=(("watchers", name),), sort="updated", descending=True, limit=most)
         return (await self.store.find("projects", query)).items
 
     def beyond_team(self, project: Project) -> bool:
@@ -248,7 +244,3 @@ def _title(text: str) -> str:
     if len(title) > 100:
         raise Invalid("The title is too long: 100 characters are the most.")
     return title
-
-
-async def _nothing_to_ask(own: list[Doc]) -> list[Doc]:
-    return own[:_LISTED]
