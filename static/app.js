@@ -115,6 +115,11 @@ document.addEventListener("change", (event) => {
   if (event.target.matches("[data-submit]")) event.target.form.requestSubmit();
 });
 
+// A time of day is meant where its person is, unless they say otherwise.
+for (const input of document.querySelectorAll("input[data-zone]")) {
+  input.value = Intl.DateTimeFormat().resolvedOptions().timeZone || input.value;
+}
+
 // What must be typed before a button can be pressed.
 for (const input of document.querySelectorAll("input[data-typed]")) {
   const button = input.form.querySelector("button:not([type=button])");

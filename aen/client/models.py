@@ -730,6 +730,7 @@ class NewValue(Told):
 class NodeExamined(Told):
     """What a node found when it examined itself, and its configuration."""
 
+    protocol: int = 1
     node: str
     host: str = ""
     roles: list[str]

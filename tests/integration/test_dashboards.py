@@ -116,7 +116,10 @@ async def test_it_ends_with_the_place_of_who_deployed_it(server: Box) -> None:
     _, board = await server.domain.dashboards.deploy(bob, "alice", "sales", report())
     session = await server.domain.dashboards.open(viv, "alice", "sales", board.id)
     await routed(server, session.id)
+    assert [found.id for _, found in await server.domain.dashboards.for_me(bob)] == [board.id]
     await server.domain.team.remove(alice, "alice", "sales", "bob")
+    assert await server.domain.dashboards.for_me(bob) == []
+    assert [found.id for _, found in await server.domain.dashboards.for_me(viv)] == [board.id]
     assert server.domain.sessions.routes.get(session.id) is None
     with pytest.raises(Exception, match="deploy it again"):
         await server.domain.dashboards.open(viv, "alice", "sales", board.id)

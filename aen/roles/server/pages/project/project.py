@@ -42,8 +42,11 @@ async def home(request: web.Request) -> web.StreamResponse:
     tag, search = asked_text(request, "tag", 60), asked_text(request, "q", 100)
     scope = asked_text(request, "show", 20)
     scope = scope if scope in SCOPES else "mine"
-    own, running, saved = await asyncio.gather(
-        domain.tags.of_person(actor), domain.sessions.of_user(actor, user.id), domain.search.saved(actor)
+    own, running, saved, boards = await asyncio.gather(
+        domain.tags.of_person(actor),
+        domain.sessions.of_user(actor, user.id),
+        domain.search.saved(actor),
+        domain.dashboards.for_me(actor, 6),
     )
     page = asked_text(request, "cursor", 500)
     projects, cursor = await domain.projects.list(actor, scope, tag, search, _PAGE, page, own)
@@ -53,7 +56,7 @@ async def home(request: web.Request) -> web.StreamResponse:
         "attention": notices,
         "companions": people,
         "saved": saved,
-        "dashboards": (await domain.dashboards.for_me(actor, own))[:6],
+        "dashboards": boards[:6],
         "scope": scope,
         "tag": tag,
         "search": search,
