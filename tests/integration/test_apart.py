@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from typing import Any
 
@@ -11,7 +12,9 @@ import yaml
 
 from tests.apart import CENTER, NODE, Apart
 from tests.integration.test_main_job import bearer, opened, project_of
+from tests.integration.test_nginx import sign_in
 from tests.kernels import Kernel
+from tests.nginx import browser
 from tests.ports import free_ports
 from tests.program import Program
 from tests.served import Client
@@ -130,6 +133,36 @@ async def test_server_down_sessions_go_on(apart: Apart) -> None:
             return bool((await session_of(client, session["id"]))["phase"] == "RUNNING")
 
         await until(running, 30, "the server knows the session again")
+        assert await kernel.run("print(treasure + 1)") == "4712\n"
+
+
+async def test_a_gateway_starts_again_without_server_and_bus(apart: Apart) -> None:
+    """Everything but the node and the session is gone: who is signed in at the gateway goes on, a stranger does not."""
+    jane = apart.add("jane")
+    gateway, server = apart.programs["gateway"], apart.programs["server"]
+    async with apart.client(jane) as client, browser(headers={"Accept": "text/html"}) as http:
+        session = await opened(client, await project_of(client, jane, "alone"))
+        await sign_in(http, apart.server, jane)
+        async with http.get(f"{session['url']}lab") as page:
+            assert page.status == 200
+        xsrf = next(cookie.value for cookie in http.cookie_jar if cookie.key == "_xsrf")
+        kernel = await Kernel.start(http, session["url"], {"Origin": apart.gateway, "X-XSRFToken": xsrf})
+        await kernel.run("treasure = 4711")
+        kept = apart.folder / "gateway/gateway/state.json"
+
+        async def written() -> bool:
+            return session["id"] in kept.read_text()
+
+        await until(written, 10, "the route is on the gateway's disk")
+        server.stop()
+        gateway.stop()
+        apart.end_brokers()
+        gateway.start()
+        assert await kernel.run("print(treasure)") == "4711\n"
+        async with browser() as other, other.get(f"{session['url']}api") as answer:
+            assert answer.status == 401
+        server.start()
+        await asyncio.to_thread(apart.wait_known, "edge")
         assert await kernel.run("print(treasure + 1)") == "4712\n"
 
 
