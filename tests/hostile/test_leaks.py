@@ -6,11 +6,9 @@ import asyncio
 import contextlib
 import gc
 import os
-import tracemalloc
+import sys
 from asyncio import StreamReader, StreamWriter
 from pathlib import Path
-
-import pytest
 
 from tests.hostile.stand import BASE, OK, Stand, one_answer, request, route, stand, until
 
@@ -94,24 +92,25 @@ def _now_open() -> int:
     return len(os.listdir("/proc/self/fd"))
 
 
-@pytest.mark.parametrize("count", [10_000, pytest.param(100_000, marks=pytest.mark.slow)])
-async def test_failures_leave_nothing_behind(count: int, tmp_path: Path) -> None:
+async def test_failures_leave_nothing_behind(tmp_path: Path) -> None:
+    count = 100_000
     async with stand(tmp_path, _app) as here:
         here.plane.routes.add(route(tmp_path / "nobody", session="s2", app_server="dead"))
         await _mixed(here, 400)  # warm: pools, memories, imports
         await until(lambda: not here.plane.connections)
         files, tasks = _now_open(), len(asyncio.all_tasks())
         gc.collect()
-        tracemalloc.start()
+        blocks = sys.getallocatedblocks()
         await _mixed(here, count)
         await until(lambda: not here.plane.connections)
         del here.app.connections[:]
         here.plane.tally.lines.clear()
         gc.collect()
-        left = tracemalloc.get_traced_memory()[0]
-        tracemalloc.stop()
+        left = sys.getallocatedblocks() - blocks
         await until(lambda: _now_open() <= files + AT_ONCE and len(asyncio.all_tasks()) <= tasks + 2 * AT_ONCE)
-        assert left < 3_000_000
+        assert (
+            left < 5_000
+        )  # blocks of Python's memory; some hundred, whatever the count: a leak of one for each is 10,000
         assert here.plane.tally.apps.statuses[2] >= count * 0.9
 
 
