@@ -20,6 +20,7 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 
 from aen.errors import Invalid, NotSignedIn
+from aen.languages import LANGUAGES
 from aen.model.route import Grant
 
 ALGORITHM = "EdDSA"
@@ -81,7 +82,8 @@ class Signer:
         """`grant` as it stands in the cookie."""
         claims = {"sub": grant.user, "login": grant.login, "aud": grant.audience}
         times = {"iat": grant.issued // 1000, "exp": grant.expires // 1000, "iat_ms": grant.issued}
-        return self._sign(_GRANT, {**claims, **times})
+        speaks = {"lang": grant.language} if grant.language else {}
+        return self._sign(_GRANT, {**claims, **times, **speaks})
 
     def _sign(self, kind: str, claims: dict[str, Any]) -> str:
         return jwt.encode(claims, self._key, algorithm=ALGORITHM, headers={"kid": self.kid, "typ": kind})
@@ -97,7 +99,15 @@ class Verifier:
         """What the grant `text` says. Raises NotSignedIn when it is not good for `audience` now."""
         claims = self._claims(_GRANT, text, audience, ["sub", "login", "exp", "iat_ms"])
         issued, expires = claims["iat_ms"], claims["exp"] * 1000
-        return Grant(user=claims["sub"], login=claims["login"], audience=audience, issued=issued, expires=expires)
+        language = str(claims.get("lang", ""))
+        return Grant(
+            user=claims["sub"],
+            login=claims["login"],
+            audience=audience,
+            issued=issued,
+            expires=expires,
+            language=language if language in LANGUAGES else "",
+        )
 
     def ticket(self, text: str, audience: str) -> TicketClaims:
         """What the ticket `text` says. Raises NotSignedIn when it is not good for `audience` now.

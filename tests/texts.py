@@ -1,4 +1,5 @@
-"""Texts: everything that people read, found in templates, scripts and Python; `./dev texts` puts it into the catalogs.
+"""Texts: everything that people read, found in templates, scripts and Python; `./dev texts` puts it into the catalogs,
+and what apps say into the copies that go with them.
 
 A Python message need not be marked where it is an error of ours or a `reason=`, `message=` and the like: it is finished
 where it arises and translated where it is shown (`said`). Of an f-string the expressions become `{fields}`.
@@ -7,6 +8,7 @@ where it arises and translated where it is shown (`said`). Of an f-string the ex
 from __future__ import annotations
 
 import ast
+import json
 import re
 import sys
 from collections.abc import Iterator
@@ -17,11 +19,16 @@ from babel.messages.pofile import read_po, write_po
 from jinja2 import Environment
 from jinja2.ext import extract_from_ast
 
+from aen.languages import USER_SIDE
+
 ROOT = Path(__file__).resolve().parents[1]
 LANGUAGES = ROOT / "config" / "languages"
+APPS = "aen/apps/user_side/"  # what runs where AEN is not
 
 _CALLS = {"_", "gettext", "ngettext", "N_", "said"}
 _ERRORS = {"Invalid", "NotSignedIn", "Denied", "NotFound", "Conflict", "TooMany", "Unavailable", "TimedOut", "Internal"}
+#: Which argument the message is: of apps, of what apps raise, of what the gateway's data plane answers.
+_PLACES = {"App": 2, "Trouble": 2, "Refused": 1, "reply": 1, "unreachable": 2, "_fail": 1}
 #: Arguments and fields whose value is a message for people, put together far from them.
 _MESSAGES = {"message", "reason", "problem", "note", "silent", "description", "detail"}
 #: Functions and fields that carry finished sentences, by file.
@@ -46,18 +53,40 @@ def texts() -> dict[str, str]:
     """Every text that people read → the file where it stands first."""
     found: dict[str, str] = {}
     for path, text in _all():
-        if text.strip() and (path.startswith("templates/") or re.search(r"[A-Za-z]", _FIELD.sub("", text))):
-            found.setdefault(text, path)
+        found.setdefault(text, path)
     return found
 
 
+def of_apps(language: str) -> dict[str, str]:
+    """What goes with the apps: what they say, and what that is in the language."""
+    said = sorted({text for path, text in _all() if path.startswith(APPS)})
+    known = catalog(language)
+    return {text: str(message.string) for text in said if (message := known.get(text)) is not None and message.string}
+
+
+def copy_for_apps(language: str) -> Path:
+    """Where that lies. Apps run from an environment of their own, without AEN and its catalogs."""
+    return USER_SIDE / f"{language}.json"
+
+
+def as_copied(spoken: dict[str, str]) -> str:
+    """How it is written down there."""
+    return json.dumps(spoken, ensure_ascii=False, indent=0, sort_keys=True) + "\n"
+
+
 def _all() -> Iterator[tuple[str, str]]:
+    for path, text in _found():
+        if text.strip() and (path.startswith("templates/") or re.search(r"[A-Za-z]", _FIELD.sub("", text))):
+            yield path, text
+
+
+def _found() -> Iterator[tuple[str, str]]:
     env = Environment(autoescape=True)
-    for path in sorted((ROOT / "templates").rglob("*.html")):
+    for path in sorted([*(ROOT / "templates").rglob("*.html"), *(ROOT / APPS).rglob("*.html")]):
         name = path.relative_to(ROOT).as_posix()
         for _line, _function, given in extract_from_ast(env.parse(path.read_text()), ("_", "ngettext"), False):
             yield from ((name, text) for text in ((given,) if isinstance(given, str) else given or ()) if text)
-    for path in sorted((ROOT / "static").glob("*.js")):
+    for path in sorted([*(ROOT / "static").glob("*.js"), *(ROOT / APPS).rglob("*.js")]):
         name = path.relative_to(ROOT).as_posix()
         yield from ((name, text) for text in _SCRIPT.findall(path.read_text()))
     for path in sorted((ROOT / "aen").rglob("*.py")):
@@ -80,8 +109,9 @@ def _python(name: str, tree: ast.Module) -> Iterator[str]:
             continue
         elif called in _ERRORS:
             yield from (text for arg in node.args[:1] for text in _texts(arg))
-        elif called == "App":
-            yield from (text for arg in node.args[2:3] for text in _texts(arg))
+        elif called in _PLACES:
+            at = _PLACES[called]
+            yield from (text for arg in node.args[at : at + 1] for text in _texts(arg))
         elif not _logs(node):
             if called in _SPOKEN:
                 yield from (text for arg in node.args for text in _texts(arg) if _SENTENCE.fullmatch(text))
@@ -207,6 +237,7 @@ _HEAD = [
 if __name__ == "__main__":
     for path in sorted(LANGUAGES.glob("*.po")):
         count, missing = update(path.stem)
+        copy_for_apps(path.stem).write_text(as_copied(of_apps(path.stem)))
         print(f"{path.relative_to(ROOT)}: {count} texts, {len(missing)} without a translation")
         for text in missing[:20]:
             print(f"  {text}")

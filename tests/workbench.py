@@ -23,6 +23,7 @@ import aiohttp
 
 from aen.acl.permissions import Grants
 from aen.acl.tree import Report, Task, Walk
+from aen.languages import USER_SIDE
 from tests.waiting import until
 from tests.world import ROOT
 
@@ -108,7 +109,8 @@ class Stand:
         self.project.mkdir(parents=True)
         self.project.parent.chmod(0o711)
         os.chown(self.project, people[ALICE].pw_uid, people[ALICE].pw_gid)
-        shutil.copytree(PACKAGE, top / "lib" / PACKAGE.name, ignore=shutil.ignore_patterns("__pycache__"))
+        for package in (PACKAGE, USER_SIDE):
+            shutil.copytree(package, top / "lib" / package.name, ignore=shutil.ignore_patterns("__pycache__"))
 
     @property
     def task(self) -> Task:

@@ -44,6 +44,7 @@ from aen.messages.faults import FaultReported
 from aen.messages.gateways import (
     CheckToken,
     Keys,
+    LanguageChosen,
     OpenPublic,
     OpenSession,
     PublicView,
@@ -101,6 +102,7 @@ __all__ = [
     "KeepSession",
     "Keys",
     "KnownNode",
+    "LanguageChosen",
     "LeaseGiven",
     "ListEnvironments",
     "MeasureProject",

@@ -156,6 +156,13 @@ class RouteRemoved(Event):
     generation: int
 
 
+class LanguageChosen(Event):
+    """A person chose another language to read: grants from before tell the old one. (Missed: until they are renewed.)"""
+
+    user: str
+    at: int  # ms since 1970
+
+
 class Revoked(Event):
     """Something is no longer allowed; a gap in the numbers says that some were missed."""
 

@@ -37,6 +37,7 @@ RULES: dict[str, Rule] = {
     "RouteAdded": _TO_GATEWAYS,
     "RouteRemoved": _TO_GATEWAYS,
     "Revoked": _TO_GATEWAYS,
+    "LanguageChosen": _TO_GATEWAYS,
     "ServerTold": Rule(("server",), "server"),
     # commands to the server
     "RedeemTicket": _FROM_GATEWAY,

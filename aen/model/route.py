@@ -44,6 +44,7 @@ class Grant(Word):
     audience: str  # the exact origin of the gateway
     issued: int  # ms since 1970
     expires: int
+    language: str = ""  # what the person chose to read; empty: as their browser
 
 
 class RevocationKind(StrEnum):

@@ -18,7 +18,7 @@ class By(StrEnum):
 class Visitor:
     """Somebody who may come in. One object for each login, so that ending it is seen by all that hold it."""
 
-    __slots__ = ("by", "ended", "expires", "issued", "lines", "login", "projects", "renew_at", "user")
+    __slots__ = ("by", "ended", "expires", "issued", "language", "lines", "login", "projects", "renew_at", "user")
 
     def __init__(
         self,
@@ -30,6 +30,7 @@ class Visitor:
         issued: int = 0,
         renew_at: int = 0,
         projects: frozenset[str] | None = None,
+        language: str = "",
     ) -> None:
         self.user, self.login, self.by = user, login, by
         self.projects = (
@@ -39,7 +40,8 @@ class Visitor:
         self.issued = issued  # for whoever admits: what a revocation is compared with
         self.renew_at = renew_at  # ms since 1970; from then on a page visit renews the login; 0: never
         self.ended = False
-        self.lines = f"X-AEN-User: {user}\r\nX-AEN-Auth: {by}\r\n".encode("latin-1")
+        self.language = f"X-AEN-Language: {language}\r\n".encode("ascii") if language else b""  # else as their browser
+        self.lines = f"X-AEN-User: {user}\r\nX-AEN-Auth: {by}\r\n".encode("latin-1") + self.language
 
 
 class Admission(Protocol):

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import quote
 
 from aen.errors import AenError
+from aen.languages import N_
 from aen.proxy import By, Visitor
 from aen.proxy.headers import RequestFields, take_token
 from aen.proxy.routes import Entry
@@ -20,8 +21,8 @@ if TYPE_CHECKING:
 _SAFE = frozenset(("GET", "HEAD", "OPTIONS"))
 ONCE = b"_other_host=1"  # in an address that we have led here: a proxy that hides the host would lead us in a circle
 _LINK = b"/shared-"  # in an address: a link for people without a login, which our pages open
-_NARROW = "This API token was narrowed to other projects than this one."
-_SIGN_IN = "Sign in first: with a browser at the gateway, or with an API token."
+_NARROW = N_("This API token was narrowed to other projects than this one.")
+_SIGN_IN = N_("Sign in first: with a browser at the gateway, or with an API token.")
 
 
 class Door:
@@ -77,7 +78,7 @@ async def _ask(plane: Plane, client: Downstream, request: Request, site: Site, t
     client.hold(True)
     try:
         visitor = await plane.admission.ask(token, client.address)
-        status, why = 401, "This API token is not (or no longer) good."
+        status, why = 401, N_("This API token is not (or no longer) good.")
     except AenError as error:
         visitor, status, why = None, error.status, error.message
     finally:
@@ -109,10 +110,10 @@ def _lead(plane: Plane, client: Downstream, request: Request, site: Site, visito
     if (fields.websocket or request.method not in _SAFE) and not _origin_fits(plane, request, site, visitor):
         client.reply(403, "This request comes from a page of another site.")
         return
-    if entry is None or visitor is None:
-        client.go(request, Door(plane.pages, _page_lines(plane, request, site, visitor), plane.limits.body_bytes))
-    elif page and visitor.renew_at and visitor.renew_at < plane.now_ms and request.method == "GET":
+    if page and visitor is not None and 0 < visitor.renew_at < plane.now_ms and request.key and request.method == "GET":
         client.lead_to(b"/.aen/renew?next=" + quote(request.target.decode("ascii"), safe="/").encode())
+    elif entry is None or visitor is None:
+        client.go(request, Door(plane.pages, _page_lines(plane, request, site, visitor), plane.limits.body_bytes))
     else:
         client.go(request, entry.door or _door(plane, entry))
 
@@ -167,19 +168,20 @@ def _page_lines(plane: Plane, request: Request, site: Site, visitor: Visitor | N
 
 
 def trouble_door(plane: Plane, request: Request, status: int, why: str) -> Door | None:
-    """The way to our page about an app that can't be had (`status`, `why`), for a person on their way to it.
+    """The way to our page about what can't be had (`status`, `why`), for a person on their way to it.
 
     None: it is no person's visit, or what can't be had is our pages themselves.
     """
     fields, door = request.fields, request.door
     visit = fields.asks_page and request.method in ("GET", "HEAD") and not fields.websocket and not fields.length
-    if status < 500 or not visit or door is None or door.entry is None:
+    if not visit or (door is not None and door.entry is None):
         return None
-    site = plane.sites.find(fields.host, request.key)
-    if site is None:
-        return None
+    site = plane.sites.find(fields.host, request.key) or Site(plane.sites.at(fields.host))
+    visitor = request.visitor
     told = f"X-AEN-Trouble: {status} {why}\r\n".encode("latin-1", "replace")
-    return Door(plane.pages, _page_lines(plane, request, site, request.visitor) + told, plane.limits.body_bytes)
+    if door is None and visitor is not None:  # it was not let through: its page takes no place, and knows nobody
+        told, visitor, request.visitor = told + visitor.language, None, None
+    return Door(plane.pages, _page_lines(plane, request, site, visitor) + told, plane.limits.body_bytes)
 
 
 def upstream_head(plane: Plane, client: Downstream, request: Request, door: Door) -> bytes:

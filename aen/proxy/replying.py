@@ -91,11 +91,14 @@ class Replying(asyncio.Protocol):
         self._done()
         self._finish(lingering=True)
 
-    def reply(self, status: int, why: str, headers: bytes = b"") -> None:
-        """Answer the request by ourselves: it reaches no app."""
-        whole = self._state == SENT
-        self._ending = self._ending or not whole
+    def reply(self, status: int, why: str, headers: bytes = b"", *, ending: bool = False) -> None:
+        """Answer the request by ourselves: it reaches no app. People get a page of ours, programs what is in the API's form."""
         request = self.request
+        if request is not None and (door := trouble_door(self._plane, request, status, why)) is not None:
+            self.go(request, door)
+            return
+        whole = self._state == SENT
+        self._ending = self._ending or ending or not whole
         if request is not None:
             request.status = status
         answer = refusal(status, why, close=self._ending, headers=headers, head_only=self.head_only)
@@ -129,12 +132,7 @@ class Replying(asyncio.Protocol):
         if self._started:
             self.transport.close()
             return
-        request = self.request
-        if request is not None and (door := trouble_door(self._plane, request, status, why)) is not None:
-            self.go(request, door)
-            return
-        self._ending = True
-        self.reply(status, why, b"Retry-After: 2\r\n" if status in (502, 503, 504) else b"")
+        self.reply(status, why, b"Retry-After: 2\r\n" if status in (502, 503, 504) else b"", ending=True)
 
     def _done(self) -> None:
         """The request is answered."""

@@ -92,7 +92,7 @@ def duration(seconds: float | None) -> str:
     if seconds is None:
         return ""
     if seconds < 60:
-        return f"{_rounded(seconds)} s"
+        return f"{_rounded(seconds) if seconds % 1 else int(seconds)} s"
     return f"{int(seconds // 60)} min {int(seconds % 60)} s"
 
 

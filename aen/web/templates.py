@@ -15,13 +15,10 @@ from jinja2.visitor import NodeTransformer
 from markupsafe import Markup
 
 from aen import __version__
-from aen.languages import LANGUAGE, SOURCE, gettext, ngettext, said
+from aen.languages import LANGUAGE, SOURCE, gettext, ngettext, said, sayings
 from aen.web.files import read_all
 from aen.web.filters import FILTERS
 from aen.web.static import Assets
-
-#: What a script says: `say("…")` (static/words.js).
-_SPOKEN = re.compile(r"""\bsay\(\s*"([^"\\]*)\"""")
 
 #: What base.html needs and a site's frame may replace.
 DEFAULTS: dict[str, Any] = {
@@ -108,7 +105,7 @@ class Templates:
         self._pieces = Pieces()
         self._drawn: dict[tuple[str, int], Markup] = {}
         self._icons = frozenset(re.findall(r'id="([a-z-]+)"', read_all("static")["icons.svg"].decode()))
-        self._spoken = sorted({text for body in read_all("static").values() for text in _SPOKEN.findall(body.decode())})
+        self._spoken = sorted({text for body in read_all("static").values() for text in sayings(body.decode())})
 
     def render(self, name: str, context: Mapping[str, Any]) -> str:
         """The template's HTML."""

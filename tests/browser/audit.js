@@ -22,6 +22,15 @@
     wrong.push(`wider than the window: ${document.documentElement.scrollWidth} of ${document.documentElement.clientWidth}`);
   }
 
+  const cut = (box) => box.left < -1 || box.right > innerWidth + 1;
+  const open = document.querySelector("dialog[open]");
+  for (const element of (open ?? document).querySelectorAll("a.btn, button, summary")) {
+    if (shown(element) && !element.closest(".unseen, .table-box") && cut(element.getBoundingClientRect())) wrong.push(`cut off: ${where(element)}`);
+    const edge = open?.getBoundingClientRect();
+    const box = element.getBoundingClientRect();
+    if (edge && shown(element) && (box.left < edge.left || box.right > edge.right)) wrong.push(`beyond its dialog: ${where(element)}`);
+  }
+
   // Contrast by WCAG: 4.5 for text, 3 for large text; colours are painted to be read in sRGB, whatever their notation.
   const canvas = document.createElement("canvas");
   canvas.width = canvas.height = 1;

@@ -5,12 +5,14 @@ from __future__ import annotations
 import asyncio
 import sys
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from playwright.async_api import Browser, Page
 
+from aen.errors import NotFound, TooMany
+from aen.languages import LANGUAGE, LANGUAGES, SOURCE
 from aen.messages import SessionView
 from aen.model.session import Phase
 from aen.web.static import Assets
@@ -169,22 +171,35 @@ async def _save(page: Page, name: str) -> None:
 
 
 async def _start_pages(browser: Browser, wanted: Sequence[str]) -> None:
-    """The gateway's start page, in each phase; its styles stand in the page, since there is no gateway here."""
+    """The gateway's own pages, in each language; their styles stand in them, since there is no gateway here."""
     if wanted and "start" not in wanted:
         return
+    for language in LANGUAGES:
+        LANGUAGE.set(language)
+        for name, html in _of_a_gateway():
+            await _as_it_is(browser, html, name if language == SOURCE else f"{name}-{language}")
+    LANGUAGE.set(SOURCE)
+
+
+def _of_a_gateway() -> Iterator[tuple[str, str]]:
+    """The start page in each phase, an app that can't be had, and somebody who was not let through."""
     for phase in (Phase.STOPPED, Phase.STARTING, Phase.PROBLEM):
-        steps = half_way()
-        view = SessionView(session="s", phase=phase, title="JupyterLab", steps=steps)
+        view = SessionView(session="s", phase=phase, title="JupyterLab", steps=half_way())
         if phase is Phase.PROBLEM:
             view.reason, view.log_tail = (
                 "The environment could not be cloned: the disk is full.",
                 "No space left on device",
             )
-        await _as_it_is(browser, start_page(view), f"start-{phase.lower()}")
+        yield f"start-{phase.lower()}", start_page(view)
     view = SessionView(session="s", phase=Phase.RUNNING, title="JupyterLab", log_tail="MemoryError: 12.0 GiB asked for")
     why = "The app did not begin to answer in time."
-    html = start_page(view, "session/trouble.html", why=why, server_url="http://aen", here="/alice/genome/jupyter/lab")
-    await _as_it_is(browser, html, "start-trouble")
+    there = {"server_url": "http://aen", "here": "/alice/genome/jupyter/lab"}
+    yield "start-trouble", start_page(view, "session/trouble.html", why=why, **there)
+    for error in (
+        TooMany("You have too many connections open. Close some tabs.", retry_after=5),
+        NotFound("There is no project at this host name."),
+    ):
+        yield f"start-error-{error.status}", start_page(view, "error.html", error=error, status=error.status, **there)
 
 
 async def _as_it_is(browser: Browser, html: str, name: str) -> None:
@@ -199,7 +214,7 @@ async def _as_it_is(browser: Browser, html: str, name: str) -> None:
             await context.close()
 
 
-def start_page(view: SessionView, template: str = "session/start.html", **more: str) -> str:
+def start_page(view: SessionView, template: str = "session/start.html", **more: object) -> str:
     """A page of the gateway as it renders it, with its styles inside."""
     assets = Assets("/.aen/static/")
     context = {

@@ -71,4 +71,6 @@ async def test_jupyterlab_leads_back_to_the_project(evaluation: World, browser: 
         await expect(link).to_be_visible(timeout=LAB_MS)
         await expect(link).to_have_attribute("href", f"{evaluation.server}/{slug}")
         await picture(lab, f"way-back-{app}")
+        german = await lab.context.request.get(lab.url, headers={"Accept-Language": "de"})
+        assert "Kernel laufen weiter." in await german.text()  # what AEN adds speaks the reader's language
         await lab.close()

@@ -14,6 +14,7 @@ from aiohttp import ClientResponse, web
 from playwright.async_api import Browser, Page, expect
 from yarl import URL
 
+from tests import texts
 from tests.browser.chromium import chromium, executable
 from tests.workbench import ALICE, BOB, Bench, Stand, stand
 
@@ -214,6 +215,58 @@ async def test_every_view_can_be_read_and_reached(scheme: Literal["light", "dark
             await page.get_by_role("link", name="Trash").click()
             await page.get_by_role("button", name="Restore README.md").wait_for()
             await _looked_over(page, f"{scheme}-{width}-trash")
+
+
+async def test_in_german(tmp_path: Path) -> None:
+    """On a narrow screen, where long words have little room. Nothing English is left anywhere."""
+    english = [text for text, said in texts.of_apps("de").items() if said != text and text.count(" ") > 1]
+    with stand() as made:
+        made.put("README.md", "# Genome\n")
+        made.put("notizen/plan.md", "plan")
+        made.put("bobs.txt", "x", owner=BOB)
+        made.walk()
+        async with chromium() as browser, made.bench(ALICE) as alice, gate(alice) as address:
+            context = await browser.new_context(
+                viewport={"width": 380, "height": 800}, locale="de-DE", reduced_motion="reduce"
+            )
+            page = await context.new_page()
+
+            async def look(name: str) -> None:
+                await _looked_over(page, f"german-{name}")
+                seen = await page.evaluate("document.body.innerText + document.querySelector('main').outerHTML")
+                assert [text for text in english if text in seen] == [], name
+
+            await page.goto(address)
+            await page.get_by_label("README.md auswählen").check()
+            await look("list")
+            await page.locator("summary[aria-label='Was man mit README.md tun kann']").click()
+            await look("menu")
+            await page.get_by_role("button", name="Rechte …").click()
+            await expect(page.locator(".effect li").first).to_have_text("Nichts ändert sich.")
+            await page.get_by_label(f"{BOB} darf ändern").uncheck()
+            await expect(page.locator(".effect")).to_contain_text("Eine Datei oder ein Ordner ändert sich.")
+            await look("permissions")
+            await page.keyboard.press("Escape")
+            await page.get_by_role("button", name="Verschieben …").click()
+            await page.get_by_role("button", name="Hierher verschieben").wait_for()
+            await look("move")
+            await page.keyboard.press("Escape")
+            await page.get_by_role("link", name="README.md", exact=True).click()
+            await page.locator("textarea").fill("meins")
+            await expect(page.get_by_text("Noch nicht gesichert")).to_be_visible()
+            (made.project / "README.md").write_text("ihres")
+            await page.keyboard.press("Control+s")
+            await page.locator(".versions").wait_for()
+            await look("conflict")
+            await page.get_by_role("button", name="Meine darüber sichern").click()
+            await expect(page.get_by_text("Gesichert", exact=True)).to_be_visible()
+            await look("editor")
+            await page.get_by_role("link", name="Papierkorb").click()
+            await page.get_by_role("button", name="README.md zurückholen").wait_for()
+            await look("trash")
+            await page.goto(f"{address}#/nirgends")
+            await expect(page.get_by_role("heading", name="Das lässt sich nicht öffnen")).to_be_visible()
+            await look("trouble")
 
 
 async def _looked_over(page: Page, name: str) -> None:

@@ -65,6 +65,7 @@ class FakeServer:
         self.tokens = {hashlib.sha256(token).hexdigest(): scope for token, scope in known.items()}
         self.phase = Phase.STOPPED
         self.reason = self.log_tail = ""
+        self.language = ""  # that everybody has chosen
         self.hours = 12.0
         self._answers: list[Any] = []
 
@@ -85,7 +86,8 @@ class FakeServer:
     def grant(self, user: str = "alice", login: str = "L1", audience: str = "") -> str:
         issued = now()
         expires = issued + int(self.hours * 3_600_000)
-        return self.signer.grant(Grant(user=user, login=login, audience=audience, issued=issued, expires=expires))
+        grant = Grant(user=user, login=login, audience=audience, issued=issued, expires=expires, language=self.language)
+        return self.signer.grant(grant)
 
     async def redeem(self, command: RedeemTicket) -> SignedGrant:
         claims = Verifier(self.signer.public_keys()).ticket(command.ticket, command.audience)

@@ -16,12 +16,14 @@ import pytest
 
 from aen import listeners
 from aen.errors import Conflict, Invalid
-from aen.messages import RouteAdded, RouteRemoved
+from aen.messages import LanguageChosen, RouteAdded, RouteRemoved
+from aen.model import now
 from aen.model.route import RevocationKind
 from aen.proxy.routes import RouteTable
 from aen.roles import gateway
 from aen.roles.gateway.mirror import Mirror, Source
 from aen.tickets import Signer
+from tests import waiting
 from tests.integration.test_gateway import PATH, House, housed, until
 
 WORKERS = 2
@@ -294,3 +296,18 @@ def test_a_mirror_says_what_its_source_does(tmp_path: Path) -> None:
     source.replace([], source.changes)
     assert (len(mirror), mirror.find(b"alice/genome/jupyter", "alice")) == (0, None)
     assert heard[-1] == "s1"
+
+
+async def test_each_worker_hears_that_somebody_reads_another_language(house: House) -> None:
+    """What they have from before tells the old one: it is renewed, whichever worker they come to."""
+    await house.bus.publish(LanguageChosen(user="alice", at=now() + 1000))
+    page = {"Accept": "text/html", "Sec-Fetch-Mode": "navigate"}
+
+    async def led_away() -> bool:
+        async with house.client("alice", **page) as browser, browser.get(PATH, allow_redirects=False) as answer:
+            return answer.headers.get("Location", "").startswith("/.aen/renew")
+
+    await waiting.until(led_away, 10, "a worker has heard of it")
+    async with AsyncExitStack() as stack:
+        await everywhere(house, stack)  # the other has, too: it was told before it took these connections
+        assert all([await led_away() for _ in range(16)])

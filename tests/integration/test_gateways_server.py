@@ -14,6 +14,7 @@ import pytest
 from aen.errors import Conflict, Denied, Invalid, NotFound, NotSignedIn, Unavailable
 from aen.messages import (
     CheckToken,
+    LanguageChosen,
     NodeReported,
     OpenSession,
     ReadKeys,
@@ -31,6 +32,7 @@ from aen.model.node import Load
 from aen.model.project import Member, Project, Role, Visibility
 from aen.model.route import Revocation, RevocationKind
 from aen.model.session import Phase, Session
+from aen.roles.server.account.accounts import UserPatch
 from aen.roles.server.permissions import Actor
 from aen.roles.server.project.wording import NewProject
 from aen.tickets import Verifier, hash_nonce
@@ -72,6 +74,26 @@ async def test_enter_leads_back_to_where_one_came_from(server: Box, alice: Actor
     parts = urlsplit(url)
     assert f"{parts.scheme}://{parts.netloc}{parts.path}" == f"{GATEWAY}/.aen/enter"
     assert parse_qs(parts.query)["next"] == ["/alice/genome/jupyter/lab?a=1&b=%20"]
+
+
+async def test_a_grant_tells_the_language_that_the_person_chose(server: Box, alice: Actor) -> None:
+    heard: list[LanguageChosen] = []
+
+    async def hear(event: LanguageChosen) -> None:
+        heard.append(event)
+
+    server.bus.subscribe(LanguageChosen, hear)
+    verifier = Verifier(server.domain.signer.public_keys())
+    for chosen in ("", "de", "de"):
+        await server.domain.accounts.update(alice, "alice", UserPatch(language=chosen))
+        signed = await server.bus.request("server", redeem(await ticket_of(server, alice)))
+        assert verifier.grant(signed.grant, GATEWAY).language == chosen
+    await until(lambda: _told(heard), 5, "gateways are told")
+    assert [event.user for event in heard] == ["alice"]  # of what was another choice
+
+
+async def _told(heard: list[LanguageChosen]) -> bool:
+    return bool(heard)
 
 
 @pytest.mark.parametrize(

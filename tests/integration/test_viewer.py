@@ -116,6 +116,19 @@ def output(**data: str) -> dict[str, object]:
     return {"output_type": "display_data", "metadata": {}, "data": {k.replace("_", "/"): v for k, v in data.items()}}
 
 
+async def test_it_speaks_the_readers_language(viewer: Seen) -> None:
+    """Of their account, which the gateway tells; else of their browser. Errors too, and amounts."""
+    viewer.write("shown/reads.txt", b"a" * 3400)
+    german, english = {"Accept-Language": "de"}, {"Accept-Language": "de", "X-AEN-Language": "en"}
+    for given, words in ((german, ("Geändert", "3,3 KB", "Das lässt sich nicht zeigen", "Es ist nicht mehr da.")),
+                         (english, ("Changed", "3.3 KB", "This can&#x27;t be shown", "It is not there any more."))):  # fmt: skip
+        folder, gone = await viewer.get("shown/", **given), await viewer.get("shown/nothing", **given)
+        assert [word in folder.text for word in words[:2]] == [True, True]
+        assert [word in gone.text for word in words[2:]] == [True, True]
+        assert f'<html lang="{"de" if given is german else "en"}">' in folder.text
+        harmless(folder)
+
+
 async def test_folders(viewer: Seen) -> None:
     viewer.write("shown/a <b>&.txt", "x")
     viewer.write("shown/README.md", f"# About\n\nThis *is* [it](other.md).\n\n{EVIL}")

@@ -71,7 +71,7 @@ def test_it_holds_every_file_that_comes_with_aen(wheel: Path) -> None:
         assert files
         for name in files:
             assert f"aen/_files/{name}" in inside, name
-    for name in ("aen.css", "parts.css"):  # links in a checkout
+    for name in ("aen.css", "parts.css", "words.js"):  # links in a checkout
         look = zipfile.ZipFile(wheel).read(f"aen/apps/user_side/aen_workbench/page/{name}")
         assert look == (ROOT / "static" / name).read_bytes()
     assert not [name for name in inside if name.startswith(("tests", "dev", ".")) or "__pycache__" in name]

@@ -62,6 +62,34 @@ async def test_page_runs_only_its_own_scripts(alice: Bench) -> None:
     assert answer.headers["X-Content-Type-Options"] == "nosniff"
 
 
+@pytest.mark.parametrize(
+    ("headers", "language", "words"),
+    [
+        ({}, "en", "It is not there any more."),
+        ({"Accept-Language": "de-CH,en;q=0.5"}, "de", "Es ist nicht mehr da."),
+        ({"X-AEN-Language": "en", "Accept-Language": "de"}, "en", "It is not there any more."),
+        ({"X-AEN-Language": "de"}, "de", "Es ist nicht mehr da."),
+    ],
+)
+async def test_it_speaks_the_readers_language(
+    here: Stand, alice: Bench, headers: dict[str, str], language: str, words: str
+) -> None:
+    """The page, what its scripts say, errors with and without fields; amounts as they are written there."""
+    page = (await alice.ask("GET", "", extra=headers)).body.decode()
+    assert f'<html lang="{language}">' in page
+    assert ("Zu den Dateien springen" in page, "Skip to the files" in page) == (language == "de", language == "en")
+    assert ("{name} auswählen" in page) == (language == "de")
+    gone = await alice.ask("GET", "api/folder", params={"path": wire(here.project / "nowhere")}, extra=headers)
+    assert gone.json["message"].startswith(words)
+    here.put("heavy.txt").write_bytes(b"a" * (3 << 20))
+    heavy = await alice.ask("GET", "api/text", params={"path": wire(here.project / "heavy.txt")}, extra=headers)
+    assert ("3,1 MB" in heavy.json["message"], "3.1 MB" in heavy.json["message"]) == (
+        language == "de",
+        language == "en",
+    )
+    assert heavy.json["error"] == "too-large"
+
+
 # ── looking ─────────────────────────────────────────────────────────────────────────────────────────
 
 

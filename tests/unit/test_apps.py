@@ -177,9 +177,10 @@ async def test_workbench_says_when_it_was_used(launch: Launch) -> None:
     assert await WorkbenchServer().activity(launch, get) == Seen(1767265200000, "an upload", busy=True)
 
 
-@pytest.mark.parametrize("name", ["aen.css", "parts.css"])
-def test_workbench_looks_like_the_rest(name: str) -> None:
-    """Its page loads copies of the server's style sheets, made where it is installed: apps share no origin with the server."""
+@pytest.mark.parametrize("name", ["aen.css", "parts.css", "words.js"])
+def test_workbench_looks_and_speaks_like_the_rest(name: str) -> None:
+    """Its page loads copies of what the server's do, made where it is installed: apps share no origin with the server."""
     page = USER_SIDES / "aen_workbench" / "page"
     assert (page / name).resolve() == (packaged("static") / name).resolve()
-    assert f'href="static/{name}"' in (page / "index.html").read_text()
+    loaded = f'href="static/{name}"' if name.endswith(".css") else f'from "./{name}"'
+    assert loaded in (page / ("index.html" if name.endswith(".css") else "workbench.js")).read_text()

@@ -8,6 +8,7 @@ import pytest
 
 from aen import languages
 from aen.languages import LANGUAGE, SOURCE, choose, gettext, ngettext, said
+from aen.languages.user_side.aen_languages import Catalog
 
 
 @pytest.fixture
@@ -20,12 +21,11 @@ def german(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
         "There is no project {name}.": "Es gibt kein Projekt {name}.",
         "{name}: {why}": "never used",
     }
-    languages._patterns.cache_clear()
-    monkeypatch.setattr(languages, "_catalog", lambda language: catalog if language == "de" else {})
+    spoken = {"de": Catalog(catalog)}
+    monkeypatch.setattr(languages, "_catalog", lambda language: spoken.get(language, Catalog({})))
     token = LANGUAGE.set("de")
     yield
     LANGUAGE.reset(token)
-    languages._patterns.cache_clear()
 
 
 @pytest.mark.parametrize(
@@ -63,4 +63,4 @@ def test_every_catalog_can_be_read() -> None:
     for language in languages.LANGUAGES:
         if language != SOURCE:
             languages._catalog.cache_clear()
-            assert languages._catalog(language)
+            assert languages._catalog(language)._texts

@@ -22,6 +22,7 @@ _BAD_SECONDS = 2.0  # a token that was no good is not asked about again for so l
 #: Whatever comes through here can run code as the person.
 _NARROW = "This API token may not use apps: it needs the scope 'run' (or sessions:write). Make another one."
 _KEPT_MS = 14 * 24 * 3600 * 1000  # longer than any grant lives
+_AT_ONCE = 1  # ms since 1970
 _LATER_MS = 60_000  # after a renewal that could not be had
 
 
@@ -80,6 +81,7 @@ class Doorman:
         self._verifier = Verifier({})
         self._grants: dict[tuple[bytes, bytes], Visitor] = {}
         self._tokens: dict[str, Visitor] = {}
+        self._chose: dict[str, int] = {}  # when people chose another language, as far as was heard
         self._bad: dict[str, tuple[float, str]] = {}  # until when (monotonic), and why if it is good elsewhere
 
     def use_keys(self, keys: dict[str, str]) -> bool:
@@ -160,6 +162,15 @@ class Doorman:
         if self.on_postponed is not None:
             self.on_postponed(login)
 
+    def chose(self, user: str, at: int) -> None:
+        """They read another language since: what they have from before is renewed as they next go to a page."""
+        if len(self._chose) >= _MOST_KNOWN:
+            self._chose.clear()
+        self._chose[user] = at
+        for visitor in self._grants.values():
+            if visitor.user == user and visitor.issued <= at:
+                visitor.renew_at = _AT_ONCE
+
     def begin_anew(self) -> None:
         """The log is another one: tokens are known by numbers of the old one, so each is asked about again."""
         self.revoked.latest = 0
@@ -183,7 +194,16 @@ class Doorman:
         except (NotSignedIn, UnicodeDecodeError):
             return None
         halfway = grant.issued + (grant.expires - grant.issued) // 2
-        visitor = Visitor(grant.user, grant.login, By.COOKIE, grant.expires, issued=grant.issued, renew_at=halfway)
+        renew_at = halfway if grant.issued > self._chose.get(grant.user, 0) else _AT_ONCE
+        visitor = Visitor(
+            grant.user,
+            grant.login,
+            By.COOKIE,
+            grant.expires,
+            issued=grant.issued,
+            renew_at=renew_at,
+            language=grant.language,
+        )
         if not self.revoked.allows(visitor):
             return None
         if len(self._grants) >= _MOST_KNOWN:

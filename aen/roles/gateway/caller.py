@@ -15,7 +15,12 @@ class Caller:
     login: str
     origin: str
     navigation: bool
-    trouble: str = ""  # why the app that they asked for can't be had: status and words
+    trouble: str = ""  # why what they asked for can't be had: status and words
+
+    @property
+    def refused(self) -> bool:
+        """Whether the data plane let it through to nothing."""
+        return bool(self.trouble) and int(self.trouble.partition(" ")[0]) < 500
 
 
 CALLER: web.RequestKey[Caller] = web.RequestKey("caller", Caller)

@@ -113,6 +113,11 @@ class Crew(Service):
         self._tell_all({"kind": "revoked", "entry": entry.model_dump(mode="json")})
         return 0
 
+    def chose(self, user: str, at: int) -> None:
+        """See Led."""
+        self._doorman.chose(user, at)
+        self._tell_all({"kind": "chose", "user": user, "at": at})
+
     def postpone(self, login: str) -> None:
         """Don't lead this login to a renewal for a while."""
         self._tell_all({"kind": "postpone", "login": login})

@@ -16,6 +16,7 @@ from aen.bus import Bus
 from aen.errors import AenError
 from aen.messages import (
     Keys,
+    LanguageChosen,
     ReadKeys,
     ReadRevocations,
     ReadRoutes,
@@ -58,6 +59,9 @@ class Led(Protocol):
     def begin_anew(self) -> None:
         """The server's log is another one, and is read from its beginning."""
 
+    def chose(self, user: str, at: int) -> None:
+        """A person reads another language since then."""
+
     def revoke(self, entry: Revocation) -> int:
         """Take in an entry of the log, also for what is open; how many WebSockets were closed in this process."""
 
@@ -82,6 +86,7 @@ class Following(Service):
             self._bus.subscribe(RouteAdded, self._route_added),
             self._bus.subscribe(RouteRemoved, self._route_removed),
             self._bus.subscribe(Revoked, self._revoked),
+            self._bus.subscribe(LanguageChosen, self._chose),
         )
         for subscription in subscriptions:
             self._stack.callback(subscription.cancel)
@@ -191,6 +196,9 @@ class Following(Service):
             self._take(event.revocation)
         elif event.revocation.number > number:
             self._missed.set()
+
+    async def _chose(self, event: LanguageChosen) -> None:
+        self._led.chose(event.user, event.at)
 
     def _take(self, entry: Revocation) -> None:
         """Take in an entry of the log: from now on it counts, also for what is open."""

@@ -16,6 +16,7 @@ from aiohttp import web
 from aen import names
 from aen.bus import Bus
 from aen.errors import AenError, Denied, Invalid, NotFound, NotSignedIn, Unavailable
+from aen.languages import LANGUAGE, of_request
 from aen.languages import said as in_words
 from aen.links import SHARED
 from aen.messages import OpenSession, SessionView
@@ -120,6 +121,9 @@ class Pages:
             navigation="X-AEN-Navigation" in headers and request.method in ("GET", "HEAD"),
             trouble=headers.get("X-AEN-Trouble", ""),
         )
+        LANGUAGE.set(of_request(headers))
+        if request[CALLER].refused:
+            return trouble.refusal(request, self.cookies.grant, secure=self.cookies.secure)
         return await handler(request)
 
     # ── signing in ──────────────────────────────────────────────────────────────────────────────────
@@ -286,4 +290,5 @@ class Pages:
         if not isinstance(said, AenError):
             said = Unavailable("This app is not running. Start it from its project's page, or with the API.")
         headers = {"Retry-After": "2", "Cache-Control": "no-store"} if said.status >= 500 else {}
-        return web.json_response({"error": said.to_wire()}, status=said.status, headers=headers)
+        told = {**said.to_wire(), "message": in_words(said.message)}
+        return web.json_response({"error": told}, status=said.status, headers=headers)

@@ -80,6 +80,11 @@ class Alone:
         self._doorman.begin_anew()
         self._plane.logins_changed()
 
+    def chose(self, user: str, at: int) -> None:
+        """See Led."""
+        self._doorman.chose(user, at)
+        self._plane.logins_changed()
+
     def revoke(self, entry: Revocation) -> int:
         """See Led."""
         ending.take_in(entry, self._doorman, self.routes)

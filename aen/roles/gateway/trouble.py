@@ -1,4 +1,4 @@
-"""Trouble: what a person is shown whose app is not running, or runs and can't be had: why, the end of its log, a button."""
+"""Trouble: what a person is shown who was not let through, or whose app is not running, or runs and can't be had."""
 
 from __future__ import annotations
 
@@ -6,16 +6,32 @@ from aiohttp import web
 
 from aen import names
 from aen.bus import Bus
-from aen.errors import AenError, Unavailable
+from aen.errors import KINDS, AenError, Invalid, NotFound, Unavailable
 from aen.messages import OpenSession, SessionView
 from aen.model.session import Phase
+from aen.proxy.answers import cleared
 from aen.roles.gateway.caller import CALLER
 from aen.web.redirects import safe_next
-from aen.web.site import render
+from aen.web.site import error_response, render
 
 SERVER_URL = web.AppKey("server_url", str)  # where people find their projects
 _ASK_SECONDS = 3.0  # for more than the reason, nobody waits long
 _AGAIN_SECONDS = "2"
+_BUSY_SECONDS = 5.0
+_BY_STATUS = {kind.status: kind for kind in KINDS.values()} | {421: NotFound}
+
+
+def refusal(request: web.Request, cookie: str, *, secure: bool) -> web.StreamResponse:
+    """The data plane let this through to nothing, and says why. `cookie`: our grant's; when it came twice, neither counts."""
+    status, _, why = request[CALLER].trouble.partition(" ")
+    kind = _BY_STATUS.get(int(status), Invalid)
+    response = error_response(request, kind(why, retry_after=_BUSY_SECONDS if status == "429" else None))
+    response.set_status(int(status))
+    if status == "400":
+        key = "/".join(request.path.split("/")[1:4]).encode()
+        for line in cleared(cookie.encode(), key, secure=secure).decode().splitlines():
+            response.headers.add(*line.split(": ", 1))
+    return response
 
 
 def start_page(

@@ -84,6 +84,7 @@ class Worker:
             "revocations": self._revocations,
             "keys": self._keys,
             "anew": self._anew,
+            "chose": self._chose,
             "postpone": self._postpone,
             "drain": self._drain,
         }
@@ -127,6 +128,10 @@ class Worker:
 
     def _anew(self, _: Message) -> None:
         self.doorman.begin_anew()
+        self.plane.logins_changed()
+
+    def _chose(self, message: Message) -> None:
+        self.doorman.chose(message["user"], message["at"])
         self.plane.logins_changed()
 
     def _postpone(self, message: Message) -> None:

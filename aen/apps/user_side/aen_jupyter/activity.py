@@ -12,8 +12,10 @@ import re
 import time
 from collections.abc import Callable
 from datetime import datetime
+from pathlib import Path
 from typing import Any
 
+from aen_languages import LANGUAGE, of_request, spoken
 from jupyter_server.base.handlers import APIHandler
 from jupyter_server.utils import url_path_join
 from jupyter_server_terminals.terminalmanager import TerminalManager
@@ -22,6 +24,7 @@ from tornado import web
 _LOOKING = frozenset({"GET", "HEAD", "OPTIONS"})
 _DONE = re.compile(r"/api/(contents|sessions|kernels|terminals)(/|$)")
 _WORDS = {"contents": "a change of files", "terminals": "a terminal that was opened or closed"}
+_EXTENSIONS = Path(__file__).with_name("labextensions")
 _PAGE = "a page that was opened"
 _wrote: dict[str, int] = {}  # terminal → when it wrote something last
 _person: dict[str, Any] = {"at": 0, "what": ""}  # what a person did last, other than by a kernel or in a terminal
@@ -83,6 +86,7 @@ def _load_jupyter_server_extension(server: Any) -> None:
     place = url_path_join(application.settings["base_url"], "aen/activity")
     application.add_handlers(".*$", [(place, ActivityHandler)])
     application.settings.setdefault("page_config_data", {}).update(way_back())
+    application.settings["page_config_hook"] = _with_words
     application.settings["log_function"] = _watching(application.settings.get("log_function"))
 
 
@@ -90,6 +94,12 @@ def way_back() -> dict[str, str]:
     """What pages are told, for the link to the project's page (`labextensions/aen-home`)."""
     server, project = os.environ.get("AEN_SERVER_URL", ""), os.environ.get("AEN_PROJECT", "")
     return {"aenHome": f"{server.rstrip('/')}/{project}", "aenProject": project} if server and project else {}
+
+
+def _with_words(handler: Any, page_config: dict[str, Any]) -> dict[str, Any]:
+    """What our extensions say (`labextensions`), in the language of who opens the page. Called by Jupyter for each page."""
+    LANGUAGE.set(of_request(handler.request.headers))
+    return {**page_config, "aenWords": spoken(_EXTENSIONS)}
 
 
 def _jupyter_server_extension_points() -> list[dict[str, str]]:

@@ -12,8 +12,10 @@ import time
 from dataclasses import dataclass, field, replace
 from urllib.parse import quote_from_bytes
 
+from aen_languages import gettext as _
+from aen_languages import said
 from aen_workbench import sending
-from aen_workbench.doors import Door
+from aen_workbench.doors import Door, speak
 from aen_workbench.paths import Places, from_wire, listable
 from aen_workbench.words import Trouble, shown, trouble
 from aiohttp import web
@@ -58,6 +60,7 @@ VIEWER = web.AppKey("viewer", Viewer)
 async def answer(request: web.Request) -> web.StreamResponse:
     """Any address. What goes wrong becomes a page."""
     viewer = request.app[VIEWER]
+    speak(request)
     try:
         response = await _answered(request, viewer)
     except OSError as error:
@@ -93,7 +96,7 @@ async def _linked(request: web.Request, viewer: Viewer, inside: str) -> web.Stre
     if not slash:
         return web.Response(status=302, headers={"Location": here})
     whole = viewer.places.project + b"/" + viewer.only
-    above, _, name = viewer.only.rpartition(b"/")
+    above, _slash, name = viewer.only.rpartition(b"/")
     if await asyncio.to_thread(_is_folder, viewer.places, whole):
         base, called = viewer.only, shown(name)
     else:
@@ -102,7 +105,7 @@ async def _linked(request: web.Request, viewer: Viewer, inside: str) -> web.Stre
             return web.Response(status=302, headers={"Location": here + address})
         if from_wire("/" + inside) != b"/" + name:
             raise Trouble(404, "gone", "There is nothing of that name here.")
-        base, called = above, "Shared file"
+        base, called = above, _("Shared file")
     seen = replace(viewer, prefix=here, project=called, base=b"/" + base if base else b"")
     try:
         return await _shown(request, seen, inside)
@@ -187,13 +190,17 @@ def _rendered(places: Places, whole: bytes) -> str:
     most = _LARGEST_NOTEBOOK if lower.endswith(".ipynb") else _LARGEST_TEXT
     text = _text(places, whole, most)
     if text is None:
-        return '<p class="note">This can\u2019t be shown as text, or is too large for it. Download it instead.</p>'
+        return _note(_("This can't be shown as text, or is too large for it. Download it instead."))
     if lower.endswith(".ipynb"):
         try:
             return rendering.notebook(text)
         except ValueError:
-            return '<p class="note">This is no notebook that can be read.</p>' + rendering.code(text, "x.json")
+            return _note(_("This is no notebook that can be read.")) + rendering.code(text, "x.json")
     return rendering.markdown(text) if lower.endswith((".md", ".markdown")) else rendering.code(text, name)
+
+
+def _note(text: str) -> str:
+    return f'<p class="note">{html.escape(text)}</p>'
 
 
 def _text(places: Places, whole: bytes, most: int) -> str | None:
@@ -227,7 +234,7 @@ def _page(text: str, status: int = 200) -> web.Response:
 
 
 def _failed(viewer: Viewer, error: Trouble) -> web.Response:
-    return _page(error_page(viewer.project, viewer.prefix, error.status, error.message), error.status)
+    return _page(error_page(viewer.project, viewer.prefix, error.status, said(error.message)), error.status)
 
 
 def _address(viewer: Viewer, path: bytes) -> str:

@@ -9,6 +9,8 @@ from html import escape
 from pathlib import Path
 from urllib.parse import quote_from_bytes
 
+from aen_languages import LANGUAGE, decimal, ngettext
+from aen_languages import gettext as _
 from aen_workbench.words import shown
 
 _LOOK = Path(__file__).with_name("look.css")
@@ -30,9 +32,10 @@ def folder_page(project: str, prefix: str, path: bytes, entries: Sequence[Entry]
     """A folder's listing, and its README below."""
     rows = "".join(_row(entry) for entry in entries)
     if not rows:
-        rows = '<tr><td colspan="3" class="quiet">Nothing here to look at.</td></tr>'
-    note = '<p class="note">There is more in this folder than is listed here.</p>' if more else ""
-    table = f"<table><thead><tr><th>Name</th><th>Size</th><th>Changed</th></tr></thead><tbody>{rows}</tbody></table>"
+        rows = f'<tr><td colspan="3" class="quiet">{_("Nothing here to look at.")}</td></tr>'
+    note = f'<p class="note">{_("There is more in this folder than is listed here.")}</p>' if more else ""
+    heads = "".join(f'<th scope="col">{name}</th>' for name in (_("Name"), _("Size"), f"{_('Changed')} (UTC)"))
+    table = f"<table><thead><tr>{heads}</tr></thead><tbody>{rows}</tbody></table>"
     readme = f'<article class="card">{below}</article>' if below else ""
     return _frame(project, prefix, path, table + note + readme)
 
@@ -40,13 +43,15 @@ def folder_page(project: str, prefix: str, path: bytes, entries: Sequence[Entry]
 def file_page(project: str, prefix: str, path: bytes, content: str) -> str:
     """One file."""
     name = quote_from_bytes(path.rpartition(b"/")[2], safe="")
-    raw = f'<p class="tools"><a href="./{name}?raw=1">As it is</a></p>'
+    raw = f'<p class="tools"><a href="./{name}?raw=1">{_("The file itself")}</a></p>'
     return _frame(project, prefix, path, f'{raw}<article class="card">{content}</article>', _highlighting(content))
 
 
 def error_page(project: str, prefix: str, status: int, message: str) -> str:
     """What went wrong."""
-    text = f'<h1>{status}</h1><p>{escape(message)}</p><p><a href="{escape(prefix)}">To the project\u2019s files</a></p>'
+    head, back = escape(_("This can't be shown")), escape(_("To the project's files"))
+    told = f'<p>{escape(message)}</p><p class="note">{status}</p>'
+    text = f'<h1>{head}</h1>{told}<p><a href="{escape(prefix)}">{back}</a></p>'
     return _frame(project, prefix, b"/", f'<article class="card">{text}</article>')
 
 
@@ -60,11 +65,13 @@ def _row(entry: Entry) -> str:
 
 
 def _size(size: float) -> str:
-    for unit in ("bytes", "KB", "MB", "GB"):
-        if size < 1024:
-            return f"{size:.0f} {unit}" if unit == "bytes" or size >= 10 else f"{size:.1f} {unit}"
+    if size < 1024:
+        return ngettext("{n} byte", "{n} bytes", round(size))
+    for unit in ("KB", "MB", "GB"):
         size /= 1024
-    return f"{size:.1f} TB"
+        if size < 1024:
+            return f"{decimal(size, 0 if size >= 10 else 1)} {unit}"
+    return f"{decimal(size / 1024)} TB"
 
 
 def _highlighting(content: str) -> str:
@@ -85,8 +92,8 @@ def _frame(project: str, prefix: str, path: bytes, body: str, style: str = "") -
         crumbs.append(escape(shown(part)) if last else f'<a href="{escape(address)}/">{escape(shown(part))}</a>')
     title = escape(shown(parts[-1]) if parts else project)
     return (
-        f'<!doctype html><html lang="en"><head><meta charset="utf-8"><title>{title} · {escape(project)}</title>'
+        f'<!doctype html><html lang="{LANGUAGE.get()}"><head><meta charset="utf-8"><title>{title} · {escape(project)}</title>'
         f'<meta name="viewport" content="width=device-width"><meta name="color-scheme" content="light dark">'
         f"<style>{_LOOK.read_text()}{style}</style></head>"
-        f'<body><header><nav aria-label="Where this is">{" / ".join(crumbs)}</nav></header><main>{body}</main></body></html>'
+        f'<body><header><nav aria-label="{_("Where this is")}">{" / ".join(crumbs)}</nav></header><main>{body}</main></body></html>'
     )

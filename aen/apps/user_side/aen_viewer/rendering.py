@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from typing import Any
 
 import nbformat
+from aen_languages import gettext as _
 from nbconvert.filters.ansi import ansi2html
 from nbconvert.filters.markdown import markdown2html
 from nbconvert.preprocessors.sanitize import SanitizeHTML
@@ -120,7 +121,7 @@ def _output(output: Any) -> str:
 
 def _richest(bundle: Mapping[str, Any]) -> str:
     if picture := _data_address(bundle):
-        return f'<img alt="A picture that this cell showed" src="{picture}">'
+        return f'<img alt="{html.escape(_("A picture that this cell showed"))}" src="{picture}">'
     if isinstance(bundle.get("text/html"), str):
         return f'<div class="html">{clean(bundle["text/html"])}</div>'
     if isinstance(bundle.get("text/markdown"), str):

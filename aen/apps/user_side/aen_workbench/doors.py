@@ -7,6 +7,7 @@ import secrets
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 
+from aen_languages import LANGUAGE, of_request, said
 from aiohttp import web
 
 from .words import Trouble, trouble
@@ -70,13 +71,19 @@ class OpenDoor(Door):
 DOOR = web.AppKey("door", Door)
 
 
+def speak(request: web.Request) -> None:
+    """From now on this task speaks the language of who asks."""
+    LANGUAGE.set(of_request(request.headers))
+
+
 @web.middleware
 async def headers(request: web.Request, handler: Handler) -> web.StreamResponse:
     """Errors as JSON, for people; security headers on what is sent whole (what streams has its own)."""
+    speak(request)
     try:
         response = await _answered(request, handler)
     except Trouble as error:
-        body = {"error": error.code, "message": error.message, **error.more}
+        body = {"error": error.code, "message": said(error.message), **error.more}
         response = web.json_response(body, status=error.status)
     if not response.prepared:
         for name, value in _HEADERS.items():

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import html
+import re
 from pathlib import Path
 
+from aen_languages import LANGUAGE, gettext, spoken
 from aiohttp import web
 
 from . import access, folders, sending, texts, trash
@@ -14,11 +17,17 @@ from .state import STATE, answer, path_of, root_of
 from .words import Trouble, shown
 
 PAGE = Path(__file__).with_name("page")
+_PLACES = re.compile(r"""\{\{ (?:(?P<name>\w+)|_\("(?P<text>[^"]*)"\)) \}\}""")  # as in AEN's templates
 
 
 async def page(request: web.Request) -> web.Response:
-    """The page. Its token is what other sites can't know."""
-    text = (PAGE / "index.html").read_text().replace("{{xsrf}}", request.app[DOOR].xsrf)
+    """The page, in the reader's language. Its token is what other sites can't know."""
+    given = {"xsrf": request.app[DOOR].xsrf, "language": LANGUAGE.get(), "words": spoken(PAGE)}
+
+    def put(found: re.Match[str]) -> str:
+        return html.escape(given[found["name"]] if found["name"] else gettext(found["text"]))
+
+    text = _PLACES.sub(put, (PAGE / "index.html").read_text())
     return web.Response(text=text, content_type="text/html")
 
 

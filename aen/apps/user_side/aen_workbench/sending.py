@@ -14,6 +14,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from urllib.parse import quote
 
+from aen_languages import gettext as _
 from aiohttp import web
 from aiohttp.abc import AbstractStreamWriter
 
@@ -104,7 +105,7 @@ async def archive(request: web.Request, places: Places, paths: list[bytes]) -> w
     await response.prepare(request)
     loop = asyncio.get_running_loop()
     pipe = _Pipe(response, loop)
-    work = loop.run_in_executor(None, _Zip(places, pipe).write, paths)
+    work = asyncio.create_task(asyncio.to_thread(_Zip(places, pipe).write, paths))
     try:
         await asyncio.shield(work)
     finally:
@@ -157,9 +158,8 @@ class _Zip:
             for path in paths:
                 self._top(made, path)
             if self.left_out:
-                made.writestr(
-                    _NOTE, "Links, and what could not be read:\n\n" + "\n".join(self.left_out[:10_000]) + "\n"
-                )
+                said = _("Links, and what could not be read:")
+                made.writestr(_NOTE, f"{said}\n\n" + "\n".join(self.left_out[:10_000]) + "\n")
         self.pipe.send()
 
     def _top(self, made: zipfile.ZipFile, path: bytes) -> None:
@@ -170,7 +170,7 @@ class _Zip:
                     self._inside(made, fd, name + b"/", 0, but=(b"envs",))
                 self.left_out.append(shown(name) + "/envs/ (environments can be made again)")
                 return
-            with self.places.parent(path) as (parent, _):
+            with self.places.parent(path) as (parent, _name):
                 self._one(made, parent, name, b"", 0)
         except (OSError, Trouble):
             self.left_out.append(shown(name))

@@ -12,6 +12,8 @@ import hashlib
 import os
 from typing import Any
 
+from aen_languages import decimal
+
 from . import trash
 from .folders import account
 from .paths import Places, proc
@@ -77,7 +79,7 @@ def etag(data: bytes) -> str:
 
 def _content(fd: int) -> bytes:
     if os.fstat(fd).st_size > LARGEST:
-        size = f"{os.fstat(fd).st_size / 1e6:.1f} MB"
+        size = f"{decimal(os.fstat(fd).st_size / 1e6)} MB"
         raise Trouble(
             413, "too-large", f"The file is too large to be edited here ({size}; {LARGEST >> 20} MB at most)."
         )

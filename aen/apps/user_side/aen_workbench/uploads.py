@@ -16,6 +16,8 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import Any
 
+from aen_languages import decimal, ngettext
+
 from . import acl, trash, trees
 from .paths import O_PINNED, PARTIAL, Places, listable, proc, to_wire
 from .words import Trouble
@@ -221,9 +223,11 @@ def _partials(folder: int) -> list[tuple[bytes, os.stat_result]]:
 
 def _amount(size: int) -> str:
     """Bytes as people read them."""
-    number = float(size)
-    for unit in ("bytes", "kB", "MB", "GB"):
+    if size < 1000:
+        return ngettext("{n} byte", "{n} bytes", size)
+    number = size / 1000
+    for unit in ("kB", "MB", "GB"):
         if number < 1000:
-            return f"{number:.0f} {unit}" if unit == "bytes" else f"{number:.1f} {unit}"
+            return f"{decimal(number)} {unit}"
         number /= 1000
-    return f"{number:.1f} TB"
+    return f"{decimal(number)} TB"

@@ -5,6 +5,8 @@ from __future__ import annotations
 import errno
 import unicodedata
 
+from aen_languages import N_
+
 
 class Trouble(Exception):
     """Something a person should be told. `more` goes into the answer as it is."""
@@ -18,35 +20,44 @@ _SAID: dict[int, tuple[int, str, str]] = {
     errno.ENOSPC: (
         507,
         "disk-full",
-        "The disk is full. Remove what is not needed (the trash counts too), then try again.",
+        N_("The disk is full. Remove what is not needed (the trash counts too), then try again."),
     ),
-    errno.EDQUOT: (507, "disk-full", "Your space on this disk is used up. Remove what is not needed, then try again."),
-    errno.EFBIG: (413, "too-large", "The file is larger than this disk can hold."),
-    errno.EACCES: (403, "denied", "You have no right to do this here. Ask the owner, or a maintainer of the project."),
-    errno.EPERM: (403, "denied", "Only the owner may do this."),
-    errno.EROFS: (403, "read-only", "This disk can only be read."),
-    errno.ENOENT: (404, "gone", "It is not there any more. Perhaps somebody moved or deleted it."),
-    errno.ENOTDIR: (404, "gone", "It is no folder (any more)."),
-    errno.ELOOP: (409, "link", "There is a link on the way. Open what it leads to instead."),
-    errno.EEXIST: (409, "exists", "There is something of that name already."),
-    errno.ENOTEMPTY: (409, "exists", "There is a folder of that name already, and it is not empty."),
-    errno.EISDIR: (409, "folder", "It is a folder."),
-    errno.ENAMETOOLONG: (400, "name", "The name is too long: 255 bytes at most."),
-    errno.EXDEV: (409, "other-disk", "It lies on another disk: copy it there, then delete it here."),
-    errno.EBUSY: (409, "busy", "It is in use by the system."),
-    errno.ETXTBSY: (409, "busy", "It is a program that runs now."),
-    errno.ENXIO: (409, "no-file", "It is no file."),  # a pipe or a socket
-    errno.EMFILE: (503, "busy", "Too much is open at once. Try again in a moment."),
-    errno.EIO: (500, "disk", "The disk reports an error. Tell an administrator."),
-    errno.ESTALE: (404, "gone", "It is not there any more. Perhaps somebody moved or deleted it."),
+    errno.EDQUOT: (
+        507,
+        "disk-full",
+        N_("Your space on this disk is used up. Remove what is not needed, then try again."),
+    ),
+    errno.EFBIG: (413, "too-large", N_("The file is larger than this disk can hold.")),
+    errno.EACCES: (
+        403,
+        "denied",
+        N_("You have no right to do this here. Ask the owner, or a maintainer of the project."),
+    ),
+    errno.EPERM: (403, "denied", N_("Only the owner may do this.")),
+    errno.EROFS: (403, "read-only", N_("This disk can only be read.")),
+    errno.ENOENT: (404, "gone", N_("It is not there any more. Perhaps somebody moved or deleted it.")),
+    errno.ENOTDIR: (404, "gone", N_("It is no folder (any more).")),
+    errno.ELOOP: (409, "link", N_("There is a link on the way. Open what it leads to instead.")),
+    errno.EEXIST: (409, "exists", N_("There is something of that name already.")),
+    errno.ENOTEMPTY: (409, "exists", N_("There is a folder of that name already, and it is not empty.")),
+    errno.EISDIR: (409, "folder", N_("It is a folder.")),
+    errno.ENAMETOOLONG: (400, "name", N_("The name is too long: 255 bytes at most.")),
+    errno.EXDEV: (409, "other-disk", N_("It lies on another disk: copy it there, then delete it here.")),
+    errno.EBUSY: (409, "busy", N_("It is in use by the system.")),
+    errno.ETXTBSY: (409, "busy", N_("It is a program that runs now.")),
+    errno.ENXIO: (409, "no-file", N_("It is no file.")),  # a pipe or a socket
+    errno.EMFILE: (503, "busy", N_("Too much is open at once. Try again in a moment.")),
+    errno.EIO: (500, "disk", N_("The disk reports an error. Tell an administrator.")),
+    errno.ESTALE: (404, "gone", N_("It is not there any more. Perhaps somebody moved or deleted it.")),
 }
 
 
 def trouble(error: OSError) -> Trouble:
     """An error of the file system in plain words."""
     number = error.errno or 0
-    unknown = (500, "failed", f"That did not work: {error.strerror or error}.")
-    return Trouble(*_SAID.get(number, unknown))
+    if number not in _SAID:
+        return Trouble(500, "failed", f"That did not work: {error.strerror or error}.")
+    return Trouble(*_SAID[number])
 
 
 def shown(name: bytes) -> str:

@@ -9,7 +9,8 @@ from pydantic import Field
 
 from aen.errors import Conflict, Denied, Invalid, NotFound
 from aen.logins.local import hashed
-from aen.model import Word
+from aen.messages import LanguageChosen
+from aen.model import Word, now
 from aen.model.job import Job
 from aen.model.user import User
 from aen.roles.server.account.backends import RIGHTS
@@ -141,7 +142,7 @@ class Accounts(SignUp):
         return before
 
     async def _change_profile(self, actor: Actor, before: User, given: dict[str, Any]) -> User:
-        old = before.email
+        old, spoke = before.email, before.language
         if "email" in given:
             given["email"] = email_address(given["email"])
             await self.claim_email(given["email"], before.id)
@@ -153,6 +154,8 @@ class Accounts(SignUp):
         user = await self.change_user(before.id, edit)
         if "email" in given and old != user.email:
             await self.release_email(old, user.id)
+        if user.language != spoke:
+            await self.bus.publish(LanguageChosen(user=user.id, at=now()))
         await self.domain.activity.record(actor, "user.changed", user.id, who=user.id, detail=", ".join(sorted(given)))
         return user
 

@@ -110,7 +110,8 @@ class Gateways(Part):
         # Later than what ended all before, also when this machine's clock was put back since.
         issued = max(now(), await self.domain.revocations.ended(user) + 1)
         expires = min(issued + GRANT_HOURS * 3_600_000, actor.login.expires)
-        grant = Grant(user=user, login=login, audience=audience, issued=issued, expires=expires)
+        speaks = actor.user.language
+        grant = Grant(user=user, login=login, audience=audience, issued=issued, expires=expires, language=speaks)
         return SignedGrant(grant=self.domain.signer.grant(grant))
 
     async def _check_token(self, command: CheckToken) -> TokenLogin:

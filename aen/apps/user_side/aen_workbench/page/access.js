@@ -2,17 +2,20 @@
 
 import { get, post } from "./api.js";
 import { dialog, h, toast } from "./dom.js";
+import { say } from "./words.js";
 
-const WORDS = { r: "read", w: "change", x: "run" };
-const FOLDER_WORDS = { r: "see what is in it", w: "change what is in it", x: "enter it" };
+const WORDS = { r: say("read"), w: say("change"), x: say("run") };
+const FOLDER_WORDS = { r: say("see what is in it"), w: say("change what is in it"), x: say("enter it") };
+const ROLES = { viewer: say("viewer"), member: say("member"), maintainer: say("maintainer"), owner: say("owner") };
+const HEADS = { r: say("Read"), w: say("Change"), x: say("Run") };
 
 // `elsewhere`: the address of the project's page where maintainers set rights on anybody's files; empty: none.
 export async function permissions(path, done, elsewhere = "") {
   const seen = await get("access", { path });
   const folder = seen.kind === "folder";
-  if (!seen.isolated) return why(seen, "AEN runs in evaluation mode: everybody's apps run as one and the same user of this machine, so rights can't tell people apart.");
-  if (seen.by_group && !seen.top) return why(seen, "On this site a team has its rights as a group. What single people may do with a file is set on the project's page.", elsewhere);
-  if (seen.top) return why(seen, "This is the project itself. Who may enter it, and what they may do, is decided on the project's Team page.");
+  if (!seen.isolated) return why(seen, say("AEN runs in evaluation mode: everybody's apps run as one and the same user of this machine, so rights can't tell people apart."));
+  if (seen.by_group && !seen.top) return why(seen, say("On this site a team has its rights as a group. What single people may do with a file is set on the project's page."), elsewhere);
+  if (seen.top) return why(seen, say("This is the project itself. Who may enter it, and what they may do, is decided on the project's Team page."));
   const editable = seen.mine;
   const effect = h("div", { className: "effect", role: "status" });
   const contents = folder && h("input", { type: "checkbox", id: "contents", checked: true });
@@ -24,20 +27,21 @@ export async function permissions(path, done, elsewhere = "") {
     closed: closed.checked, contents: Boolean(contents?.checked), runs: runs ? runs.checked : undefined,
   });
   const asking = dialog({
-    title: `Permissions of “${seen.name}”`,
+    title: say("Permissions of “{name}”", { name: seen.name }),
     wide: true,
-    confirm: editable ? "Set permissions" : "",
-    extra: editable ? [h("button", { className: "btn btn-plain", type: "button", onclick: () => everybody() }, "As the team page says")] : [],
+    confirm: editable ? say("Set permissions") : "",
+    extra: editable ? [h("button", { className: "btn btn-plain", type: "button", onclick: () => everybody() }, say("As the team page says"))] : [],
     body: [
-      editable ? h("p", { className: "muted" }, `Take rights away from people on this ${folder ? "folder" : "file"}. What a role on the Team page does not give can't be given here; the project's owner keeps everything.`)
-        : h("div", { className: "notice" }, h("div", {}, `Owned by ${seen.owner}, who can change this; maintainers of the project can do it `, there(elsewhere, "on its page"), ".")),
-      seen.public ? h("div", { className: "notice" }, h("div", {}, "This lies in public/: everybody can read it. Move it elsewhere to close it.")) : null,
+      editable ? h("p", { className: "muted" }, folder ? say("Take rights away from people on this folder. What a role on the Team page does not give can't be given here; the project's owner keeps everything.")
+        : say("Take rights away from people on this file. What a role on the Team page does not give can't be given here; the project's owner keeps everything."))
+        : h("div", { className: "notice" }, h("div", {}, say("Owned by {owner}, who can change this; maintainers of the project can do it ", { owner: seen.owner }), there(elsewhere, say("on its page")), ".")),
+      seen.public ? h("div", { className: "notice" }, h("div", {}, say("This lies in public/: everybody can read it. Move it elsewhere to close it."))) : null,
       h("div", { className: "table-box" }, h("table", { className: "table rights" },
-        h("thead", {}, h("tr", {}, h("th", { scope: "col" }, "Person"), ...["r", "w", "x"].map((letter) => h("th", { scope: "col", className: "right" }, { r: "Read", w: "Change", x: folder ? "Enter" : "Run" }[letter])))),
+        h("thead", {}, h("tr", {}, h("th", { scope: "col" }, say("Person")), ...["r", "w", "x"].map((letter) => h("th", { scope: "col", className: "right" }, folder && letter === "x" ? say("Enter") : HEADS[letter])))),
         h("tbody", {}, rows.map((one) => one.element)))),
-      h("label", { className: "check" }, closed, h("span", {}, "People who join the team later get no access to it")),
-      runs && h("label", { className: "check" }, runs, h("span", {}, "It is a program that can be run")),
-      contents && editable && h("label", { className: "check" }, contents, h("span", {}, "Apply to contents, and to what is made in it later")),
+      h("label", { className: "check" }, closed, h("span", {}, say("People who join the team later get no access to it"))),
+      runs && h("label", { className: "check" }, runs, h("span", {}, say("It is a program that can be run"))),
+      contents && editable && h("label", { className: "check" }, contents, h("span", {}, say("Apply to contents, and to what is made in it later"))),
       effect,
     ],
     read: wish,
@@ -69,8 +73,8 @@ export async function permissions(path, done, elsewhere = "") {
 }
 
 function why(seen, text, elsewhere = "") {
-  const more = elsewhere ? [" ", there(elsewhere, "Set them there")] : [];
-  return dialog({ title: `Permissions of “${seen.name}”`, confirm: "", body: h("p", {}, text, ...more) });
+  const more = elsewhere ? [" ", there(elsewhere, say("Set them there"))] : [];
+  return dialog({ title: say("Permissions of “{name}”", { name: seen.name }), confirm: "", body: h("p", {}, text, ...more) });
 }
 
 function there(address, text) {
@@ -79,24 +83,24 @@ function there(address, text) {
 
 function said(result) {
   const theirs = Object.values(result.theirs).reduce((sum, count) => sum + count, 0);
-  return `Permissions set (${result.changed} changed).${theirs ? ` ${theirs} things that others own stayed as they are.` : ""}`;
+  return say("Permissions set ({n} changed).", { n: result.changed }) + (theirs ? ` ${say("What others own ({n}) stayed as it is.", { n: theirs })}` : "");
 }
 
 function show(effect, words, counted, seen) {
   const lines = words.map((text) => h("li", {}, text));
-  for (const person of seen.people) if (person.blocked) lines.push(h("li", {}, `${person.name} can't get here anyway: the folder “${person.blocked}” keeps them out.`));
-  if (counted && counted.changed) lines.push(h("li", {}, `${counted.changed} ${counted.changed === 1 ? "file or folder changes" : "files and folders change"}.`));
-  for (const [owner, count] of Object.entries(counted?.theirs ?? {})) lines.push(h("li", {}, `${count} owned by ${owner} stay as they are: ${owner} or a maintainer can change them.`));
-  effect.replaceChildren(h("strong", {}, "Effect"), h("ul", {}, lines.length ? lines : [h("li", {}, "Nothing changes.")]));
+  for (const person of seen.people) if (person.blocked) lines.push(h("li", {}, say("{name} can't get here anyway: the folder “{folder}” keeps them out.", { name: person.name, folder: person.blocked })));
+  if (counted && counted.changed) lines.push(h("li", {}, counted.changed === 1 ? say("One file or folder changes.") : say("{n} files and folders change.", { n: counted.changed })));
+  for (const [owner, count] of Object.entries(counted?.theirs ?? {})) lines.push(h("li", {}, say("What {owner} owns ({n}) stays as it is: {owner} or a maintainer can change it.", { n: count, owner })));
+  effect.replaceChildren(h("strong", {}, say("Effect")), h("ul", {}, lines.length ? lines : [h("li", {}, say("Nothing changes."))]));
 }
 
 function row(person, seen, editable) {
   const inputs = {};
   const cells = ["r", "w", "x"].map((letter) => {
-    inputs[letter] = h("input", { type: "checkbox", checked: person.set.includes(letter), "aria-label": `${person.name} may ${(seen.kind === "folder" ? FOLDER_WORDS : WORDS)[letter]}` });
+    inputs[letter] = h("input", { type: "checkbox", checked: person.set.includes(letter), "aria-label": say("{name} may {what}", { name: person.name, what: (seen.kind === "folder" ? FOLDER_WORDS : WORDS)[letter] }) });
     return h("td", { className: "right" }, inputs[letter]);
   });
-  const element = h("tr", {}, h("td", {}, h("strong", {}, person.name), " ", h("span", { className: "muted" }, person.role + (person.owns ? ", owns it" : ""))), cells);
+  const element = h("tr", {}, h("td", {}, h("strong", {}, person.name), " ", h("span", { className: "muted" }, person.owns ? say("{role}, owns it", { role: ROLES[person.role] ?? person.role }) : ROLES[person.role] ?? person.role)), cells);
   let most = person.most;
   const letters = () => ["r", "w", "x"].filter((letter) => inputs[letter].checked).join("");
   return {
@@ -121,5 +125,5 @@ function row(person, seen, editable) {
 
 function spoken(letters, seen) {
   const words = seen.kind === "folder" ? FOLDER_WORDS : WORDS;
-  return [...letters].map((letter) => words[letter]).join(", ") || "nothing";
+  return [...letters].map((letter) => words[letter]).join(", ") || say("nothing");
 }

@@ -1,10 +1,12 @@
 // Asking the Workbench's program. Paths are percent-encoded bytes: names need not be text.
 
+import { say } from "./words.js";
+
 const xsrf = document.querySelector('meta[name="xsrf"]').content;
 
 export class Refused extends Error {
   constructor(status, data) {
-    super(data.message || `That did not work (${status}).`);
+    super(data.message || say("That did not work ({status}).", { status }));
     this.status = status;
     this.code = data.error || "failed";
     this.data = data;
@@ -22,7 +24,7 @@ export async function call(method, address, { query, data, body, headers = {}, a
     answer = await fetch(url, { method, body, headers, signal, cache: "no-store" });
   } catch (error) {
     if (error.name === "AbortError") throw error;
-    throw new Refused(0, { error: "offline", message: "The Workbench can't be reached. Check your connection; what you typed is still here." });
+    throw new Refused(0, { error: "offline", message: say("The Workbench can't be reached. Check your connection; what you typed is still here.") });
   }
   const type = answer.headers.get("Content-Type") ?? "";
   const said = type.includes("json") ? await answer.json() : {};
@@ -31,9 +33,9 @@ export async function call(method, address, { query, data, body, headers = {}, a
 }
 
 function lost(status) {
-  if (status === 401) return "Your login has ended. Open the project again in another tab and sign in; what you typed is still here.";
-  if (status === 403 || status === 404) return "You can't reach this project any more.";
-  return `The Workbench does not answer (${status}). Is it stopped? Open it again from the project's page; what you typed is still here.`;
+  if (status === 401) return say("Your login has ended. Open the project again in another tab and sign in; what you typed is still here.");
+  if (status === 403 || status === 404) return say("You can't reach this project any more.");
+  return say("The Workbench does not answer ({status}). Is it stopped? Open it again from the project's page; what you typed is still here.", { status });
 }
 
 export const get = (address, query, more) => call("GET", address, { query, ...more });

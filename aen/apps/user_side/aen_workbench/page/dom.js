@@ -1,5 +1,7 @@
 // Building the page: elements from data, never from text that is read as HTML; dialogs, notes, sizes and times.
 
+import { language, say } from "./words.js";
+
 export function h(tag, props = {}, ...children) {
   const element = document.createElement(tag);
   for (const [key, value] of Object.entries(props)) {
@@ -44,7 +46,7 @@ export function dialog({ title, body, confirm = "OK", danger = false, wide = fal
   const go = confirm && h("button", { className: `btn ${danger ? "btn-danger-fill" : "btn-primary"}` }, confirm);
   const form = h("form", { method: "dialog" },
     h("div", { className: "dialog-body" }, h("h2", {}, title), body, problem),
-    h("div", { className: "dialog-foot" }, extra, h("button", { className: "btn", type: "button", onclick: () => box.close("") }, confirm ? "Cancel" : "Close"), go));
+    h("div", { className: "dialog-foot" }, extra, h("button", { className: "btn", type: "button", onclick: () => box.close("") }, confirm ? say("Cancel") : say("Close")), go));
   const box = h("dialog", { className: wide ? "dialog-wide" : "" }, form);
   box.setAttribute("aria-label", title);
   document.body.append(box);
@@ -84,27 +86,35 @@ export function ask(title, label, value = "", confirm = "OK", act, hint = "") {
   return result;
 }
 
+const DIGITS = new Intl.NumberFormat(language, { minimumFractionDigits: 1, maximumFractionDigits: 1, useGrouping: false });
 export function size(bytes) {
-  let number = bytes;
-  for (const unit of ["bytes", "kB", "MB", "GB", "TB"]) {
-    if (number < 1000 || unit === "TB") return unit === "bytes" ? (number === 1 ? "1 byte" : `${number} ${unit}`) : `${number.toFixed(1)} ${unit}`;
+  if (bytes < 1000) return bytes === 1 ? say("{n} byte", { n: 1 }) : say("{n} bytes", { n: bytes });
+  let number = bytes / 1000;
+  for (const unit of ["kB", "MB", "GB", "TB"]) {
+    if (number < 1000 || unit === "TB") return `${DIGITS.format(number)} ${unit}`;
     number /= 1000;
   }
   return "";
 }
 
-const NEAR = new Intl.RelativeTimeFormat("en", { numeric: "auto" });
+const NEAR = new Intl.RelativeTimeFormat(language, { numeric: "auto" });
 export function ago(ms) {
   const seconds = (ms - Date.now()) / 1000;
   for (const [unit, length] of [["day", 86400], ["hour", 3600], ["minute", 60]]) {
-    if (Math.abs(seconds) >= length) return Math.abs(seconds) > 30 * 86400 ? new Date(ms).toLocaleDateString() : NEAR.format(Math.trunc(seconds / length), unit);
+    if (Math.abs(seconds) >= length) return Math.abs(seconds) > 30 * 86400 ? new Date(ms).toLocaleDateString(language) : NEAR.format(Math.trunc(seconds / length), unit);
   }
-  return "just now";
+  return say("just now");
 }
 
 export function time(ms) {
   const date = new Date(ms);
-  return h("time", { dateTime: Number.isNaN(date.getTime()) ? "" : date.toISOString(), title: date.toLocaleString() }, ago(ms));
+  return h("time", { dateTime: Number.isNaN(date.getTime()) ? "" : date.toISOString(), title: date.toLocaleString(language) }, ago(ms));
+}
+
+// What keys do. In the text, names of keys stand in [brackets].
+export function hint(text) {
+  const parts = text.split(/\[([^\]]+)\]/);
+  return h("p", { className: "hint-keys" }, parts.map((part, at) => at % 2 ? h("kbd", {}, part) : part));
 }
 
 // A menu that closes on Escape and on a click elsewhere.

@@ -1,7 +1,8 @@
 // The text editor: saves only over the version that was opened; when somebody was faster, both versions are shown.
 
 import { above, call, get, last, link, plain, post, wire } from "./api.js";
-import { ago, ask, dialog, h, icon, toast } from "./dom.js";
+import { ago, ask, dialog, h, hint, icon, toast } from "./dom.js";
+import { say } from "./words.js";
 
 let open = null; // {path, etag, modified, text, area}
 
@@ -15,23 +16,23 @@ export function close() {
 export async function edit(view, path, me) {
   const read = await get("text", { path });
   const area = h("textarea", {
-    className: "textarea", value: read.text, spellcheck: false, readOnly: !read.writable, wrap: "off", "aria-label": `Text of ${plain(last(path))}`,
+    className: "textarea", value: read.text, spellcheck: false, readOnly: !read.writable, wrap: "off", "aria-label": say("Text of {name}", { name: plain(last(path)) }),
   });
   open = { path, etag: read.etag, modified: read.modified, text: area.value, area, me, crlf: read.text.includes("\r\n") && !/[^\r]\n/.test(read.text) };
-  open.said = h("span", { className: "muted small", role: "status" }, `Changed ${ago(read.modified)}, owned by ${read.owner}`);
-  open.save = h("button", { className: "btn btn-primary", type: "button", disabled: true, onclick: save }, "Save");
+  open.said = h("span", { className: "muted small", role: "status" }, say("Changed {ago}, owned by {owner}", { ago: ago(read.modified), owner: read.owner }));
+  open.save = h("button", { className: "btn btn-primary", type: "button", disabled: true, onclick: save }, say("Save"));
   open.strip = h("div", { role: "alert" });
-  area.addEventListener("input", () => { open.save.disabled = !unsaved(); if (unsaved()) say("Not saved yet"); });
+  area.addEventListener("input", () => { open.save.disabled = !unsaved(); if (unsaved()) tell(say("Not saved yet")); });
   area.addEventListener("keydown", tab);
   view.replaceChildren(h("div", { className: "editor" },
     h("div", { className: "editor-head" },
       h("h2", {}, plain(last(path))), open.said,
-      h("a", { className: "btn", href: `#${above(path)}` }, "Close"),
-      h("a", { className: "btn", href: link("file", path) }, "Download"), open.save),
+      h("a", { className: "btn", href: `#${above(path)}` }, say("Close")),
+      h("a", { className: "btn", href: link("file", path) }, say("Download")), open.save),
     open.strip,
-    read.writable ? null : h("p", { className: "notice" }, icon("file"), h("div", {}, `You may read this file, not change it. Ask ${read.owner} or a maintainer of the project.`)),
+    read.writable ? null : h("p", { className: "notice" }, icon("file"), h("div", {}, say("You may read this file, not change it. Ask {owner} or a maintainer of the project.", { owner: read.owner }))),
     area,
-    h("p", { className: "hint-keys" }, h("kbd", {}, "Ctrl"), " + ", h("kbd", {}, "S"), " saves. ", h("kbd", {}, "Esc"), " then ", h("kbd", {}, "Tab"), " leaves the text.")));
+    hint(say("[Ctrl] + [S] saves. [Esc] then [Tab] leaves the text."))));
   area.focus();
   area.setSelectionRange(0, 0);
 }
@@ -54,19 +55,19 @@ document.addEventListener("keydown", (event) => {
   }
 });
 
-const say = (text) => { open.said.textContent = text; };
+const tell = (text) => { open.said.textContent = text; };
 const body = (text) => new Blob([open.crlf ? text.replace(/\n/g, "\r\n") : text]);
 
 async function save() {
   const mine = open;
   mine.save.disabled = true;
-  say("Saving…");
+  tell(say("Saving…"));
   try {
     await put(mine, mine.etag, false);
   } catch (error) {
     if (open !== mine) return;
     mine.save.disabled = false;
-    say("Not saved");
+    tell(say("Not saved"));
     if (error.code === "changed") conflict(mine, error.data);
     else if (error.code === "gone") gone(mine);
     else notice(mine, error.message, "bad");
@@ -80,7 +81,7 @@ async function put(mine, etag, keep) {
   mine.strip.replaceChildren();
   if (open !== mine) return;
   mine.save.disabled = !unsaved();
-  say(unsaved() ? "Not saved yet" : "Saved");
+  tell(unsaved() ? say("Not saved yet") : say("Saved"));
 }
 
 function notice(mine, text, kind, ...buttons) {
@@ -90,13 +91,13 @@ function notice(mine, text, kind, ...buttons) {
 const button = (name, run) => h("button", { className: "linkish", type: "button", onclick: run }, name);
 
 function gone(mine) {
-  notice(mine, "This file was moved or deleted meanwhile. Your text is still here.", "bad", button("Save it as a new file", () => saveCopy(mine)));
+  notice(mine, say("This file was moved or deleted meanwhile. Your text is still here."), "bad", button(say("Save it as a new file"), () => saveCopy(mine)));
 }
 
 async function saveCopy(mine) {
   const name = plain(last(mine.path));
   const dot = name.lastIndexOf(".") > 0 ? name.lastIndexOf(".") : name.length;
-  const made = await ask("Save as a new file", "Name", `${name.slice(0, dot)} (${mine.me})${name.slice(dot)}`, "Save", async (given) => {
+  const made = await ask(say("Save as a new file"), say("Name"), `${name.slice(0, dot)} (${mine.me})${name.slice(dot)}`, say("Save"), async (given) => {
     const file = await post("make", { folder: above(mine.path), name: wire(given), kind: "file" });
     const empty = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"; // of nothing
     await call("PUT", "text", { query: { path: file.path }, body: body(mine.area.value), headers: { "If-Match": `"${empty}"` } });
@@ -104,7 +105,7 @@ async function saveCopy(mine) {
   });
   if (!made) return false;
   mine.text = mine.area.value;
-  toast("Your version was saved beside it.");
+  toast(say("Your version was saved beside it."));
   location.hash = `#edit:${made.path}`;
   return true;
 }
@@ -125,25 +126,25 @@ function conflict(mine, now) {
     Object.assign(mine, { etag: now.etag, modified: now.modified, text: mine.area.value });
     mine.strip.replaceChildren();
     mine.save.disabled = true;
-    say("This is the version as it was saved by somebody else");
+    tell(say("This is the version as it was saved by somebody else"));
   };
   dialog({
-    title: "Somebody else changed this file",
+    title: say("Somebody else changed this file"),
     wide: true,
     confirm: "",
     body: [
-      h("p", {}, "Nothing is lost and nothing was saved yet. Look at both versions, then choose. To merge them, close this, edit your text, and save again."),
+      h("p", {}, say("Nothing is lost and nothing was saved yet. Look at both versions, then choose. To merge them, close this, edit your text, and save again.")),
       h("div", { className: "versions" },
-        h("div", { className: "version", "data-whose": "mine" }, h("h3", {}, "Your version"), left),
-        h("div", { className: "version", "data-whose": "theirs" }, h("h3", {}, `Saved ${ago(now.modified)} by somebody else`), right)),
+        h("div", { className: "version", "data-whose": "mine" }, h("h3", {}, say("Your version")), left),
+        h("div", { className: "version", "data-whose": "theirs" }, h("h3", {}, say("Saved {ago} by somebody else", { ago: ago(now.modified) })), right)),
     ],
     extra: [
-      choice("Take theirs", take),
-      choice("Save mine as a copy", () => saveCopy(mine)),
-      choice("Save mine over it (theirs goes to the trash)", () => put(mine, now.etag, true), "btn-primary"),
+      choice(say("Take theirs"), take),
+      choice(say("Save mine as a copy"), () => saveCopy(mine)),
+      choice(say("Save mine over it (theirs goes to the trash)"), () => put(mine, now.etag, true), "btn-primary"),
     ],
   });
-  notice(mine, "Somebody else changed this file. Your text is not saved.", "busy", button("See both versions", () => conflict(mine, now)));
+  notice(mine, say("Somebody else changed this file. Your text is not saved."), "busy", button(say("See both versions"), () => conflict(mine, now)));
 }
 
 // Lines that only one side has, by the longest common subsequence; between equal beginnings and ends only.
@@ -186,7 +187,7 @@ export async function check() {
     mine.modified = now.modified;
     if (now.etag === mine.etag) return;
     if (unsaved()) {
-      notice(mine, "Somebody else saved this file just now. When you save, you will see both versions.", "busy");
+      notice(mine, say("Somebody else saved this file just now. When you save, you will see both versions."), "busy");
       return;
     }
     const read = await get("text", { path: mine.path }, { alone: true });
@@ -195,7 +196,7 @@ export async function check() {
     mine.area.value = read.text;
     Object.assign(mine, { etag: read.etag, modified: read.modified, text: mine.area.value });
     mine.area.setSelectionRange(at, at);
-    say("Somebody else saved this file just now: this is their version");
+    tell(say("Somebody else saved this file just now: this is their version"));
   } catch (error) {
     if (error.code === "gone" && open === mine) gone(mine);
   }

@@ -2,9 +2,16 @@
 
 import { above, get, post } from "./api.js";
 import { ask, dialog, h, icon, size, time, toast } from "./dom.js";
+import { say } from "./words.js";
 
-// A folder is chosen by walking to it; then each path is moved or copied there.
+const VERBS = {
+  move: { one: say("Move to…"), many: say("Move {n} things to…"), here: say("Move here") },
+  copy: { one: say("Copy to…"), many: say("Copy {n} things to…"), here: say("Copy here") },
+};
+
+// A folder is chosen by walking to it; then each path is moved or copied there: `verb` says which.
 export async function choose(me, verb, paths, done) {
+  const words = VERBS[verb];
   let target = above(paths[0]);
   const where = h("strong", {});
   const list = h("div", { className: "folders" });
@@ -14,18 +21,18 @@ export async function choose(me, verb, paths, done) {
     where.textContent = decodeShown(path, me);
     const up = path === me.root || path === me.home || path === "/" ? [] : [entry("..", () => go(above(path)))];
     const folders = found.rows.filter((row) => row.kind === "folder" && !paths.includes(row.path));
-    list.replaceChildren(...up, ...folders.map((row) => entry(row.name, () => go(row.path))), folders.length + up.length ? "" : h("p", { className: "muted small" }, "No folders in here."));
+    list.replaceChildren(...up, ...folders.map((row) => entry(row.name, () => go(row.path))), folders.length + up.length ? "" : h("p", { className: "muted small" }, say("No folders in here.")));
   }
   const entry = (name, run) => h("button", { type: "button", onclick: () => run().catch((error) => toast(error.message)) }, icon("folder"), name);
   const start = (name, path) => h("button", { className: "btn btn-sm", type: "button", onclick: () => go(path).catch((error) => toast(error.message)) }, name);
   const asking = dialog({
-    title: paths.length === 1 ? `${verb} to…` : `${verb} ${paths.length} things to…`,
-    confirm: `${verb} here`,
-    body: [h("div", { className: "row" }, start("Project", me.root), start("Home", me.home)), h("p", {}, "Into: ", where), list],
+    title: paths.length === 1 ? words.one : words.many.replace("{n}", paths.length),
+    confirm: words.here,
+    body: [h("div", { className: "row" }, start(say("Project"), me.root), start(say("Your home"), me.home)), h("p", {}, say("Into: "), where), list],
     act: async () => {
       let left = 0;
-      for (const path of paths) left += (await post(verb.toLowerCase(), { path, folder: target })).left ?? 0;
-      if (left) toast(`${left} files could not be read and were left out.`);
+      for (const path of paths) left += (await post(verb, { path, folder: target })).left ?? 0;
+      if (left) toast(say("Left out, since they could not be read: {n}", { n: left }));
       return true;
     },
   });
@@ -35,7 +42,7 @@ export async function choose(me, verb, paths, done) {
 }
 
 function decodeShown(path, me) {
-  for (const [root, name] of [[me.root, me.project], [me.home, "home"]]) {
+  for (const [root, name] of [[me.root, me.project], [me.home, say("home")]]) {
     if (path === root || path.startsWith(`${root}/`)) path = name + path.slice(root.length);
   }
   return path.split("/").map((part) => { try { return decodeURIComponent(part); } catch { return part; } }).join("/");
@@ -49,7 +56,7 @@ export async function deleteThings(rows, done) {
         gone.push(await post("delete", { path: row.path }));
       } catch (error) {
         if (error.code !== "no-trash") throw error;
-        if (!await forGood(`Delete “${row.name}” for good?`, "There is no trash on this disk: it can't be brought back.")) break;
+        if (!await forGood(say("Delete “{name}” for good?", { name: row.name }), say("There is no trash on this disk: it can't be brought back."))) break;
         await post("delete", { path: row.path, forever: true });
       }
     }
@@ -58,7 +65,7 @@ export async function deleteThings(rows, done) {
   }
   await done();
   if (gone.length) {
-    toast(gone.length === 1 ? "Moved to the trash." : `${gone.length} things moved to the trash.`, { name: "Undo", run: async () => {
+    toast(gone.length === 1 ? say("Moved to the trash.") : say("{n} things moved to the trash.", { n: gone.length }), { name: say("Undo"), run: async () => {
       try {
         for (const one of gone) await post("trash/restore", one);
       } catch (error) {
@@ -69,15 +76,15 @@ export async function deleteThings(rows, done) {
   }
 }
 
-const forGood = (title, text) => dialog({ title, body: h("p", {}, text), confirm: "Delete for good", danger: true });
+const forGood = (title, text) => dialog({ title, body: h("p", {}, text), confirm: say("Delete for good"), danger: true });
 
 export async function trash(view, me) {
   const boxes = [];
-  for (const [root, name] of [[me.root, me.project], [me.home, "your home"]]) {
+  for (const [root, name] of [[me.root, me.project], [me.home, say("your home")]]) {
     const found = await get("trash", { root });
     if (found.rows.length || root === me.root) boxes.push(section(view, me, root, name, found.rows));
   }
-  view.replaceChildren(h("div", { className: "page-head" }, h("h2", {}, "Trash"), h("div", { className: "actions" }, h("a", { className: "btn", href: `#${me.root}` }, "To the files"))), ...boxes);
+  view.replaceChildren(h("div", { className: "page-head" }, h("h2", {}, say("Trash")), h("div", { className: "actions" }, h("a", { className: "btn", href: `#${me.root}` }, say("To the files")))), ...boxes);
 }
 
 function section(view, me, root, name, rows) {
@@ -85,24 +92,24 @@ function section(view, me, root, name, rows) {
     try { await work(); } catch (error) { toast(error.message); }
     await trash(view, me);
   };
-  const restore = (row) => act(async () => { await post("trash/restore", { root, entry: row.entry }); toast(`“${row.name}” is back.`); });
-  const remove = (row) => act(async () => { if (await forGood(`Delete “${row.name}” for good?`, "It can't be brought back.")) await post("trash/empty", { root, entry: row.entry }); });
+  const restore = (row) => act(async () => { await post("trash/restore", { root, entry: row.entry }); toast(say("“{name}” is back.", { name: row.name })); });
+  const remove = (row) => act(async () => { if (await forGood(say("Delete “{name}” for good?", { name: row.name }), say("It can't be brought back."))) await post("trash/empty", { root, entry: row.entry }); });
   const empty = act(async () => {
-    if (!await forGood(`Empty the trash of ${name}?`, `${rows.length} things are deleted for good, whoever put them there.`)) return;
-    const said = await post("trash/empty", { root });
-    if (said.left) toast(`${said.left} things belong to others and could not be deleted.`);
+    if (!await forGood(say("Empty the trash of {name}?", { name }), say("All that is in it ({n}) is deleted for good, whoever put it there.", { n: rows.length }))) return;
+    const { left } = await post("trash/empty", { root });
+    if (left) toast(say("Not deleted, since others own them: {n}", { n: left }));
   });
   return h("section", { className: "card" },
-    h("div", { className: "card-head" }, h("h3", {}, `Of ${name}`), rows.length ? h("button", { className: "btn btn-sm btn-danger", type: "button", onclick: empty }, "Empty the trash") : null),
+    h("div", { className: "card-head" }, h("h3", {}, say("Of {name}", { name })), rows.length ? h("button", { className: "btn btn-sm btn-danger", type: "button", onclick: empty }, say("Empty the trash")) : null),
     h("div", { className: "list" }, rows.length ? rows.map((row) => h("div", { className: "item" }, icon(row.kind),
-      h("div", { className: "item-main" }, h("div", { className: "item-title" }, row.name), h("div", { className: "item-sub" }, `${row.replaced ? "Replaced" : "Deleted"} by ${row.by}, `, time(row.at), `, from ${decodeShown(above(row.path), me)}${row.kind === "file" ? `, ${size(row.size)}` : ""}`)),
-      h("div", { className: "item-end" }, h("button", { className: "btn btn-sm", type: "button", onclick: restore(row), "aria-label": `Restore ${row.name}` }, "Restore"),
-        h("button", { className: "btn btn-sm btn-plain btn-danger", type: "button", onclick: remove(row), "aria-label": `Delete ${row.name} for good` }, "Delete")))) : h("div", { className: "empty" }, h("p", {}, "Nothing was deleted."))));
+      h("div", { className: "item-main" }, h("div", { className: "item-title" }, row.name), h("div", { className: "item-sub" }, row.replaced ? say("Replaced by {name}, ", { name: row.by }) : say("Deleted by {name}, ", { name: row.by }), time(row.at), say(", from {place}", { place: decodeShown(above(row.path), me) }), row.kind === "file" ? `, ${size(row.size)}` : "")),
+      h("div", { className: "item-end" }, h("button", { className: "btn btn-sm", type: "button", onclick: restore(row), "aria-label": say("Restore {name}", { name: row.name }) }, say("Restore")),
+        h("button", { className: "btn btn-sm btn-plain btn-danger", type: "button", onclick: remove(row), "aria-label": say("Delete {name} for good", { name: row.name }) }, say("Delete"))))) : h("div", { className: "empty" }, h("p", {}, say("Nothing was deleted.")))));
 }
 
 export function showDirectory(me) {
-  return ask("Show directory", "Path on this machine", me.home.split("/").map(decodeURIComponent).join("/"), "Show", async (typed) => {
+  return ask(say("Show directory"), say("Path on this machine"), me.home.split("/").map(decodeURIComponent).join("/"), say("Show"), async (typed) => {
     const real = await get("resolve", { typed });
     location.hash = real.kind === "folder" ? `#${real.path}` : `#edit:${real.path}`;
-  }, "Your home, or a path that somebody shared with you, like /home/bob/results.");
+  }, say("Your home, or a path that somebody shared with you, like /home/bob/results."));
 }

@@ -2,6 +2,7 @@
 
 import { Refused, call, wire } from "./api.js";
 import { dialog, h, icon, size } from "./dom.js";
+import { say } from "./words.js";
 
 const PIECE = 8 << 20;
 const TRIES = 8;
@@ -14,7 +15,7 @@ addEventListener("beforeunload", (event) => { if (underWay()) event.preventDefau
 
 export function upload(folder, files, done) {
   for (const file of files) {
-    const one = { folder, file, done, state: "waiting", sent: 0, said: "Waiting", taken: "" };
+    const one = { folder, file, done, state: "waiting", sent: 0, said: say("Waiting"), taken: "" };
     one.row = draw(one);
     queue.push(one);
   }
@@ -72,12 +73,12 @@ const query = (one) => ({
 
 async function send(one) {
   one.abort = new AbortController();
-  tell(one, "going", "Looking");
+  tell(one, "going", say("Looking"));
   const begun = await call("GET", "upload", { query: query(one), signal: one.abort.signal });
   if (begun.taken && !one.taken) one.taken = await choose(one, begun.taken);
   if (one.taken === "skip") return cancel(one);
   one.sent = begun.offset;
-  if (one.sent > 0) tell(one, "going", `Goes on at ${size(one.sent)}`);
+  if (one.sent > 0) tell(one, "going", say("Goes on at {size}", { size: size(one.sent) }));
   let tries = 0;
   while (one.sent < one.file.size) {
     try {
@@ -89,16 +90,16 @@ async function send(one) {
       else if (one.state === "cancelled" || ![0, 502, 503, 504].includes(error.status)) throw error;
       else await again(one, ++tries, error);
     }
-    tell(one, "going", `${size(one.sent)} of ${size(one.file.size)}`);
+    tell(one, "going", say("{sent} of {size}", { sent: size(one.sent), size: size(one.file.size) }));
   }
   const ended = await call("POST", "upload", { query: { ...query(one), taken: one.taken || undefined } });
-  tell(one, "done", "Uploaded");
+  tell(one, "done", say("Uploaded"));
   one.done(ended.path);
 }
 
 async function again(one, tries, error) {
   if (tries > TRIES) throw error;
-  tell(one, "going", "The connection was lost. Trying again…");
+  tell(one, "going", say("The connection was lost. Trying again…"));
   await new Promise((resolve) => setTimeout(resolve, Math.min(15000, 500 * 2 ** tries)));
   one.sent = (await call("GET", "upload", { query: query(one), signal: one.abort.signal }).catch(() => ({ offset: one.sent }))).offset;
 }
@@ -115,18 +116,18 @@ function put(one, piece) {
     const start = one.sent;
     request.upload.addEventListener("progress", (event) => { one.bar.value = (start + event.loaded) / Math.max(1, one.file.size); });
     request.addEventListener("load", () => request.status < 300 ? resolve(request.response) : reject(new Refused(request.status, request.response ?? {})));
-    for (const kind of ["error", "abort"]) request.addEventListener(kind, () => reject(new Refused(0, { message: "The connection was lost." })));
+    for (const kind of ["error", "abort"]) request.addEventListener(kind, () => reject(new Refused(0, { message: say("The connection was lost.") })));
     one.abort.signal.addEventListener("abort", () => request.abort());
     request.send(piece);
   });
 }
 
 async function choose(one, kind) {
-  const both = h("button", { className: "btn", type: "button" }, "Keep both");
-  const skip = h("button", { className: "btn", type: "button" }, "Skip");
-  const text = kind === "file" ? `There is a file “${one.file.name}” already. If it is replaced, the old one goes to the trash.` : `There is a folder “${one.file.name}” already.`;
+  const both = h("button", { className: "btn", type: "button" }, say("Keep both"));
+  const skip = h("button", { className: "btn", type: "button" }, say("Skip"));
+  const text = kind === "file" ? say("There is a file “{name}” already. If it is replaced, the old one goes to the trash.", { name: one.file.name }) : say("There is a folder “{name}” already.", { name: one.file.name });
   const asked = dialog({
-    title: "The name is taken", body: h("p", {}, text), confirm: kind === "file" ? "Replace" : "", read: () => "replace", extra: [skip, both],
+    title: say("The name is taken"), body: h("p", {}, text), confirm: kind === "file" ? say("Replace") : "", read: () => "replace", extra: [skip, both],
   });
   both.addEventListener("click", () => both.closest("dialog").done("both"));
   skip.addEventListener("click", () => skip.closest("dialog").done("skip"));
@@ -134,16 +135,16 @@ async function choose(one, kind) {
 }
 
 async function cancel(one) {
-  tell(one, "cancelled", "Cancelled");
+  tell(one, "cancelled", say("Cancelled"));
   one.abort?.abort();
   await call("DELETE", "upload", { query: query(one) }).catch(() => {});
 }
 
 function draw(one) {
-  one.bar = h("progress", { max: 1, value: 0, "aria-label": `Progress of ${one.file.name}` });
+  one.bar = h("progress", { max: 1, value: 0, "aria-label": say("Progress of {name}", { name: one.file.name }) });
   one.words = h("span", { className: "said", "aria-live": "polite" }, one.said);
-  one.stop = h("button", { className: "btn btn-sm btn-plain btn-icon", type: "button", "aria-label": `Cancel or remove ${one.file.name}`, onclick: () => drop(one) }, icon("x"));
-  one.retry = h("button", { className: "linkish", type: "button", hidden: true, onclick: () => { tell(one, "waiting", "Waiting"); work(); } }, "Try again");
+  one.stop = h("button", { className: "btn btn-sm btn-plain btn-icon", type: "button", "aria-label": say("Cancel or remove {name}", { name: one.file.name }), onclick: () => drop(one) }, icon("x"));
+  one.retry = h("button", { className: "linkish", type: "button", hidden: true, onclick: () => { tell(one, "waiting", say("Waiting")); work(); } }, say("Try again"));
   const row = h("div", { className: "upload" }, h("span", { className: "upload-name" }, one.file.name, " ", one.retry), one.stop, one.bar, one.words);
   row.dataset.state = one.state;
   box.append(row);

@@ -2,10 +2,11 @@
 
 import { above, get, last, link, plain, post, wire } from "./api.js";
 import { permissions } from "./access.js";
-import { ask, dialog, h, icon, menu, size, time, toast } from "./dom.js";
+import { ask, dialog, h, hint, icon, menu, size, time, toast } from "./dom.js";
 import { check, close, edit, unsaved } from "./editor.js";
 import { choose, deleteThings, showDirectory, trash } from "./moves.js";
 import { dropped, upload } from "./uploads.js";
+import { say } from "./words.js";
 
 const view = document.getElementById("view");
 const LOOK_MS = 4000;
@@ -31,7 +32,7 @@ let shown = "";
 async function route() {
   const hash = location.hash.slice(1);
   if (unsaved() && hash !== shown) {
-    const leave = await dialog({ title: "Your text is not saved", body: h("p", {}, "If you leave now, what you changed is lost."), confirm: "Leave without saving", danger: true });
+    const leave = await dialog({ title: say("Your text is not saved"), body: h("p", {}, say("If you leave now, what you changed is lost.")), confirm: say("Leave without saving"), danger: true });
     if (!leave) return history.replaceState(null, "", `#${shown}`);
   }
   if (hash === shown && unsaved()) return;
@@ -51,10 +52,10 @@ async function route() {
 function problem(error, hash) {
   const path = hash.startsWith("edit:") ? hash.slice(5) : hash;
   view.replaceChildren(h("div", { className: "card" }, h("div", { className: "empty" },
-    h("h2", {}, "This can't be opened"), h("p", {}, error.message),
+    h("h2", {}, say("This can't be opened")), h("p", {}, error.message),
     h("p", { className: "row" },
-      error.code === "binary" || error.code === "too-large" ? h("a", { className: "btn btn-primary", href: link("file", path) }, "Download it") : null,
-      h("a", { className: "btn", href: `#${me.root}` }, "To the project's files")))));
+      error.code === "binary" || error.code === "too-large" ? h("a", { className: "btn btn-primary", href: link("file", path) }, say("Download it")) : null,
+      h("a", { className: "btn", href: `#${me.root}` }, say("To the project's files"))))));
 }
 
 // ── a folder ───────────────────────────────────────────────────────────────
@@ -105,39 +106,45 @@ function draw() {
 const rowOf = (path) => [...view.querySelectorAll("tr[data-path]")].find((row) => row.dataset.path === path);
 
 function crumbs(path) {
-  const roots = [[me.root, me.project], [me.home, "home"]];
+  const roots = [[me.root, me.project], [me.home, say("home")]];
   const [root, name] = roots.find(([one]) => path === one || path.startsWith(`${one}/`)) ?? ["", "/"];
   const parts = path.slice(root.length).split("/").filter(Boolean);
   const items = [[root || "/", name], ...parts.map((part, at) => [`${root}/${parts.slice(0, at + 1).join("/")}`, plain(part)])];
-  return h("nav", { "aria-label": "Where you are" }, h("ol", { className: "crumbs" }, items.map(([to, text], at) =>
+  return h("nav", { "aria-label": say("Where you are") }, h("ol", { className: "crumbs" }, items.map(([to, text], at) =>
     h("li", {}, at === items.length - 1 ? h("span", { "aria-current": "page", title: text }, text) : h("a", { href: `#${to}`, title: text }, text)))));
 }
 
 function tools(found, path) {
   const input = h("input", { type: "file", multiple: true, hidden: true, id: "choose", onchange: () => { upload(path, [...input.files], uploaded); input.value = ""; } });
-  const find = h("input", { className: "input", id: "find", type: "search", placeholder: "Search by name", "aria-label": "Search by file name, in this folder and below", autocomplete: "off", oninput: searching });
-  const made = menu("New", [
-    { name: "File", run: () => make("file") }, { name: "Folder", run: () => make("folder") },
-  ], "New");
+  const find = h("input", { className: "input", id: "find", type: "search", placeholder: say("Search by name"), "aria-label": say("Search by file name, in this folder and below"), autocomplete: "off", oninput: searching });
+  const made = menu(say("New"), [
+    { name: say("File"), run: () => make("file") }, { name: say("Folder"), run: () => make("folder") },
+  ], say("New"));
   made.querySelector("summary").className = "btn";
   made.querySelector(".menu-box").classList.add("menu-left");
   return h("div", { className: "tools" },
     h("div", { className: "search" }, find),
-    h("button", { className: "btn btn-primary", type: "button", disabled: !found.writable, onclick: () => input.click() }, "Upload"), input,
+    h("button", { className: "btn btn-primary", type: "button", disabled: !found.writable, onclick: () => input.click() }, say("Upload")), input,
     found.writable ? made : null,
-    h("a", { className: "btn", href: link("zip", path), title: "Download this folder" }, "Download zip"),
-    h("button", { className: "btn btn-plain", type: "button", "aria-pressed": String(order.hidden), onclick: () => { order.hidden = !order.hidden; refresh(); } }, order.hidden ? "Don't show hidden" : "Show hidden"));
+    h("a", { className: "btn", href: link("zip", path), title: say("Download this folder") }, say("Download zip")),
+    h("button", { className: "btn btn-plain", type: "button", "aria-pressed": String(order.hidden), onclick: () => { order.hidden = !order.hidden; refresh(); } }, order.hidden ? say("Don't show hidden") : say("Show hidden")));
 }
 
 function notes(found, path) {
   const box = h("div", {});
-  if (!found.writable) box.append(h("div", { className: "notice" }, h("div", {}, `You may look at this folder, not change what is in it. It is owned by ${found.owner}.`)));
+  if (!found.writable) box.append(h("div", { className: "notice" }, h("div", {}, say("You may look at this folder, not change what is in it. It is owned by {owner}.", { owner: found.owner }))));
   if (found.partial.count) {
-    box.append(h("div", { className: "notice", "data-kind": "info" }, h("div", {}, `${found.partial.count} unfinished upload (${size(found.partial.bytes)}). Upload the same file again to go on where it stopped. `,
-      h("button", { className: "linkish", type: "button", onclick: () => run(async () => { await fetchDelete(path); await refresh(); }) }, "Remove"))));
+    box.append(h("div", { className: "notice", "data-kind": "info" }, h("div", {}, unfinished(found.partial), " ",
+      h("button", { className: "linkish", type: "button", onclick: () => run(async () => { await fetchDelete(path); await refresh(); }) }, say("Remove")))));
   }
-  if (found.total > found.rows.length) box.append(h("p", { className: "muted" }, `The first ${found.rows.length} of ${found.total}. Search by name to find the others.`));
+  if (found.total > found.rows.length) box.append(h("p", { className: "muted" }, say("The first {n} of {all}. Search by name to find the others.", { n: found.rows.length, all: found.total })));
   return box;
+}
+
+function unfinished({ count, bytes }) {
+  const values = { n: count, size: size(bytes) };
+  return count === 1 ? say("One unfinished upload ({size}). Upload the same file again to go on where it stopped.", values)
+    : say("{n} unfinished uploads ({size}). Upload the same files again to go on where they stopped.", values);
 }
 
 const fetchDelete = async (folder) => (await import("./api.js")).call("DELETE", "uploads", { query: { folder } });
@@ -145,13 +152,13 @@ const fetchDelete = async (folder) => (await import("./api.js")).call("DELETE", 
 function files(rows, found = false) {
   const head = (name, label, kind = "") => h("th", { scope: "col", className: kind, "aria-sort": order.sort === name ? (order.desc ? "descending" : "ascending") : undefined },
     h("button", { className: "sorter", type: "button", onclick: () => { order.desc = order.sort === name && !order.desc; order.sort = name; refresh(); } }, label, order.sort === name ? (order.desc ? " ↓" : " ↑") : ""));
-  const box = h("div", { className: "card files", "aria-label": "Files", role: "region" });
+  const box = h("div", { className: "card files", "aria-label": say("Files"), role: "region" });
   if (rows.length === 0) {
-    box.append(h("div", { className: "empty" }, h("h2", {}, found ? "Nothing has such a name" : "This folder is empty"), h("p", {}, found ? "" : "Drop files here, or press Upload.")));
+    box.append(h("div", { className: "empty" }, h("h2", {}, found ? say("Nothing has such a name") : say("This folder is empty")), h("p", {}, found ? "" : say("Drop files here, or press Upload."))));
   } else {
-    const all = h("input", { type: "checkbox", "aria-label": "Select all", checked: rows.every((row) => picked.has(row.path)), onchange: () => { picked = new Set(all.checked ? rows.map((row) => row.path) : []); draw(); } });
+    const all = h("input", { type: "checkbox", "aria-label": say("Select all"), checked: rows.every((row) => picked.has(row.path)), onchange: () => { picked = new Set(all.checked ? rows.map((row) => row.path) : []); draw(); } });
     box.append(h("div", { className: "table-box" }, h("table", { className: "table" },
-      h("thead", {}, h("tr", {}, h("th", { className: "pick", scope: "col" }, found ? "" : all), head("name", "Name"), head("size", "Size", "num"), head("modified", "Changed"), head("owner", "Owner"), h("th", { scope: "col" }, h("span", { className: "unseen" }, "What can be done")))),
+      h("thead", {}, h("tr", {}, h("th", { className: "pick", scope: "col" }, found ? "" : all), head("name", say("Name")), head("size", say("Size"), "num"), head("modified", say("Changed")), head("owner", say("Owner")), h("th", { scope: "col" }, h("span", { className: "unseen" }, say("What can be done"))))),
       h("tbody", {}, rows.map((row) => one(row, found))))));
   }
   dropZone(box);
@@ -159,16 +166,16 @@ function files(rows, found = false) {
 }
 
 function one(row, found) {
-  const pick = h("input", { type: "checkbox", checked: picked.has(row.path), "aria-label": `Select ${row.name}`, onchange: () => choosePick(row.path, pick.checked) });
+  const pick = h("input", { type: "checkbox", checked: picked.has(row.path), "aria-label": say("Select {name}", { name: row.name }), onchange: () => choosePick(row.path, pick.checked) });
   const name = h("a", { href: target(row), title: row.name.length > 60 ? row.name : undefined, onclick: (event) => { if (opens(row)) { event.preventDefault(); opens(row)(); } } }, row.name);
-  const sub = row.target !== undefined ? ` → ${row.target}` : found && row.folder ? ` in ${row.folder}` : "";
+  const sub = row.target !== undefined ? ` → ${row.target}` : found && row.folder ? say(" in {folder}", { folder: row.folder }) : "";
   const element = h("tr", { "data-path": row.path, "aria-selected": String(picked.has(row.path)) },
     h("td", { className: "pick" }, found ? null : pick),
     h("td", {}, h("div", { className: "name" }, icon(row.kind), name, sub ? h("span", { className: "sub" }, sub) : null)),
     h("td", { className: "num fact size" }, row.kind === "file" ? size(row.size) : ""),
     h("td", { className: "fact" }, time(row.modified)),
-    h("td", { className: "owner" }, row.mine ? "you" : row.owner),
-    h("td", { className: "act" }, menu(`What can be done with ${row.name}`, actions(row))));
+    h("td", { className: "owner" }, row.mine ? say("you") : row.owner),
+    h("td", { className: "act" }, menu(say("What can be done with {name}", { name: row.name }), actions(row))));
   element.addEventListener("keydown", (event) => pressed(event, row));
   return element;
 }
@@ -180,22 +187,22 @@ function opens(row) {
     const real = await get("resolve", { path: row.path });
     location.hash = real.kind === "folder" ? `#${real.path}` : `#edit:${real.path}`;
   });
-  if (row.kind === "other") return () => toast("This is no file: a pipe, a socket or a device.");
+  if (row.kind === "other") return () => toast(say("This is no file: a pipe, a socket or a device."));
   return row.kind === "file" && PICTURE.test(row.name) ? () => picture(row) : null;
 }
 
 function actions(row) {
   const again = () => { focused = row.path; return refresh(); };
   return [
-    row.kind === "file" && { name: "Open as text", href: `#edit:${row.path}` },
-    row.kind === "file" && { name: "Download", href: link("file", row.path) },
-    row.kind === "folder" && { name: "Download as zip", href: link("zip", row.path) },
-    { name: "Rename…", run: () => rename(row) },
-    { name: "Move…", run: () => choose(me, "Move", [row.path], again) },
-    { name: "Copy…", run: () => choose(me, "Copy", [row.path], again) },
-    (row.kind === "file" || row.kind === "folder") && { name: "Permissions…", run: () => run(() => permissions(row.path, again, onThePage(row))) },
-    shareable(row) && { name: "Share by a link…", run: () => window.open(shareable(row), "_blank", "noopener") },
-    { name: "Delete", danger: true, run: () => deleteThings([row], refresh) },
+    row.kind === "file" && { name: say("Open as text"), href: `#edit:${row.path}` },
+    row.kind === "file" && { name: say("Download"), href: link("file", row.path) },
+    row.kind === "folder" && { name: say("Download as zip"), href: link("zip", row.path) },
+    { name: say("Rename…"), run: () => rename(row) },
+    { name: say("Move…"), run: () => choose(me, "move", [row.path], again) },
+    { name: say("Copy…"), run: () => choose(me, "copy", [row.path], again) },
+    (row.kind === "file" || row.kind === "folder") && { name: say("Permissions…"), run: () => run(() => permissions(row.path, again, onThePage(row))) },
+    shareable(row) && { name: say("Share by a link…"), run: () => window.open(shareable(row), "_blank", "noopener") },
+    { name: say("Delete"), danger: true, run: () => deleteThings([row], refresh) },
   ];
 }
 
@@ -219,12 +226,12 @@ function below(row) {
 function selection() {
   const rows = now.folder.rows.filter((row) => picked.has(row.path));
   const paths = rows.map((row) => row.path);
-  return h("div", { className: "picked", hidden: rows.length === 0, role: "region", "aria-label": "Selected" },
-    h("span", {}, `${rows.length} selected`),
-    h("a", { className: "btn btn-sm", href: rows.length ? link("zip", paths) : "#" }, "Download zip"),
-    h("button", { className: "btn btn-sm", type: "button", onclick: () => choose(me, "Move", paths, refresh) }, "Move…"),
-    h("button", { className: "btn btn-sm", type: "button", onclick: () => choose(me, "Copy", paths, refresh) }, "Copy…"),
-    h("button", { className: "btn btn-sm btn-danger", type: "button", onclick: () => deleteThings(rows, refresh) }, "Delete"));
+  return h("div", { className: "picked", hidden: rows.length === 0, role: "region", "aria-label": say("Selected") },
+    h("span", {}, say("{n} selected", { n: rows.length })),
+    h("a", { className: "btn btn-sm", href: rows.length ? link("zip", paths) : "#" }, say("Download zip")),
+    h("button", { className: "btn btn-sm", type: "button", onclick: () => choose(me, "move", paths, refresh) }, say("Move…")),
+    h("button", { className: "btn btn-sm", type: "button", onclick: () => choose(me, "copy", paths, refresh) }, say("Copy…")),
+    h("button", { className: "btn btn-sm btn-danger", type: "button", onclick: () => deleteThings(rows, refresh) }, say("Delete")));
 }
 
 function choosePick(path, on) {
@@ -236,8 +243,7 @@ function choosePick(path, on) {
 // ── keys ───────────────────────────────────────────────────────────────────
 
 function keys() {
-  const key = (name) => h("kbd", {}, name);
-  return h("p", { className: "hint-keys" }, key("↑"), " ", key("↓"), " move, ", key("Enter"), " opens, ", key("Space"), " selects, ", key("F2"), " renames, ", key("Del"), " deletes, ", key("Backspace"), " goes up, ", key("/"), " searches.");
+  return hint(say("[↑] [↓] move, [Enter] opens, [Space] selects, [F2] renames, [Del] deletes, [Backspace] goes up, [/] searches."));
 }
 
 function pressed(event, row) {
@@ -273,22 +279,22 @@ async function run(work) {
 }
 
 async function make(kind) {
-  const made = await ask(`New ${kind}`, "Name", "", "Create", (name) => post("make", { folder: now.path, name: wire(name), kind }));
+  const made = await ask(kind === "file" ? say("New file") : say("New folder"), say("Name"), "", say("Create"), (name) => post("make", { folder: now.path, name: wire(name), kind }));
   if (!made) return;
   if (kind === "file") location.hash = `#edit:${made.path}`;
   else { focused = made.path; await refresh(); }
 }
 
 async function rename(row) {
-  const made = await ask(`Rename “${row.name}”`, "New name", plain(last(row.path)), "Rename", (name) => post("rename", { path: row.path, name: wire(name) }));
+  const made = await ask(say("Rename “{name}”", { name: row.name }), say("New name"), plain(last(row.path)), say("Rename"), (name) => post("rename", { path: row.path, name: wire(name) }));
   if (made) { focused = made.path; await refresh(); }
 }
 
 function picture(row) {
   const image = h("img", { src: link("picture", row.path), alt: row.name });
   const box = h("div", { className: "picture" }, image);
-  image.addEventListener("error", () => box.replaceChildren(h("p", {}, "This picture can't be shown here. It can be downloaded.")));
-  dialog({ title: row.name, body: box, confirm: "", wide: true, extra: [h("a", { className: "btn", href: link("file", row.path) }, "Download")] });
+  image.addEventListener("error", () => box.replaceChildren(h("p", {}, say("This picture can't be shown here. It can be downloaded."))));
+  dialog({ title: row.name, body: box, confirm: "", wide: true, extra: [h("a", { className: "btn", href: link("file", row.path) }, say("Download"))] });
 }
 
 let pending = null;
@@ -304,7 +310,7 @@ function searching(event) {
     try {
       const found = await get("search", { path: now.path, q: words }, { signal: pending.signal });
       const box = files(found.rows, true);
-      box.prepend(h("p", { className: "card-body muted small", role: "status" }, found.complete ? `${found.rows.length} found here and below` : `The first ${found.rows.length} found; type more of the name to find others`));
+      box.prepend(h("p", { className: "card-body muted small", role: "status" }, found.complete ? say("{n} found here and below", { n: found.rows.length }) : say("The first {n} found; type more of the name to find others", { n: found.rows.length })));
       result().replaceWith(box);
     } catch (error) {
       if (error.name !== "AbortError") toast(error.message);
@@ -319,7 +325,7 @@ function uploaded() {
 }
 
 function dropZone(box) {
-  const has = (event) => [...event.dataTransfer.types].includes("Files") && now.folder.writable;
+  const has = (event) => [...event.dataTransfer.types].includes(say("Files")) && now.folder.writable;
   box.addEventListener("dragover", (event) => { if (has(event)) { event.preventDefault(); box.classList.add("dropping"); } });
   box.addEventListener("dragleave", (event) => { if (!box.contains(event.relatedTarget)) box.classList.remove("dropping"); });
   box.addEventListener("drop", (event) => {

@@ -8,12 +8,19 @@
     return versions.length ? (await versions[0].get())() : null;
   }
 
+  // Texts in the reader's language: the server puts the translations of every say("…") into the page.
+  function say(text, values) {
+    const told = JSON.parse(document.getElementById("jupyter-config-data").textContent);
+    const words = told.aenWords ? JSON.parse(told.aenWords) : {};
+    return (words[text] ?? text).replace(/\{(\w+)\}/g, (whole, name) => values[name] ?? whole);
+  }
+
   function link(address, project) {
     const node = document.createElement("div");
     const anchor = document.createElement("a");
     anchor.href = address;
     anchor.id = "aen-home-link";
-    anchor.title = `To the page of ${project} in AEN. Kernels go on.`;
+    anchor.title = say("To the page of {project} in AEN. Kernels go on.", { project });
     anchor.textContent = `‹ ${project}`;
     Object.assign(anchor.style, {
       display: "block", padding: "0 10px", lineHeight: "var(--jp-private-menubar-height, 28px)", maxWidth: "30vw",

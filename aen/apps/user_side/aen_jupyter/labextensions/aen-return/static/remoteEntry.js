@@ -8,10 +8,14 @@
   const BACK_MS = 4000; // how long the page says that it is connected again
   const ENDED_MS = 60000; // before asking again whether somebody has signed in, in another tab
   const PATIENCE_MS = 10000; // for connections to come up once it is
+  // In the reader's language: the server puts the translations of every say("…") into the page.
+  const told = JSON.parse(document.getElementById("jupyter-config-data")?.textContent || "{}");
+  const translated = told.aenWords ? JSON.parse(told.aenWords) : {};
+  const say = (text) => translated[text] ?? text;
   const WORDS = {
-    lost: "AEN can't be reached. Your kernels go on; this page comes back to them by itself.",
-    back: "Connected again.",
-    ended: "Your login has ended. Save a copy of what you have not saved, then load this page again to sign in.",
+    lost: say("AEN can't be reached. Your kernels go on; this page comes back to them by itself."),
+    back: say("Connected again."),
+    ended: say("Your login has ended. Save a copy of what you have not saved, then load this page again to sign in."),
   };
   const LOOK = {
     position: "fixed", right: "12px", bottom: "36px", zIndex: "10000", maxWidth: "min(420px, 80vw)", padding: "10px 14px",
@@ -76,12 +80,12 @@
       try {
         let found = await this.ask();
         for (let wait = LOOK_MS; found === "gone"; wait = Math.min(wait * 1.5, LONGEST_MS)) {
-          this.say(WORDS.lost);
+          this.tell(WORDS.lost);
           await pause(wait * (0.75 + Math.random() / 2)); // not all pages at the same moment
           found = await this.ask();
         }
         if (found === "ended") {
-          this.say(WORDS.ended);
+          this.tell(WORDS.ended);
           await pause(ENDED_MS);
           return;
         }
@@ -97,7 +101,7 @@
     }
 
     // At the foot of the page, in no one's way. Not JupyterLab's own notifications: the first of them loads code from the server.
-    say(words) {
+    tell(words) {
       if (!this.note) {
         this.note = document.createElement("div");
         this.note.id = "aen-return";
@@ -109,7 +113,7 @@
     }
 
     async done() {
-      this.say(WORDS.back);
+      this.tell(WORDS.back);
       await pause(BACK_MS);
       this.note.remove();
       this.note = null;
