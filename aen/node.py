@@ -200,8 +200,6 @@ class Node:
         }
         place = config.run_dir / "node.json"
         place.write_text(json.dumps(facts) + "\n")
-        gc.collect()
-        gc.freeze()  # what is there by now stays: no pass over all of it (20 ms and more) holds everybody up
         self._stack.callback(place.unlink, missing_ok=True)
         notify("READY=1")
         log.info("ready", roles=",".join(self.ground.roles), ports=ports)

@@ -28,7 +28,7 @@ BOTH = pytest.mark.parametrize("world", ["together", "apart"], indirect=True, sc
 CENTER = "paris"
 NODE = "n7"
 EDGE = "edge"
-_KNOWN_SECONDS = 30.0
+_KNOWN_SECONDS = 120.0  # on a machine that is busy with other tests; what takes too long is measured elsewhere
 
 
 class Apart(World):

@@ -11,7 +11,6 @@ from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
 
 from aen import nkeys
 from aen.bus import Bus, C, E, Subscription
@@ -25,7 +24,7 @@ from aen.credentials import Credentials, Joined
 from aen.errors import TimedOut, Unavailable
 from aen.messages import CertificateRenewed, Command, Event, RenewCertificate
 from aen.model import Word
-from tests.ports import free_ports
+from tests.ports import free_port, free_ports
 from tests.waiting import until
 
 PROGRAM = Path(sys.executable).parent / "nats-server"
@@ -35,7 +34,7 @@ class PlainBroker:
     """A nats-server without TLS and without keys, on loopback. `start` again after `kill`: same port."""
 
     def __init__(self, folder: Path, options: str = "") -> None:
-        self.folder, self.port = folder, -1
+        self.folder, self.port = folder, free_port()  # one of ours: while it is down, nobody else may be given it
         self.options = options
         self.process: asyncio.subprocess.Process | None = None
 
@@ -50,7 +49,7 @@ class PlainBroker:
         config.write_text(f"listen: 127.0.0.1:{self.port}\nports_file_dir: {str(self.folder)!r}\n{self.options}")
         with (self.folder / "nats.log").open("ab") as log:
             self.process = await asyncio.create_subprocess_exec(PROGRAM, "-c", config, stdout=log, stderr=log)
-        self.port = urlsplit(await until(self._listening, 20, "nats-server says its port")).port or 0
+        await until(self._listening, 60, "nats-server says its port")
 
     async def kill(self) -> None:
         """kill -9."""
@@ -60,13 +59,13 @@ class PlainBroker:
         for file in self.folder.glob("*.ports"):
             file.unlink()
 
-    async def _listening(self) -> str | None:
+    async def _listening(self) -> bool:
         assert self.process is not None
         assert self.process.returncode is None, (self.folder / "nats.log").read_text()
         for file in self.folder.glob(f"*_{self.process.pid}.ports"):
-            found: list[str] = json.loads(file.read_text() or "{}").get("nats", [])
-            return found[0] if found else None
-        return None
+            with suppress(ValueError):  # it is being written
+                return bool(json.loads(file.read_text()).get("nats"))
+        return False
 
 
 @asynccontextmanager

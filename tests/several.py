@@ -131,7 +131,7 @@ class Several(Apart):
         """What stands around the programs ends with the world."""
         for helper in self.helpers:
             helper.terminate()  # nginx killed outright would leave its workers
-            helper.wait(10)
+            helper.wait(60)
         self.helpers = []
         self.store.stop()
         shutil.rmtree(self.own, ignore_errors=True)
@@ -151,7 +151,7 @@ class Several(Apart):
                 self.helpers.append(subprocess.Popen(command, stdout=log, stderr=log))
 
     def _copied(self, source: Path, target: Path) -> None:
-        deadline = time.monotonic() + 20
+        deadline = time.monotonic() + 60
         while not source.exists():
             assert time.monotonic() < deadline, f"{source} is not made"
             time.sleep(0.05)  # between two looks

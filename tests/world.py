@@ -195,7 +195,7 @@ class World:
             input=stdin,
             capture_output=True,
             text=True,
-            timeout=60,
+            timeout=180,
             cwd="/",
             env=self._environment(),
             user=self.runner.uid if os.geteuid() == 0 else None,

@@ -11,19 +11,17 @@ import contextlib
 import itertools
 import json
 import os
-import re
 import signal
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager
-from pathlib import Path
 
 import aiohttp
 import pytest
 
 from aen.model.session import STEP_NAMES
 from tests.apart import EDGE, NODE, Apart
-from tests.faults.use import Table
+from tests.faults.use import Table, copies
 from tests.integration.test_main_job import bearer, project_of
 from tests.kernels import Kernel
 from tests.served import PASSWORD, Answer, Client
@@ -301,14 +299,3 @@ async def test_a_session_starts(site: Apart, ida: str, fault: Fault, phase: str)
 
 async def _gone(site: Apart, session: str) -> bool:
     return not copies(site, session)
-
-
-def copies(site: Apart, session: str) -> set[bytes]:
-    """The starts of a session of which something runs: each has a directory of its own, named in what it is told."""
-    pattern = re.compile(rf"{re.escape(str(site.folder))}/run-compute/({session[:12]}-\w+)/".encode())
-    found: set[bytes] = set()
-    for process in Path("/proc").glob("[0-9]*"):
-        with contextlib.suppress(OSError):
-            said = (process / "cmdline").read_bytes() + (process / "environ").read_bytes()
-            found.update(pattern.findall(said))
-    return found

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
+import itertools
+import re
 import time
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import aiohttp
@@ -17,7 +21,8 @@ from tests.kernels import Kernel
 from tests.served import Client
 from tests.waiting import until
 
-REPAIR_SECONDS = 60.0  # a bound for the test to end; what is measured is told in the table
+_WRITE_SECONDS = 0.5  # between two entries of a diary
+REPAIR_SECONDS = 120.0  # a bound for the test to end; what is measured is told in the table
 
 
 @dataclass
@@ -36,6 +41,37 @@ class Table:
         """Print it (`-s`)."""
         lines = [self.columns, ("---",) * len(self.columns), *self.rows]
         print("\n" + "\n".join(f"| {' | '.join(line)} |" for line in lines))
+
+
+class Diary:
+    """Somebody who goes on writing while things break: what was acknowledged must be there in the end."""
+
+    def __init__(self) -> None:
+        self.acknowledged: list[str] = []
+        self._numbers = itertools.count(1)
+
+    @asynccontextmanager
+    async def kept(self, client: Client) -> AsyncIterator[None]:
+        """A project every half second, whatever becomes of it."""
+        task = asyncio.create_task(self._write(client))
+        try:
+            yield
+        finally:
+            task.cancel()
+            await asyncio.wait([task])
+
+    async def _write(self, client: Client) -> None:
+        while True:
+            name = f"entry-{next(self._numbers)}"
+            with suppress(aiohttp.ClientError, TimeoutError, OSError):
+                if (await client.post("/api/v1/projects", {"name": name})).status == 201:
+                    self.acknowledged.append(name)
+            await asyncio.sleep(_WRITE_SECONDS)
+
+    async def lost(self, client: Client, owner: str) -> list[str]:
+        """What was acknowledged, and is not there."""
+        found = [(await client.get(f"/api/v1/projects/{owner}/{name}")).status for name in self.acknowledged]
+        return [name for name, status in zip(self.acknowledged, found, strict=True) if status != 200]
 
 
 @dataclass
@@ -83,7 +119,7 @@ class Use:
 
 
 @asynccontextmanager
-async def in_use(site: Apart) -> AsyncIterator[Use]:
+async def in_use(site: Apart, diary: Diary | None = None) -> AsyncIterator[Use]:
     """Hedy at work; the same project and session for every test of a site, a kernel of its own for each."""
     name = site.person("hedy")
     if not any(user["name"] == name for user in site.api.get("users")["items"]):
@@ -98,4 +134,16 @@ async def in_use(site: Apart) -> AsyncIterator[Use]:
         await kernel.run("treasure = 4711")
         made = Use(site, client, session, kernel)
         assert await made.well()
-        yield made
+        async with (diary or Diary()).kept(client):
+            yield made
+
+
+def copies(site: Apart, session: str) -> set[bytes]:
+    """The starts of a session of which something runs: each has a directory of its own, named in what it is told."""
+    pattern = re.compile(rf"{re.escape(str(site.folder))}/run-compute/({session[:12]}-\w+)/".encode())
+    found: set[bytes] = set()
+    for process in Path("/proc").glob("[0-9]*"):
+        with suppress(OSError):
+            said = (process / "cmdline").read_bytes() + (process / "environ").read_bytes()
+            found.update(pattern.findall(said))
+    return found

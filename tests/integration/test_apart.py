@@ -106,14 +106,14 @@ async def test_a_node_more_and_gone_again(apart: Apart) -> None:
             async with http.get(f"{session['url']}api/status", headers=bearer(apart, grace)) as answer:
                 return answer.status == 503
 
-        await until(closed, 5, "the gateway leads nobody there")
+        await until(closed, 30, "the gateway leads nobody there")
     nodes = [node["name"] for node in json.loads(apart.aen("node", "list", "--json").stdout)]
     assert "n8" not in nodes
 
     async def alone() -> bool:
         return "Authorization Violation" in program.log.read_text() or "refused" in program.log.read_text()
 
-    await until(alone, 15, "the broker refuses it")
+    await until(alone, 60, "the broker refuses it")
     program.stop()
     del apart.programs["n8"]
 
@@ -132,7 +132,7 @@ async def test_server_down_sessions_go_on(apart: Apart) -> None:
         async def running() -> bool:
             return bool((await session_of(client, session["id"]))["phase"] == "RUNNING")
 
-        await until(running, 30, "the server knows the session again")
+        await until(running, 60, "the server knows the session again")
         assert await kernel.run("print(treasure + 1)") == "4712\n"
 
 
@@ -182,7 +182,7 @@ async def test_each_role_restarts_alone(apart: Apart, role: str) -> None:
             except aiohttp.ClientError:
                 return None
 
-        assert await until(again, 30, "the kernel answers again") == "4711\n"
+        assert await until(again, 60, "the kernel answers again") == "4711\n"
 
 
 def test_credentials_are_for_their_owner_only(apart: Apart) -> None:

@@ -48,9 +48,9 @@ async def test_it_is_started_again_when_it_dies_at_the_same_place(made: Site) ->
     async with made.broker("s1") as broker, made.bus("s1", broker) as bus:
         pid, url = broker.health()["pid"], broker.url
         os.kill(pid, signal.SIGKILL)
-        await until(lambda: _back(broker, pid), 20, "another one runs")
+        await until(lambda: _back(broker, pid), 40, "another one runs")
         assert broker.url == url
-        await until(lambda: _fine(bus.health()["status"]), 20, "the bus is back")
+        await until(lambda: _fine(bus.health()["status"]), 40, "the bus is back")
     assert not _alive(pid)
 
 
@@ -118,7 +118,7 @@ async def test_a_renewed_certificate_is_taken_up(made: Site, monkeypatch: pytest
         before = broker.health()["reloads"]
         file = made.credentials["s1"].certificate
         file.write_bytes(file.read_bytes())
-        await until(lambda: _is(broker.health()["reloads"] == before + 1), 10, "it was told")
+        await until(lambda: _is(broker.health()["reloads"] == before + 1), 40, "it was told")
         async with made.bus("s1", broker) as bus:
             assert bus.health()["status"] == "ok"
 
@@ -157,7 +157,7 @@ async def test_a_node_that_joins_is_reached(made: Site) -> None:
             await broker.set_nodes(made.known)
         async with made.bus("n2") as second:
             second.respond("compute.n2", StopSession, _done)
-            await until(lambda: _asked(server, "compute.n2"), 20, "the new one can be asked")
+            await until(lambda: _asked(server, "compute.n2"), 40, "the new one can be asked")
             await reachable(server, first)
         assert server.health()["connections"] == 1, "the server's broker goes on"
 

@@ -84,7 +84,7 @@ async def test_a_login_of_one_is_a_login_of_the_other_and_so_is_its_end(two: Two
     async def refused() -> bool:
         return (await elsewhere.get("/api/v1/me")).status == 401
 
-    await until(refused, 10, "the other server refuses a locked person")
+    await until(refused, 40, "the other server refuses a locked person")
 
 
 async def test_of_two_who_take_a_name_on_two_servers_one_gets_it(two: Two) -> None:
@@ -172,13 +172,13 @@ async def test_a_data_center_added_through_one_is_known_to_the_other(two: Two) -
         found = second.domain.nodes.datacenter("lyon")
         return found is not None and found.title == "Lyon"
 
-    await until(known, 10, "the other server knows it")
+    await until(known, 40, "the other server knows it")
     await second.domain.nodes.remove_datacenter(ROOT, "lyon")
 
     async def gone() -> bool:
         return first.domain.nodes.datacenter("lyon") is None
 
-    await until(gone, 10, "the first knows that it is gone")
+    await until(gone, 40, "the first knows that it is gone")
 
 
 async def test_failed_sign_ins_count_together(two: Two) -> None:
@@ -197,7 +197,7 @@ async def test_failed_sign_ins_count_together(two: Two) -> None:
             return False
         return True
 
-    await until(both_wait, 10, "both let mallory wait")
+    await until(both_wait, 40, "both let mallory wait")
     alone = Attempts(first.domain.config.server.login.attempts)
     for _ in range(3):
         alone.failed("mallory", "")
@@ -224,14 +224,14 @@ async def test_a_node_that_is_emptied_through_one_gets_nothing_from_the_other(tw
     async def both_know() -> bool:
         return all(server.domain.nodes.get("n1") is not None for server in two)
 
-    await until(both_know, 10, "both know the node")
+    await until(both_know, 40, "both know the node")
     await first.domain.nodes.drain(ROOT, "n1", True)
 
     async def empties() -> bool:
         found = second.domain.nodes.get("n1")
         return found is not None and found.draining
 
-    await until(empties, 10, "the other knows")
+    await until(empties, 40, "the other knows")
 
 
 async def test_with_the_managed_broker_a_second_server_is_refused(tmp_path: Path) -> None:

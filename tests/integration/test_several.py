@@ -105,13 +105,13 @@ async def test_a_data_center_is_known_to_both_and_so_is_its_end(several: Several
     async def known() -> bool:
         return any(center["name"] == "lyon" for center in several.api2.get("datacenters")["items"])
 
-    await until(known, 10, "the second server knows the data center")
+    await until(known, 30, "the second server knows the data center")
     several.api2.delete("datacenters", "lyon")
 
     async def gone() -> bool:
         return all(center["name"] != "lyon" for center in several.api.get("datacenters")["items"])
 
-    await until(gone, 10, "the first knows that it is gone")
+    await until(gone, 30, "the first knows that it is gone")
 
 
 async def test_one_server_killed_the_other_goes_on(several: Several) -> None:
@@ -126,7 +126,7 @@ async def test_one_server_killed_the_other_goes_on(several: Several) -> None:
                     return await project_of(client, carol, "still")
                 return None
 
-            slug = await until(made, 15, "the other server takes it")
+            slug = await until(made, 60, "the other server takes it")
             assert (await opened(client, slug))["phase"] == "RUNNING"
     finally:
         several.programs["server"].start()
@@ -146,7 +146,7 @@ async def test_one_gateway_killed_the_other_leads_on(several: Several) -> None:
                     return await kernel.run("print(treasure)") == "4711\n"
                 return False
 
-            await until(led, 10, "the other gateway leads there")
+            await until(led, 60, "the other gateway leads there")
         finally:
             several.programs["gateway"].start()
 
