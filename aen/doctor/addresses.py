@@ -55,7 +55,8 @@ def _resolved(option: str, url: str) -> Finding:
         wild = " (a wildcard DNS record is needed for {project})" if "{project}" in url else ""
         if host.endswith(".localhost"):
             wild = " (browsers know it all the same; for other programs there is gateway.api_url)"
-            return warning(option, f"{host} does not resolve on this machine{wild}")
+            cure = f"Nothing for people in a browser; scripts on this machine need gateway.api_url, or {host} in /etc/hosts."
+            return warning(option, f"{host} does not resolve on this machine{wild}", cure)
         return problem(
             option,
             f"{host} does not resolve on this machine{wild}",

@@ -71,7 +71,8 @@ def service_account(patient: Patient) -> Iterator[Finding]:
 
     name = patient.config.service_account
     if not patient.machine.root:
-        yield warning("accounts", "evaluation mode: apps run as you and are not isolated from each other")
+        cure = "Start AEN as root where several people are to work: each then has an account of their own."
+        yield warning("accounts", "evaluation mode: apps run as you and are not isolated from each other", cure)
         return
     try:
         entry = pwd.getpwnam(name)
@@ -226,7 +227,8 @@ def limits(patient: Patient) -> Iterator[Finding]:
     """How limits of sessions are kept: control groups are tried, where we may."""
     what = "limits of sessions"
     if patient.config.accounts.mode == "single":
-        yield warning(what, "evaluation mode: memory of each process by itself; processes and processors not at all")
+        how = "evaluation mode: memory of each process by itself; processes and processors not at all"
+        yield warning(what, how, "Start AEN as root, by systemd.")
         return
     if not patient.root:
         if not patient.inside:
