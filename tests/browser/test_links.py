@@ -74,3 +74,21 @@ async def test_jupyterlab_leads_back_to_the_project(evaluation: World, browser: 
         german = await lab.context.request.get(lab.url, headers={"Accept-Language": "de"})
         assert "Kernel laufen weiter." in await german.text()  # what AEN adds speaks the reader's language
         await lab.close()
+
+
+async def test_the_language_of_the_account_is_that_of_the_apps_too(evaluation: World, browser: Browser) -> None:
+    """Chosen while the Workbench is open: the next time it is loaded, it speaks it."""
+    owner = evaluation.add("lena", admin=True)
+    async with evaluation.client(owner) as client:
+        slug = await project_of(client, owner, "words")
+        await opened(client, slug, "workbench")
+    page = await sign_in(await browser.new_context(), evaluation, owner)
+    await page.goto(f"{evaluation.server}/{slug}")
+    workbench = await open_app(page, "workbench")
+    await expect(workbench.get_by_role("button", name="Upload", exact=True)).to_be_visible(timeout=LAB_MS)
+    await page.goto(f"{evaluation.server}/account")
+    await page.get_by_text("Deutsch", exact=True).click()
+    await expect(page.locator("html")).to_have_attribute("lang", "de")
+    await workbench.reload()
+    await expect(workbench.get_by_role("button", name="Hochladen", exact=True)).to_be_visible(timeout=LAB_MS)
+    await picture(workbench, "workbench-in-german")
