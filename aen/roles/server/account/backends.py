@@ -35,6 +35,7 @@ class Backends(People):
     def __init__(self, domain: Domain) -> None:
         super().__init__(domain)
         self._backends: dict[str, LoginBackend] = {LOCAL: LocalLogin()}
+        self._visits: list[VisitBackend] = []  # asked for at every answer: forms may lead there
 
     def use_backends(self, launcher: Launcher | None) -> None:
         """Make the configured back ends. Raises Invalid when one can't work as configured."""
@@ -42,10 +43,11 @@ class Backends(People):
         means = Means(config, launcher.check_password if launcher is not None else None)
         wanted = config.server.login.backends
         self._backends = {name: plugins.load("aen.logins", name)(means) for name in wanted}
+        self._visits = [backend for backend in self._backends.values() if isinstance(backend, VisitBackend)]
 
     def visits(self) -> list[VisitBackend]:
         """Back ends with a button on the login page."""
-        return [backend for backend in self._backends.values() if isinstance(backend, VisitBackend)]
+        return self._visits
 
     def visit(self, name: str) -> VisitBackend | None:
         """The back end of a button."""
