@@ -104,6 +104,7 @@ def directories(patient: Patient) -> Iterator[Finding]:
             )
     if "compute" not in patient.roles:
         return
+    yield from _runnable(config.envs_dir, config.compute.project_root)
     yield _acl(_nearest(config.compute.project_root))
     roots = (_nearest(config.envs_dir), _nearest(config.compute.project_root))
     if roots[0].stat().st_dev != roots[1].stat().st_dev:
@@ -133,6 +134,15 @@ def _room(option: str, path: Path, there: Path) -> Finding:
     if free < _NO_ROOM:
         return problem(option, f"{text}: that is too little to work", cure)
     return ok(option, text) if free >= wanted * 1024**3 else warning(option, f"{text}: that is little", cure)
+
+
+def _runnable(environments: Path, projects: Path) -> Iterator[Finding]:
+    """Programs of environments can be run where they lie."""
+    for option, path in (("envs_dir", environments), ("compute.project_root", projects)):
+        there = _nearest(path)
+        if os.statvfs(there).f_flag & os.ST_NOEXEC:
+            text = f"{there} is mounted with noexec: no program of an environment can be run there"
+            yield problem(option, text, "Mount it with exec, or choose another place.")
 
 
 def _kept(projects: Path) -> Finding:

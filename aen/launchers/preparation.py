@@ -33,8 +33,7 @@ def prepare(policy: Policy) -> None:
         _only_ours("compute.project_root", policy.project_root)
         for option, path in (("compute.project_root", policy.project_root), ("run_dir", policy.run_dir)):
             _open_to_all(option, path)
-    if not posix.supports_acl(policy.project_root):
-        raise Invalid(no_acl(policy.project_root))
+    _can_be_used(policy)
     if not single and not posix.supports_acl(policy.run_dir):
         raise Invalid(
             f"run_dir: the file system of {policy.run_dir} keeps no POSIX ACLs. Choose a directory on one that does."
@@ -47,6 +46,19 @@ def no_acl(project_root: str) -> str:
         f"compute.project_root: the file system of {project_root} keeps no POSIX ACLs, by which teams get their rights. "
         "Choose a directory on ext4, xfs or btrfs (zfs: acltype=posixacl)."
     )
+
+
+def _can_be_used(policy: Policy) -> None:
+    """Programs of environments can be run where they lie, and teams can have rights on the projects' file system."""
+    for option, path in (("compute.project_root", policy.project_root), ("envs_dir", policy.envs_dir)):
+        with suppress(FileNotFoundError):
+            if os.statvfs(path).f_flag & os.ST_NOEXEC:
+                raise Invalid(
+                    f"{option}: {path} is mounted with noexec, so nothing of an environment could be run there. "
+                    "Mount it with exec, or choose another place."
+                )
+    if not posix.supports_acl(policy.project_root):
+        raise Invalid(no_acl(policy.project_root))
 
 
 def label(policy: Policy) -> str:

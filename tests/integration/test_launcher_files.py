@@ -137,6 +137,45 @@ async def test_team_changes_and_ex_members(spot: Place, launcher: ProcessLaunche
     assert {path.stat().st_uid for path in top.rglob("*")} == {ann.uid}
 
 
+#: How programs bring files in, whatever default ACL the folder has: the create-mode narrows it, or it is brought along.
+BROUGHT = {
+    "touch": "touch $0",
+    "install": "echo x > ~/a; install -m 644 ~/a $0",
+    "0600": "umask 077; echo x > ~/b; cp ~/b $0",
+    "cp -p": "echo x > ~/c; chmod 640 ~/c; cp -p ~/c $0",
+    "mv": "echo x > ~/d; mv ~/d $0",
+    "tar": "cd ~; echo x > e; tar cf e.tar e; tar xf e.tar -O > /dev/null; tar xpf e.tar -C $(dirname $0); mv $(dirname $0)/e $0",
+    "mkstemp": "t=$(mktemp -p $(dirname $0)); echo x > $t; mv $t $0",
+    "chmod": "echo x > $0; chmod 600 $0",
+}
+
+
+async def test_however_a_file_came_the_team_has_it_after_the_walk(
+    spot: Place, launcher: ProcessLauncher, people: dict[str, Account]
+) -> None:
+    """Brought by a member: the project's owner and the other member read and write it, and nobody else; keys of SSH aside."""
+    ann, bob, vic, sam = people.values()
+    project = ref("brought", aentbob="member", aentvic="viewer")
+    await launcher.prepare_project(project, str(spot.skeleton))
+    top = spot.path(project)
+    for number, script in enumerate(BROUGHT.values()):
+        done = as_user(bob, "sh", "-c", f"set -e; {script}", str(top / f"f{number}"), cwd=bob.home)
+        assert done.returncode == 0, (script, done.stderr)
+    found = await launcher.check_permissions(project)
+    assert found.differing >= 4
+    await launcher.apply_permissions(project)
+    for number, how in enumerate(BROUGHT):
+        path = top / f"f{number}"
+        assert (writes(ann, path), reads(ann, path), reads(vic, path)) == (True, True, True), how
+        assert (writes(vic, path), reads(sam, path)) == (False, False), how
+        assert path.stat().st_gid == ann.gid, how
+    assert (await launcher.check_permissions(project)).differing == 0
+    as_user(bob, "sh", "-c", "mkdir $0; echo x > $0/f; chmod 700 $0", str(top / "shut"))
+    assert not reads(ann, top / "shut" / "f")  # until the next start, or the button
+    await launcher.apply_permissions(project)
+    assert reads(ann, top / "shut" / "f")
+
+
 async def test_rights_on_one_file_of_somebody_else(
     spot: Place, launcher: ProcessLauncher, people: dict[str, Account]
 ) -> None:

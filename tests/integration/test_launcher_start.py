@@ -95,6 +95,21 @@ def test_no_acls(spot: Place) -> None:
         subprocess.run(["umount", root], check=True)
 
 
+@pytest.mark.parametrize("option", ["compute.project_root", "envs_dir"])
+def test_a_place_where_nothing_can_be_run(spot: Place, option: str) -> None:
+    """Told at the start, by name: kernels would only say that permission is denied."""
+    root = Path(spot.policy.project_root if option != "envs_dir" else spot.policy.envs_dir)
+    root.mkdir(exist_ok=True)
+    mount = ["mount", "-t", "tmpfs", "-o", "noexec,mode=755", "aent", str(root)]
+    if subprocess.run(mount, capture_output=True, check=False).returncode != 0:
+        pytest.skip("this machine does not let us mount a tmpfs")
+    try:
+        with pytest.raises(Invalid, match=rf"{option}: .* is mounted with noexec"):
+            spot.spawn()
+    finally:
+        subprocess.run(["umount", root], check=True)
+
+
 @pytest.mark.parametrize("option", ["state_dir", "project_root"])
 def test_a_directory_that_others_may_exchange(spot: Place, option: str) -> None:
     top = spot.top / "loose"
