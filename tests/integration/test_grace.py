@@ -7,10 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from aen.errors import Conflict, Denied, Invalid, NotFound
-from aen.model import now
+from aen.errors import Conflict, Denied, Invalid, NotFound, NotSignedIn
+from aen.model import new_id, now
 from aen.model.project import Project, ProjectState, Visibility
-from aen.roles.server.permissions import Permission, allows
+from aen.model.publication import Audience, Publication, PublishedFile, Version
+from aen.roles.server.permissions import Actor, Permission, allows
 from aen.roles.server.project.projects import NewProject
 from tests.box import Box, box
 from tests.integration.test_projects import gone, state
@@ -38,6 +39,12 @@ async def test_a_deleted_project_shows_nowhere_runs_nothing_and_comes_back(serve
     await server.domain.projects.star(bob, "alice", "genome", True)
     session = await server.domain.sessions.open(bob, "alice", "genome", "jupyterlab")
     await state(server, project, S.RUNNING)
+    share, _ = await server.domain.shares.create(alice, "alice", "genome", "public.csv", 7)
+    version = Version(number=1, user="alice", files=[PublishedFile(path="a.md")])
+    paper = Publication(id=new_id(), project=project.id, user="alice", path="a.md", title="A", versions=[version])
+    paper.audience = Audience.PUBLIC
+    await server.store.insert("publications", paper.model_dump(mode="json"))
+    assert (await server.domain.publications.get(Actor(), paper.id))[0].id == paper.id
     with pytest.raises(Invalid):
         await server.domain.grace.discard(alice, "alice", "genome", "genom")
     with pytest.raises(Denied):
@@ -57,6 +64,12 @@ async def test_a_deleted_project_shows_nowhere_runs_nothing_and_comes_back(serve
     with pytest.raises(NotFound):
         await server.domain.projects.get(eve, "alice", "genome")
     assert (await server.domain.projects.get(bob, "alice", "genome")).ends
+    assert await server.domain.shares.valid(share.id, stopped) is None
+    assert not server.domain.admitting.is_public(stopped)
+    with pytest.raises(NotSignedIn):  # whatever there is
+        await server.domain.publications.get(Actor(), paper.id)
+    with pytest.raises(NotFound):
+        await server.domain.publications.get(bob, paper.id)
     for permission in (Permission.LOOK, Permission.RUN, Permission.CONTROL, Permission.EDIT, Permission.TEAM):
         assert not allows(alice, permission, stopped), permission
     with pytest.raises(Denied, match="can restore it"):
@@ -66,7 +79,9 @@ async def test_a_deleted_project_shows_nowhere_runs_nothing_and_comes_back(serve
     with pytest.raises(Denied):
         await server.domain.grace.restore(bob, "alice", "genome")
 
-    await server.domain.grace.restore(alice, "alice", "genome")
+    back = await server.domain.grace.restore(alice, "alice", "genome")
+    assert await server.domain.shares.valid(share.id, back) is not None
+    assert (await server.domain.publications.get(Actor(), paper.id))[0].id == paper.id
     assert (await listed(server, "alice", "mine"), await listed(server, "eve", "public")) == (["genome"], ["genome"])
     assert await listed(server, "bob", "starred") == ["genome"]
     await server.domain.sessions.open(bob, "alice", "genome", "jupyterlab")
