@@ -13,10 +13,9 @@ from aen.proxy import By, reasons
 from aen.proxy.answering import Answering
 from aen.proxy.body import LAST_CHUNK, Chunked, chunk
 from aen.proxy.doors import Door, open_door, upstream_head
-from aen.proxy.exchange import LONGEST_KEPT, Request
+from aen.proxy.exchange import LONGEST_KEPT, Request, check
 from aen.proxy.head import CHUNKED, END, REQUEST_LINE, Refused, unfinished
-from aen.proxy.headers import RequestFields
-from aen.proxy.replying import IN_BODY, IN_HEAD, OVER, SENT
+from aen.proxy.replying import IN_BODY, IN_HEAD, LINGER_SECONDS, OVER, SENT
 from aen.proxy.upstream import Upstream, write_at_once
 
 _SOON = 1.0  # seconds in which the request of who has just connected comes, while we end
@@ -76,7 +75,7 @@ class Downstream(Answering):
 
     def resume_writing(self) -> None:
         """See asyncio.Protocol."""
-        self._stalled, self.deadline = False, 0.0
+        self._stalled, self.deadline = False, self._time_left()
         if self._app is not None and not self._app.transport.is_closing():
             self._app.transport.resume_reading()
 
@@ -108,6 +107,15 @@ class Downstream(Answering):
             self.deadline = self._plane.now + _SOON
         else:
             self.transport.close()
+
+    def _time_left(self) -> float:
+        """The deadline of who takes again what we send: that of where the connection is by now."""
+        now, limits = self._plane.now, self._plane.limits
+        if self._state == IN_HEAD:
+            return now + limits.idle_seconds
+        if self._state == OVER:
+            return now + LINGER_SECONDS
+        return 0.0 if self._started else now + limits.first_byte_seconds
 
     def _unread(self) -> bool:
         """Whether the client has sent something that we have not read yet: a request that is to be answered."""
@@ -204,7 +212,7 @@ class Downstream(Answering):
         method, target, key, minor = match.groups()
         fields = self._plane.requests.get(data[stop + 2 : end])
         old = minor == b"0"
-        _fits(method, fields, old)
+        check(method, fields, old)
         request = Request(method.decode(), target, key or b"", old, fields)
         if fields.forwarded_for or self.address is not self.peer:  # a proxy asks for many on one connection
             self.address = self._plane.address_of(self.peer, fields.forwarded_for)
@@ -286,15 +294,3 @@ class Downstream(Answering):
         if chunks.done:
             app.transport.write(LAST_CHUNK)
             self._state, self._buffer = SENT, chunks.extra
-
-
-def _fits(method: bytes, fields: RequestFields, old: bool) -> None:
-    """Raises Refused where request line and headers don't go together."""
-    if method in (b"CONNECT", b"TRACE"):
-        raise Refused(501, "This method is not supported.")
-    if not fields.host and not old:
-        raise Refused(400, "The Host is missing.")
-    if old and fields.length == CHUNKED:
-        raise Refused(400, "HTTP/1.0 knows no Transfer-Encoding.")
-    if fields.websocket and (old or method != b"GET"):
-        raise Refused(400, "A WebSocket handshake is a GET in HTTP/1.1.")

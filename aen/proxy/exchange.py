@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from aen.proxy import Visitor
 from aen.proxy.accesslines import Parts
-from aen.proxy.head import Memory
+from aen.proxy.head import CHUNKED, Memory, Refused
 from aen.proxy.headers import RequestFields, ResponseFields
 
 if TYPE_CHECKING:
@@ -38,6 +38,18 @@ class Request:
         self.data = b""  # all of them; empty: this one is not repeated
         self.routes = self.logins = 0  # the versions of what decided
         self.known: Known | None = None  # the answer of last time
+
+
+def check(method: bytes, fields: RequestFields, old: bool) -> None:
+    """Raises Refused where request line and headers don't go together."""
+    if method in (b"CONNECT", b"TRACE"):
+        raise Refused(501, "This method is not supported.")
+    if not fields.host and not old:
+        raise Refused(400, "The Host is missing.")
+    if old and fields.length == CHUNKED:
+        raise Refused(400, "HTTP/1.0 knows no Transfer-Encoding.")
+    if fields.websocket and (old or method != b"GET"):
+        raise Refused(400, "A WebSocket handshake is a GET in HTTP/1.1.")
 
 
 class Known:

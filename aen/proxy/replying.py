@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 #: Where a connection is: awaiting a head; taking a body; the request is whole; …; no more requests.
 IN_HEAD, IN_BODY, SENT, TUNNEL, OVER = range(5)
-_LINGER_SECONDS = 2.0  # what a client still sends is read and dropped, so that it gets to see our answer
+LINGER_SECONDS = 2.0  # what a client still sends is read and dropped, so that it gets to see our answer
 
 
 class Replying(asyncio.Protocol):
@@ -150,4 +150,4 @@ class Replying(asyncio.Protocol):
         self._read()
         if self.transport.can_write_eof() and not self.transport.is_closing():
             self.transport.write_eof()
-        self.deadline = self._plane.now + _LINGER_SECONDS
+        self.deadline = self._plane.now + LINGER_SECONDS

@@ -109,6 +109,29 @@ async def test_an_app_that_takes_nothing_of_a_body_is_a_504(clock: Clock, tmp_pa
         may_go.set()
 
 
+@pytest.mark.parametrize("ending", [b"", b"Connection: close\r\n"])
+async def test_who_took_a_large_answer_slowly_and_asks_no_more_is_closed(
+    ending: bytes, clock: Clock, tmp_path: Path
+) -> None:
+    size = 16 * 1024 * 1024
+
+    async def talk(reader: StreamReader, writer: StreamWriter) -> None:
+        while await reader.readuntil(b"\r\n\r\n"):
+            writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % size + b"x" * size)
+
+    async with stand(tmp_path, talk, limits=Limits(idle_seconds=75)) as here:
+        reader, writer = await here.connect()
+        writer.write(request(lines=ending))
+        await until(lambda: any(one._stalled for one in here.plane.connections))
+        head = await reader.readuntil(b"\r\n\r\n")
+        assert head.startswith(b"HTTP/1.1 200 ")
+        await reader.readexactly(size)
+        await until(lambda: not any(one._stalled for one in here.plane.connections))
+        await clock.forward(100, here.plane)
+        assert await asyncio.wait_for(reader.read(), 5) == b""
+        writer.close()
+
+
 async def test_a_quiet_websocket_lasts(clock: Clock, tmp_path: Path) -> None:
     app = App()
     async with stand(tmp_path, app.talk) as here:
