@@ -13,6 +13,7 @@ from typing import Any, Protocol
 from aen import plugins
 from aen.config import Config
 from aen.errors import Invalid
+from aen.languages import USER_SIDE as LANGUAGES_SIDE
 from aen.links import BOARD, SHARED
 
 
@@ -100,8 +101,9 @@ def looks_only(server: AppServer) -> bool:
 
 
 def user_sides() -> list[Path]:
-    """Our packages that run as the user: they are copied into the environment that app servers run in."""
-    return sorted(path for path in Path(__file__).with_name("user_side").iterdir() if (path / "__init__.py").is_file())
+    """Our packages that run as the user, and what they speak by: copied into the environment that app servers run in."""
+    here = Path(__file__).with_name("user_side")
+    return [*sorted(path for path in here.iterdir() if (path / "__init__.py").is_file()), LANGUAGES_SIDE]
 
 
 def servers(config: Config) -> dict[str, AppServer]:

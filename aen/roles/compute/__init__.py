@@ -14,7 +14,6 @@ from aen.credentials import Credentials
 from aen.environments import USER_SIDE as ENVIRONMENTS_SIDE
 from aen.errands import USER_SIDE as ERRANDS_SIDE
 from aen.errors import AenError, Invalid, Unavailable
-from aen.languages import USER_SIDE as LANGUAGES_SIDE
 from aen.messages import (
     ApplyPermissions,
     AskErrand,
@@ -79,10 +78,7 @@ class Compute(Role):
         self.node = names.node(config.compute.name)
         backend = plugins.load("aen.environments", config.environments.backend)
         self.roots = Roots(
-            backend(
-                config,
-                {"apps": [*apps.user_sides(), LANGUAGES_SIDE, ENVIRONMENTS_SIDE, CONTENTS_SIDE, ERRANDS_SIDE]},
-            )
+            backend(config, {"apps": [*apps.user_sides(), ENVIRONMENTS_SIDE, CONTENTS_SIDE, ERRANDS_SIDE]})
         )
         self.projects = Projects(config, self.node, context.bus, self.launcher, self.roots)
         launching = Launching(config, self.launcher, self.roots, Records(config.data_dir))
