@@ -13,6 +13,7 @@ from aen.model.environment import Act, EnvironmentChange
 from aen.model.project import Project, ProjectState
 from aen.model.space import Space
 from aen.roles.server.permissions import Actor
+from aen.roles.server.project import attention
 from aen.roles.server.project.spaces import limit_in_bytes
 from aen.roles.server.project.wording import NewProject
 from tests.box import Box, box
@@ -111,6 +112,8 @@ async def test_all_projects_of_an_owner_together(server: Box) -> None:
         await until(measured, 10, "it is measured")
     assert await server.domain.spaces.used_by("alice") == 2 * GB
     bound(server, user_hard="2G")
+    notices, _ = await attention.of(server.domain, alice, [], await server.domain.tags.of_person(alice))
+    assert [one.title for one in notices if "All projects of alice take" in one.text] == ["alice"]  # once, not for each
     with pytest.raises(Conflict, match="projects of alice take"):
         await server.domain.sessions.open(alice, "alice", "second", "jupyterlab")
 

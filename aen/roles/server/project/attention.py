@@ -42,6 +42,9 @@ async def of(
     projects = [project for project in projects if not project.going]
     for project in projects:
         found += await _project(domain, project)
+    for project in {project.owner: project for project in reversed(projects)}.values():  # once for each owner
+        if warning := await domain.spaces.owners_warning(project):
+            found.append(Notice("busy", project.owner, warning, f"/{quote(project.slug)}/compute#space"))
     found += await _jobs(domain, actor)
     found += await _runs(domain, actor)
     order = {"bad": 0, "busy": 1, "info": 2}
@@ -63,7 +66,7 @@ async def _project(domain: Domain, project: Project) -> list[Notice]:
     where, found = f"/{quote(project.slug)}", []
     if project.state is ProjectState.PROBLEM:
         found.append(Notice("bad", project.slug, project.reason or _("It has a problem."), where))
-    if warning := await domain.spaces.warning(project):
+    if warning := domain.spaces.own_warning(project):
         found.append(Notice("busy", project.slug, warning, f"{where}/compute#space"))
     if PERMISSIONS in project.pending:
         last = await domain.projects.moves.last_job(project, PERMISSIONS)

@@ -104,11 +104,19 @@ class Spaces(Part):
 
     async def warning(self, project: Project) -> str:
         """What to tell the team on the project's page; empty when there is room."""
+        return self.own_warning(project) or await self.owners_warning(project)
+
+    def own_warning(self, project: Project) -> str:
+        """As far as the project itself is at its bound."""
         used = project.space.bytes if project.space else 0
         bounds = self.of_project(project)
         if bounds.warn(used):
             most = bounds.hard or bounds.soft
             return f"This project takes {size(used)} of {size(most)} on the disk. {self.advice(project)}"
+        return ""
+
+    async def owners_warning(self, project: Project) -> str:
+        """As far as all projects of its owner together are at theirs."""
         bounds = await self.of_user(project.owner)
         if (bounds.soft or bounds.hard) and bounds.warn(used := await self.used_by(project.owner)):
             most = bounds.hard or bounds.soft
