@@ -66,7 +66,7 @@ def test_a_program_that_is_missing(program: str, site: dict[str, Any], monkeypat
 @pytest.mark.parametrize(("free", "inodes", "state"), [(5, 10**6, "warning"), (0.5, 10**6, "problem"), (100, 10, "problem"), (100, 10**6, "")])  # fmt: skip
 def test_room(free: float, inodes: int, state: str, site: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:
     """10 GB for AEN's own, 20 GB for projects; and files that can be made."""
-    disk = SimpleNamespace(f_bavail=int(free * GIB), f_frsize=1, f_files=10**7, f_favail=inodes)
+    disk = SimpleNamespace(f_bavail=int(free * GIB), f_frsize=1, f_files=10**7, f_favail=inodes, f_flag=0)
     monkeypatch.setattr(os, "statvfs", lambda path: disk)
     found = [
         finding for finding in bad(examinations.directories(patient(("compute",), **site))) if "GiB are" in finding.cure
@@ -76,7 +76,7 @@ def test_room(free: float, inodes: int, state: str, site: dict[str, Any], monkey
 
 
 def test_room_for_projects_is_more(site: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:
-    disk = SimpleNamespace(f_bavail=15 * GIB, f_frsize=1, f_files=10**7, f_favail=10**6)
+    disk = SimpleNamespace(f_bavail=15 * GIB, f_frsize=1, f_files=10**7, f_favail=10**6, f_flag=0)
     monkeypatch.setattr(os, "statvfs", lambda path: disk)
     assert one(examinations.directories(patient(("compute",), **site)), "is little").what == "compute.project_root"
 
