@@ -24,6 +24,7 @@ from aen.config.resolve import resolve
 from aen.credentials import Credentials
 from aen.errors import AenError, Invalid
 from aen.launchers import Policy
+from aen.launchers.accounts import make_again
 from aen.privileges import LauncherHandle, drop, ensure_service_account, spawn_launcher
 from aen.roles import ROLES
 
@@ -99,15 +100,20 @@ def lay(loaded: Loaded, roles: tuple[str, ...], *, headless: bool = False) -> Gr
 
 
 def prepare(loaded: Loaded) -> list[str]:
-    """Make the service account and every directory, as the first start would; says what there is, line by line."""
+    """Make the service account and every directory, as the first start would; says what there is, line by line.
+
+    People's accounts, too, where a backup was put back on a new machine.
+    """
     machine = Machine.here()
     roles = tuple(ROLES)
     config = resolve(loaded.config, roles=roles, machine=machine)
     uid, gid = ensure_service_account(config.service_account) if machine.root else (os.geteuid(), os.getegid())
     wanted = places.wanted(config, roles, uid, gid)
     places.make(wanted, [])
+    managed = machine.root and config.accounts.mode == "managed"
     account = [f"service account: {config.service_account} (uid {uid})"] if machine.root else []
-    return [*account, *(f"{place.option}: {place.path}" for place in wanted)]
+    again = make_again(str(places.launcher_dir(config, root=True)), config.accounts.shell) if managed else ()
+    return [*account, *(f"{place.option}: {place.path}" for place in wanted), *again]
 
 
 def preload(roles: tuple[str, ...], config: Config) -> None:

@@ -37,7 +37,10 @@ def serve(
 
 @app.command()
 def init(config: Files = None) -> None:
-    """Make what the first start would make: the service account and AEN's directories. Safe to run again."""
+    """Make what the first start would make: the service account and AEN's directories. Safe to run again.
+
+    On a machine that a backup is put back on, also the Linux accounts that AEN had made, with their numbers.
+    """
     from aen import ground
     from aen.config.load import load
 

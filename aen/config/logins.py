@@ -27,7 +27,7 @@ class Ldap(Section):
         "", description="Search and bind: the account that searches, by its DN or, in AD, name@domain."
     )
     bind_password: SecretStr = Field(
-        SecretStr(""), description="Its password; better in AEN_SERVER_LOGIN_LDAP_BIND_PASSWORD."
+        SecretStr(""), description="Its password; better in AEN_SERVER__LOGIN__LDAP__BIND_PASSWORD."
     )
     user_dn: str = Field(
         "",
@@ -66,7 +66,8 @@ class Oidc(Section):
     issuer: str = Field("", description="The provider's issuer, as https://sso.example.org/realms/main.")
     client_id: str = Field("", description="What the provider calls AEN.")
     client_secret: SecretStr = Field(
-        SecretStr(""), description="Its secret; better in AEN_SERVER_LOGIN_OIDC_CLIENT_SECRET. Empty: a public client."
+        SecretStr(""),
+        description="Its secret; better in AEN_SERVER__LOGIN__OIDC__CLIENT_SECRET. Empty: a public client.",
     )
     scopes: list[str] = Field(["openid", "profile", "email"], description="What is asked of the provider.")
     name: str = Field(

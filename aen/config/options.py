@@ -108,6 +108,8 @@ def place(way: Sequence[str | int]) -> Place:
 def type_name(annotation: Any) -> str:
     """A type in words an administrator reads."""
     origin, arguments = typing.get_origin(annotation), typing.get_args(annotation)
+    if origin is typing.Annotated:  # a pattern or bound of the items of a list
+        return type_name(arguments[0])
     if origin is typing.Literal:
         return " | ".join(str(value) for value in arguments)
     if origin in (typing.Union, types.UnionType):

@@ -18,7 +18,8 @@ _PASSWORD = re.compile(r"(://[^:/@\s]*:)[^@\s]*@")  # in an address, as mongodb:
 
 _SAMPLE_HEAD = """\
 # AEN's configuration: every option with its default, commented out.
-# This file is a sample and is never read. Copy what you need to /etc/aen/aen.yaml, or give a file with `-c FILE`.
+# AEN reads /etc/aen/aen.yaml, or the files given with `-c FILE`; config/aen.yaml of a checkout is never read.
+# Take the # away from what you change.
 # Each option can also be set in the environment: server.url is AEN_SERVER__URL.
 # Made by `aen config sample`.
 """

@@ -18,6 +18,10 @@ from aen.doctor.findings import Finding, Patient, ok, problem, warning
 _SECONDS = 5.0
 _CLOCK_WARN, _CLOCK_BAD = 5.0, 25.0  # seconds; tickets are good for 30
 _PROBE = "aen-doctor"
+_TRUST = (
+    "Put the certificate of who signed it into /usr/local/share/ca-certificates and run update-ca-certificates "
+    "(Fedora: /etc/pki/ca-trust/source/anchors, update-ca-trust), and start AEN again."
+)
 
 
 @dataclass(frozen=True)
@@ -28,6 +32,7 @@ class Answer:
     headers: dict[str, str] = field(default_factory=dict)
     body: str = ""
     why: str = ""
+    cure: str = ""
     at: float = 0.0  # our clock, when it came
 
 
@@ -53,9 +58,8 @@ def _who(option: str, url: str, patient: Patient) -> Finding:
     if answer.why:
         role = "server" if server else "gateway"
         state = problem if role not in patient.roles or patient.inside else warning
-        return state(
-            option, f"{url}: {answer.why}", f"Start it, open the port in the firewalls, or set {option} to where it is."
-        )
+        cure = answer.cure or f"Start it, open the port in the firewalls, or set {option} to where it is."
+        return state(option, f"{url}: {answer.why}", cure)
     if server:
         if answer.status == 200 and '"AEN' in answer.body[:4000]:
             return ok(option, f"AEN answers at {url}")
@@ -162,7 +166,7 @@ def ask(url: str, path: str, headers: dict[str, str] | None = None) -> Answer:
         found = {name.lower(): value for name, value in got.getheaders()}
         return Answer(got.status, found, body.decode(errors="replace"), at=time.time())
     except ssl.SSLCertVerificationError as error:
-        return Answer(why=f"its certificate is not trusted here ({error.verify_message})")
+        return Answer(why=f"its certificate is not trusted here ({error.verify_message})", cure=_TRUST)
     except (OSError, http.client.HTTPException, UnicodeError) as error:
         return Answer(why=_why(error))
     finally:

@@ -6,6 +6,7 @@ import grp
 import os
 import pwd
 import time
+from collections.abc import Iterator
 from typing import Any
 
 from aen.errors import Conflict, Invalid, NotFound
@@ -27,6 +28,25 @@ def link(state_dir: str, name: str, first_uid: int = 20000) -> Account:
     with Register(state_dir, first_uid).changing() as data:
         data["accounts"][name] = {"uid": entry.pw_uid, "made": False, "at": int(time.time())}
     return _account(entry)
+
+
+def make_again(state_dir: str, shell: str) -> Iterator[str]:
+    """Make what the register has and Linux has not, with the numbers of then: after a backup went to another machine.
+
+    Files and ACLs hold the numbers. Says what was done, line by line; for the command line, as root.
+    """
+    if not os.path.isdir(state_dir):
+        return  # nothing was put back yet
+    with Register(state_dir, LEAST_UID).changing() as data:
+        for name, known in sorted(data["accounts"].items()):
+            uid = int(known["uid"])
+            if not known["made"] or known.get("retired") or passwd.entry(name) is not None:
+                continue
+            if passwd.taken(uid):
+                yield f"account {name}: not made, because {uid}, its number, is somebody else's here"
+                continue
+            passwd.add(name, uid, shell)
+            yield f"account {name}: made with its number, {uid}"
 
 
 class Accounts:

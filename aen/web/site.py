@@ -124,7 +124,7 @@ def _say(request: web.Request, response: web.StreamResponse, seconds: float) -> 
         path=without_secret(request.path)[:200],
         status=response.status,
         ms=round(seconds * 1000, 1),
-        address=request.remote or "",
+        address=(request.remote or "").removeprefix("::ffff:"),  # IPv4 at a listener on all interfaces
     )
 
 

@@ -13,7 +13,7 @@ import pytest
 
 from aen.errors import Conflict, Invalid
 from aen.launchers import Account, ForeignAccount, ProjectRef
-from aen.launchers.accounts import link
+from aen.launchers.accounts import link, make_again
 from aen.launchers.process import ProcessLauncher
 from tests.launching import Place, app, as_user, lives
 from tests.waiting import until
@@ -120,6 +120,31 @@ async def test_an_account_is_retired(spot: Place, launcher: ProcessLauncher) -> 
         await launcher.ensure_account("aenteve")
     with pytest.raises(Conflict, match="somebody who was removed"):
         await launcher.start(app("b" * 16, eve, "true"))
+
+
+async def test_accounts_come_back_with_their_numbers(spot: Place, launcher: ProcessLauncher) -> None:
+    assert list(make_again(f"{spot.policy.state_dir}/not-there", spot.policy.shell)) == []
+    ann, gone = await launcher.ensure_account("aentann"), await launcher.ensure_account("aentgone")
+    moved, taken = await launcher.ensure_account("aentmove", "i1"), await launcher.ensure_account("aenttake")
+    await launcher.retire_account("aentgone", look=False)
+    for name in ("aentgone", "aentmove", "aenttake"):  # another machine, with the launcher's directory from the backup
+        subprocess.run(["userdel", "--remove", "--force", name], capture_output=True, check=False)
+    subprocess.run(["useradd", "--no-create-home", "--uid", str(taken.uid), "aentother"], check=True)
+    try:
+        said = list(make_again(spot.policy.state_dir, spot.policy.shell))
+    finally:
+        subprocess.run(["userdel", "aentother"], check=True)
+    assert said == [
+        f"account aentmove: made with its number, {moved.uid}",
+        f"account aenttake: not made, because {taken.uid}, its number, is somebody else's here",
+    ]
+    assert await launcher.ensure_account("aentmove", "i1") == moved
+    assert await launcher.ensure_account("aentann") == ann
+    with pytest.raises(KeyError):
+        pwd.getpwuid(gone.uid)
+    assert list(make_again(spot.policy.state_dir, spot.policy.shell)) == [
+        f"account aenttake: made with its number, {taken.uid}"
+    ]
 
 
 async def test_the_next_of_that_name_starts_anew(spot: Place, launcher: ProcessLauncher) -> None:

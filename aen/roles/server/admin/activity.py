@@ -50,7 +50,7 @@ class ActivityLog(Part):
             object=_short(object),
             project=project,
             detail=_short(detail),
-            address=_short(address),
+            address=_short(address.removeprefix("::ffff:")),  # IPv4 at a listener on all interfaces
             security=security,
         )
         await self.store.insert("activity", entry.model_dump(mode="json"))

@@ -6,6 +6,7 @@ import asyncio
 import hashlib
 import ipaddress
 import secrets
+from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 import structlog
@@ -168,7 +169,10 @@ class Joining(Part):
         if not invitation.hosts:
             self._check_hosts(wish.node, request)
         elif strange := set(request.names) - set(invitation.hosts):
-            raise Conflict(f"The invitation does not allow the names {', '.join(sorted(strange))}.")
+            raise Conflict(
+                f"The invitation allows {', '.join(invitation.hosts)}, not {', '.join(sorted(strange))}. Say the same here: "
+                f"`aen node join … {_host_options(invitation.hosts)}`."
+            )
 
     def _check_free(self, name: str, again: bool) -> None:
         known = self.domain.members.get(name)
@@ -189,7 +193,7 @@ class Joining(Part):
             if owner:
                 raise Conflict(
                     f"{host} is where {owner} is reached. If both run on one host, name this one's addresses: "
-                    f"`aen node invite … --host {host}`."
+                    f"`aen node invite … {_host_options(request.names)}`, without those that only {owner} should have."
                 )
 
     async def _use(self, invitation: NodeInvitation, wish: JoinNode) -> None:
@@ -265,6 +269,10 @@ def _mark(bundle: bytes) -> str:
 
 def _told(invitation: NodeInvitation) -> str:
     return f"{'+'.join(invitation.roles)} in {invitation.datacenter}, invited by {invitation.created_by}"
+
+
+def _host_options(hosts: Iterable[str]) -> str:
+    return " ".join(f"--host {host}" for host in hosts)
 
 
 def _is_loopback(host: str) -> bool:
