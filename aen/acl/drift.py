@@ -9,8 +9,8 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 
 from aen.acl.permissions import READ, Entry, Grants, Rule, Tag, decode, kept
-from aen.acl.posix import ACCESS, DEFAULT
-from aen.acl.tree import Report, Task, Walk, attribute
+from aen.acl.posix import ACCESS, DEFAULT, attribute
+from aen.acl.tree import Report, Task, Walk
 
 MOST_ITEMS = 100
 _LONGEST_PATH = 500  # characters shown

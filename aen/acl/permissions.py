@@ -149,6 +149,17 @@ def meant(rule: bytes, grants: Grants, rights: Mapping[int, int], *, closed: boo
     return kept(encode([*named, Entry(Tag.GROUP, MEANT_CLOSED if closed else MEANT, 0)]), rule, grants)
 
 
+def from_elsewhere(current: bytes | None, grants: Grants) -> bool:
+    """Whether the ACL of an inode with a group that is not the project's was meant in another project: it is marked, and
+    does not give this one's owner what every marked ACL here gives them."""
+    if current is None or not any(mark in current for mark in _MARKS):
+        return False
+    acl = decode(current)
+    marked = any(entry.tag is Tag.GROUP and entry.who in (MEANT, MEANT_CLOSED) for entry in acl)
+    owner = sum(entry.rights for entry in acl if entry.tag is Tag.USER and entry.who == grants.owner_uid)
+    return marked and owner & (READ | WRITE) != READ | WRITE
+
+
 def is_closed(acl: list[Entry]) -> bool:
     """Whether it was meant to be closed to those who join the team later."""
     return any(entry.tag is Tag.GROUP and entry.who == MEANT_CLOSED for entry in acl)

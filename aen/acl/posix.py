@@ -89,3 +89,13 @@ def supports_acl(directory: str) -> bool:
             raise
         finally:
             os.close(fd)
+
+
+def attribute(target: int | str, name: str) -> bytes | None:
+    """An extended attribute, or None when there is none."""
+    try:
+        return os.getxattr(target, name)
+    except OSError as error:
+        if error.errno == errno.ENODATA:
+            return None
+        raise

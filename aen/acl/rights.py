@@ -5,15 +5,17 @@ What is written is the mark of `permissions.kept`: it only ever takes away from 
 
 from __future__ import annotations
 
+import errno
 import os
 import stat
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
+from aen.acl.moved import MOVED
 from aen.acl.permissions import EXECUTE, READ, Kind, Rule, Tag, by_person, decode, is_closed, kept, meant
-from aen.acl.posix import ACCESS, DEFAULT, NO_ACL
-from aen.acl.tree import O_DIRECTORY, O_PINNED, NoAcl, Task, Walk, attribute, way_back
+from aen.acl.posix import ACCESS, DEFAULT, NO_ACL, attribute
+from aen.acl.tree import O_DIRECTORY, O_PINNED, NoAcl, Task, Walk, way_back
 from aen.errors import Conflict, NotFound
 
 
@@ -62,10 +64,19 @@ class Rights(Walk):
                 raise Conflict("That is another file system: AEN sets no rights there.")
             self._from_folder = stat.S_ISDIR(status.st_mode)
             if self._asked:
+                self._check_its_place(fd, status)
                 self._change(fd, parts)
             return self._found(fd, public=parts[0] == "public")
         finally:
             os.close(fd)
+
+    def _check_its_place(self, fd: int, status: os.stat_result) -> None:
+        try:
+            self._check_meant_here(f"/proc/self/fd/{fd}", status)
+        except OSError as error:
+            if error.errno != errno.EPERM:
+                return  # the change itself will tell
+            raise Conflict(f"{MOVED}.") from None
 
     def _change(self, fd: int, parts: Sequence[str]) -> None:
         public, place = parts[0] == "public", "/".join(parts)
@@ -114,12 +125,14 @@ class Rights(Walk):
     def _settle(self, fd: int, status: os.stat_result, rule: Rule, *, top: bool) -> bool:
         if not self._may(status):
             return False
+        self._check_meant_here(fd, status)
         changed = self._set(fd, rule, ACCESS, self._wish.rights)
         return (self._wish.contents and self._set(fd, rule, DEFAULT, self._wish.rights)) or changed
 
     def _settle_file(self, target: str, status: os.stat_result, rule: Rule) -> bool:
         if not self._may(status):
             return False
+        self._check_meant_here(target, status)
         rights = self._wish.rights
         if self._from_folder:  # what may be entered may be run
             rights = {uid: bits | (EXECUTE if bits & READ else 0) for uid, bits in rights.items()}

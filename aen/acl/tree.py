@@ -14,8 +14,9 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
+from aen.acl.moved import check_meant_here
 from aen.acl.permissions import Grants, Kind, Rule, kept, rules
-from aen.acl.posix import ACCESS, DEFAULT, NO_ACL
+from aen.acl.posix import ACCESS, DEFAULT, NO_ACL, attribute
 
 O_DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK
 O_PINNED = os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC
@@ -56,6 +57,7 @@ class Task:
     untouched: frozenset[int]
     may_chown: bool  # False without root
     former: frozenset[int] = frozenset()  # ex-members
+    taken_over: bool = False  # the project has just been given to this owner: all in it is theirs
     linked_stay: bool = False  # files with several names stay as they are: without root they may be a clone's, and ours
 
 
@@ -167,6 +169,8 @@ class Walk:
         What its owner took away on purpose stays, but at the top: who may enter a project is the team's business alone.
         """
         grants = None if top else self._task.grants
+        if not top:
+            self._check_meant_here(fd, status)
         changed = self._own(fd, status)
         changed |= _bring(fd, status, rule, grants)
         default = attribute(fd, DEFAULT)
@@ -178,6 +182,11 @@ class Walk:
             os.fchmod(fd, rule.mode | stat.S_ISGID)
             changed = True
         return changed
+
+    def _check_meant_here(self, target: int | str, status: os.stat_result) -> None:
+        """Raises OSError: see moved.py. A project that was given to somebody has not moved: all in it is theirs now."""
+        if self._task.may_chown and not self._task.taken_over:
+            check_meant_here(target, status, self._task.grants)
 
     def _own(self, fd: int | str, status: os.stat_result) -> bool:
         """Owner and group as they must be. An inode of somebody who may not write here passes to the owner."""
@@ -239,6 +248,7 @@ class Walk:
 
     def _settle_file(self, target: str, status: os.stat_result, rule: Rule) -> bool:
         """Owner and ACL of a file that is pinned; whether anything changed."""
+        self._check_meant_here(target, status)
         changed = self._own(target, status)
         return _bring(target, status, rule, self._task.grants) or changed
 
@@ -282,16 +292,6 @@ def _bring(target: int | str, status: os.stat_result, rule: Rule, grants: Grants
         return False
     os.setxattr(target, ACCESS, wanted)
     return True
-
-
-def attribute(target: int | str, name: str) -> bytes | None:
-    """An extended attribute, or None when there is none."""
-    try:
-        return os.getxattr(target, name)
-    except OSError as error:
-        if error.errno == errno.ENODATA:
-            return None
-        raise
 
 
 def _shown(place: str) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import Any
 
 from aen.acl.drift import Look
@@ -134,7 +134,7 @@ class ProjectFiles:
                     try:
                         if new_owner != project.owner:
                             # As one who only looks, the old owner keeps no file; the next walk gives them their role.
-                            self._walk(fd, target, new)
+                            self._walk(fd, target, new, taken_over=True)
                         os.rename(project.name, new_name, src_dir_fd=source, dst_dir_fd=folder)
                     except BaseException:
                         self._give(fd, owner)  # else nobody could work in it until the move is tried again
@@ -239,9 +239,17 @@ class ProjectFiles:
             raise Conflict(f"The root environment can't be used. {error}") from None
 
     def _walk(
-        self, fd: int, project: ProjectRef, owner: Account, *, top_only: bool = False, progress: Report | None = None
+        self,
+        fd: int,
+        project: ProjectRef,
+        owner: Account,
+        *,
+        top_only: bool = False,
+        taken_over: bool = False,
+        progress: Report | None = None,
     ) -> Message:
         task, missing = self._task(project, owner)
+        task = replace(task, taken_over=taken_over)
         try:
             report = SharedWalk(task, progress).run(fd, top_only=top_only)
         except NoAcl:

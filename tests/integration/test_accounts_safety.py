@@ -107,6 +107,16 @@ async def test_a_link_of_who_administers_no_more_opens_no_administrator(server: 
         await accounts.use_reset(code, NEW)
 
 
+@pytest.mark.parametrize("patch", [{"staff": False}, {"locked": True}])
+async def test_a_link_ends_with_the_rights_of_who_made_it(server: Served, patch: dict[str, bool]) -> None:
+    accounts, sue = server.domain.accounts, await staff(server)
+    await server.person("ada")
+    code = await accounts.reset_link(sue, "ada", hours=168)
+    await accounts.update(ROOT, "sue", UserPatch.model_validate(patch))
+    with pytest.raises(NotFound):
+        await accounts.use_reset(code, NEW)
+
+
 async def test_staff_reach_the_rights_of_administrators_by_no_way(server: Served) -> None:
     """All that sets a password, a right, a second factor or a login of somebody else."""
     accounts, sue = server.domain.accounts, await staff(server)

@@ -110,6 +110,53 @@ async def test_whom_it_is_for_sees_it_as_who_deployed_it(server: Box) -> None:
     assert (await server.domain.projects.by_id(project.id)).watchers == []  # type: ignore[union-attr]
 
 
+async def test_the_site_takes_back_that_outsiders_look(server: Box) -> None:
+    _, project = await placed(server)
+    bob, carol, eve = [await server.person(name) for name in ("bob", "carol", "eve")]
+    boards = server.domain.dashboards
+    await server.domain.settings.set(ROOT, "sharing.dashboards", "signed_in")
+    about = report(people=["carol"], watchers=Watchers.SIGNED_IN)
+    _, board = await boards.deploy(bob, "alice", "sales", about)
+    session = await boards.open(carol, "alice", "sales", board.id)
+    assert SIGNED_IN in await routed(server, session.id)
+    await server.domain.admitting.sweep()
+    await server.domain.settings.set(ROOT, "sharing.dashboards", "team")
+    for outsider in (carol, eve):
+        with pytest.raises(NotFound):
+            await boards.get(outsider, "alice", "sales", board.id)
+        assert await boards.for_me(outsider) == []
+    await server.domain.admitting.sweep()
+    assert await routed(server, session.id) == ["alice", "bob", "viv"]
+    await server.domain.settings.set(ROOT, "sharing.dashboards", "signed_in")
+    await server.domain.admitting.sweep()
+    assert {SIGNED_IN, "carol"} <= set(await routed(server, session.id))
+    await server.domain.grace.discard(await server.person("alice"), "alice", "sales", "sales")
+    assert server.domain.admitting.users("*", session.app_server, await kept(server, project)) == []
+    assert server.domain.admitting.users("bob", "jupyter", await kept(server, project)) == []
+
+
+async def test_who_gets_a_name_that_was_given_before_inherits_no_dashboard(server: Box) -> None:
+    _, project = await placed(server)
+    bob, carol = await server.person("bob"), await server.person("carol")
+    boards = server.domain.dashboards
+    await server.domain.settings.set(ROOT, "sharing.dashboards", "signed_in")
+    _, board = await boards.deploy(bob, "alice", "sales", report(people=["carol", "eve"]))
+    session = await boards.open(carol, "alice", "sales", board.id)
+    assert "carol" in await routed(server, session.id)
+    await server.domain.accounts.remove(ROOT, "carol")
+    assert await routed(server, session.id) == ["alice", "bob", "viv", "eve"]
+    another = await server.person("carol")
+    with pytest.raises(NotFound):
+        await boards.get(another, "alice", "sales", board.id)
+    assert "carol" not in (await kept(server, project)).watchers
+
+
+async def kept(server: Box, project: Project) -> Project:
+    found = await server.domain.projects.by_id(project.id)
+    assert found is not None
+    return found
+
+
 async def test_it_ends_with_the_place_of_who_deployed_it(server: Box) -> None:
     alice, _ = await placed(server)
     bob, viv = await server.person("bob"), await server.person("viv")

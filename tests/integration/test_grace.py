@@ -12,6 +12,8 @@ from aen.model import new_id, now
 from aen.model.project import Project, ProjectState, Visibility
 from aen.model.publication import Audience, Publication, PublishedFile, Version
 from aen.roles.server.permissions import Actor, Permission, allows
+from aen.roles.server.project.grace import _restore
+from aen.roles.server.project.moves import DELETE
 from aen.roles.server.project.projects import NewProject
 from tests.box import Box, box
 from tests.integration.test_projects import gone, state
@@ -106,6 +108,26 @@ async def test_when_its_time_is_over_it_is_gone(server: Box) -> None:
     assert (await server.domain.projects.by_id(kept.id)) is not None
     await server.domain.projects.delete(alice, "alice", "kept", "kept")  # for good, at once
     await gone(server, kept)
+
+
+async def test_what_is_being_deleted_for_good_is_not_said_to_be_restored(server: Box) -> None:
+    """It was decided on the record as it is now, also when its time ended between the look and the change."""
+    alice = await server.person("alice")
+    project = await server.domain.projects.create(alice, NewProject(name="genome"))
+    await server.domain.grace.discard(alice, "alice", "genome", "genome")
+    begun = (await kept(server, project)).model_copy(update={"state": S.DELETING, "ends": 0, "pending": [DELETE]})
+    with pytest.raises(Conflict, match="too late"):
+        _restore(begun)
+    assert begun.pending == [DELETE]
+    await server.domain.projects.edit(project.id, lambda one: one.move(S.DELETING))
+    with pytest.raises(Conflict, match="too late"):
+        await server.domain.grace.restore(alice, "alice", "genome")
+
+
+async def kept(server: Box, project: Project) -> Project:
+    found = await server.domain.projects.by_id(project.id)
+    assert found is not None
+    return found
 
 
 async def test_without_grace_it_is_gone_at_once(server: Box) -> None:

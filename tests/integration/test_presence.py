@@ -31,7 +31,7 @@ async def test_the_team_sees_who_is_here(server: Served, monkeypatch: pytest.Mon
     project = await server.domain.projects.create(await server.actor("alice"), new)
     await server.domain.team.set(await server.actor("alice"), "alice", "genome", "bob", "viewer")
     streams = f"{server.url}/api/v1/projects/alice/genome/events"
-    heard = server.domain.events.subscribe([f"project:{project.id}"])
+    heard = server.domain.events.subscribe([presence.topic(project.id)])
     assert server.domain.presence.of(project.id) == frozenset()
     async with (
         bob.http.get(streams) as page,
@@ -51,6 +51,21 @@ async def test_the_team_sees_who_is_here(server: Served, monkeypatch: pytest.Mon
     await until(gone, 10, "bob has gone")
     assert (await anext(heard)).kind == "here"
     assert "here now" not in (await alice.get("/alice/genome")).text
+
+
+async def test_strangers_hear_of_nobody_who_comes_and_goes(server: Served) -> None:
+    """A public project's events are for everybody; when somebody of its team is there is not."""
+    alice, eve = await server.browser("alice"), await server.browser("eve")
+    new = NewProject(name="genome", visibility=Visibility.PUBLIC)
+    project = await server.domain.projects.create(await server.actor("alice"), new)
+    streams = f"{server.url}/api/v1/projects/alice/genome/events"
+    async with eve.http.get(streams) as strangers, alice.http.get(streams) as owners:
+        await strangers.content.readuntil(b"\n\n")
+        await owners.content.readuntil(b"\n\n")
+        with server.domain.presence.open(project.id, "bob"):
+            server.domain.events.publish(f"project:{project.id}", "marked", {})
+        assert b"event: here" in await owners.content.readuntil(b"event: marked")
+        assert b"event: here" not in await strangers.content.readuntil(b"event: marked")
 
 
 async def test_another_servers_word_counts_for_a_while(server: Served, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from aen.acl import posix
-from aen.acl.permissions import Grants, Tag, decode
+from aen.acl.permissions import Grants, Tag, decode, encode
 from aen.acl.rights import Found, Rights, Wish
 from aen.acl.tree import Report, Task, Walk
 from aen.errors import Conflict, NotFound
@@ -150,3 +150,42 @@ def test_what_is_not_ours_to_change(project: Path, tmp_path: Path) -> None:
     assert os.getxattr(project / "bobs/of-root", posix.ACCESS) == of_root
     for path in (outside, outside / "diary.md", foreign):
         assert posix.ACCESS not in os.listxattr(path)
+
+
+def test_moving_it_into_a_project_of_ones_own_opens_nothing(project: Path, tmp_path: Path) -> None:
+    """Who may write in a folder can move what is in it. Neither a walk nor rights set there give what was taken away."""
+    at(project, "bobs/plan.md", Wish({CAROL: 0}))
+    at(project, "bobs/deeper", Wish({CAROL: 0}, contents=True))
+    carols = tmp_path / "carols"
+    carols.mkdir()
+    os.chown(carols, CAROL, CAROL)
+    hers = Grants(CAROL, CAROL, {OWNER: True, BOB: True}, group=True)
+    walk(carols, hers)
+    for name in ("plan.md", "carols.md", "deeper"):
+        os.rename(project / "bobs" / name, carols / name)
+    for grants in (hers, replace(hers, people={})):
+        report = walk(carols, grants)
+        assert any("moved here from another project" in note for note in report.notes)
+        for place, uid in (("plan.md", BOB), ("deeper", BOB), ("deeper/run.sh", BOB), ("carols.md", CAROL)):
+            assert (carols / place).stat().st_uid == uid
+            assert named(carols / place)[CAROL] == (0 if uid == BOB else 6)
+        for place in ("plan.md", "deeper"):
+            with pytest.raises(Conflict, match="moved here"):
+                at(carols, place, Wish({}), grants)
+    at(project, "notes.md", Wish({CAROL: 0}))
+    fd = os.open(project, os.O_RDONLY | os.O_DIRECTORY)
+    try:  # the whole project is given to her: that is another thing
+        Walk(replace(task(replace(hers, people={OWNER: False})), taken_over=True)).run(fd)
+    finally:
+        os.close(fd)
+    assert named(project / "notes.md")[CAROL] == 6
+
+
+def test_nobody_shuts_the_owner_out_by_such_a_mark(project: Path) -> None:
+    """With the project's group it is from here: the owner gets all, whatever stands in it."""
+    plan = project / "bobs/plan.md"
+    at(project, "bobs/plan.md", Wish({CAROL: 0}))
+    acl = [entry for entry in decode(os.getxattr(plan, posix.ACCESS)) if entry.who != OWNER]
+    os.setxattr(plan, posix.ACCESS, encode(acl))
+    walk(project)
+    assert (named(plan)[OWNER], named(plan)[CAROL]) == (6, 0)

@@ -226,6 +226,7 @@ class Accounts(SignUp):
         await self.domain.sessions.end_user(name, why)
         projects = await self.domain.leaving.projects(name)
         await self.domain.team.forget(name)
+        await self.domain.dashboards.forget(name)
         await self.domain.pictures.forget(name)
         await self.store.delete("users", name)
         self._users.drop(name)

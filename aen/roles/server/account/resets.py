@@ -110,16 +110,18 @@ class Resets(Tokens):
         mine = user is not None and proof is not None and user.incarnation == proof.incarnation
         if user is None or proof is None or not mine or user.login_backend != LOCAL:
             raise NotFound(_GONE)
-        if not _may(await self._administers(proof.made_by), user):
+        if not await self._stands_behind(proof.made_by, user):
             raise NotFound(_GONE)
         return user
 
-    async def _administers(self, maker: str) -> bool:
-        """Whether who made a link may make it for anybody, now: whoever has more rights since then is out of reach."""
+    async def _stands_behind(self, maker: str, user: User) -> bool:
+        """Whether who made a link may make it now, too: it ends with their rights, and whoever has more by now is out of reach."""
         if maker in ("", LOCAL_ADMINISTRATOR):  # sent to the person's own address, or made on this machine
             return True
         person = await self.find(maker)
-        return person is not None and person.admin and not person.locked
+        if person is None or person.locked or not (person.admin or person.staff):
+            return False
+        return _may(person.admin, user)
 
     async def use_reset(self, code: str, password: str, address: str = "") -> User:
         """Set the password of whose link this is; all their logins and tokens end. The link counts once."""

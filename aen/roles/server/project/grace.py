@@ -56,9 +56,7 @@ class Grace(Part):
     async def restore(self, actor: Actor, owner: str, name: str) -> Project:
         """Have a deleted project back, stopped, with all that it had. Conflict when it is too late."""
         project = await self.domain.projects.allowed(actor, owner, name, Permission.OWN)
-        if project.state is ProjectState.DELETING:
-            raise Conflict(f"{project.slug} is being deleted for good: it is too late.")
-        if not project.ends:
+        if not project.going:
             return project
         project = await self.domain.projects.edit(project.id, _restore)
         await self.domain.activity.record(
@@ -96,6 +94,8 @@ def _discard(project: Project, ends: int, by: str) -> None:
 
 
 def _restore(project: Project) -> None:
+    if project.state is ProjectState.DELETING:
+        raise Conflict(f"{project.slug} is being deleted for good: it is too late.")
     project.ends, project.updated = 0, now()
     project.pending = [kind for kind in project.pending if kind != GRACE]
 

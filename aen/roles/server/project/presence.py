@@ -21,6 +21,11 @@ _BEAT = 15.0
 _ELSEWHERE = 2.5 * _BEAT  # so long another server's word counts
 
 
+def topic(project: str) -> str:
+    """What pages of the team listen to: when somebody comes and goes is no stranger's business, either."""
+    return f"here:{project}"
+
+
 class Presence(Part):
     """Who is here. Told to the team's pages alone, and kept nowhere: it is no record of who looked when."""
 
@@ -66,7 +71,7 @@ class Presence(Part):
             self._tell_pages(key[0])
 
     def _tell_pages(self, project: str) -> None:
-        self.domain.events.publish(f"project:{project}", "here", {})
+        self.domain.events.publish(topic(project), "here", {})
 
     async def _for_life(self) -> None:
         beat = time.monotonic() + _BEAT

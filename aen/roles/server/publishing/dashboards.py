@@ -17,6 +17,7 @@ from aen.model.project import Project
 from aen.model.route import SIGNED_IN
 from aen.model.session import LIVE, Session
 from aen.model.user import User
+from aen.roles.server.changes import every
 from aen.roles.server.domain import Part
 from aen.roles.server.permissions import Actor, Permission, allows, check
 from aen.roles.server.project.shares import path_of
@@ -103,7 +104,7 @@ class Dashboards(Part):
         page = await self.store.find("projects", Query(equal=(("slug", names.slug(owner, name)),), limit=1))
         for project in map(Project.model_validate, page.items):
             board = project.dashboard(id)
-            if board is not None and may_view(actor.name, project, board):
+            if board is not None and self.may_view(actor.name, project, board):
                 return project, board
         raise NotFound(_GONE)
 
@@ -122,7 +123,9 @@ class Dashboards(Part):
         for docs in await asyncio.gather(self._watched_by(actor.name, most), self._watched_by("*", most)):
             for doc in docs:
                 found.setdefault(doc["id"], self.domain.seen.read(Project, doc))
-        return [(one, board) for one in found.values() for board in one.dashboards if may_view(actor.name, one, board)]
+        return [
+            (one, board) for one in found.values() for board in one.dashboards if self.may_view(actor.name, one, board)
+        ]
 
     async def _watched_by(self, name: str, most: int) -> list[Doc]:
         query = Query(equal=(("watchers", name),), sort="updated", descending=True, limit=most)
@@ -137,6 +140,28 @@ class Dashboards(Part):
         center = self.domain.nodes.datacenter(project.datacenter)
         return center is not None and "{project}" in center.gateway_url
 
+    def may_view(self, name: str, project: Project, board: Dashboard) -> bool:
+        """Whether somebody who is signed in may view it."""
+        if not name or project.going:
+            return False
+        if project.role_of(name) is not None:
+            return True
+        named = name in board.people or board.watchers is Watchers.SIGNED_IN
+        return named and self.beyond_team(project)
+
+    async def forget(self, name: str) -> None:
+        """A person is being removed: no dashboard names them any more. Who gets the name later is somebody else."""
+
+        def edit(project: Project) -> None:
+            project.dashboards = [
+                one.model_copy(update={"people": [each for each in one.people if each != name]})
+                for one in project.dashboards
+            ]
+            project.watchers = project.watched_by()
+
+        async for doc in every(self.store, "projects", Query(equal=(("watchers", name),), sort="updated")):
+            self.domain.sessions.routes.refresh(await self.domain.projects.edit(doc["id"], edit))
+
     # ── for sessions and routes ─────────────────────────────────────────────────────────────────────
 
     def viewers(self, project: Project, id: str) -> list[str]:
@@ -144,8 +169,11 @@ class Dashboards(Part):
         board = project.dashboard(id)
         if board is None or project.going or _orphaned(project, board):
             return []
+        team = [one.user for one in project.team]
+        if not self.beyond_team(project):  # asked now: the site may have said so since it was deployed
+            return team
         everybody = [SIGNED_IN] if board.watchers is Watchers.SIGNED_IN else []
-        return list(dict.fromkeys([*(one.user for one in project.team), *board.people, *everybody]))
+        return list(dict.fromkeys([*team, *board.people, *everybody]))
 
     def refusal(self, project: Project, session: Session) -> str:
         """Why its session must not be there (any more); empty when it may."""
@@ -220,13 +248,6 @@ class Dashboards(Part):
         await self.domain.activity.record(
             actor, act, project.slug, project=project.id, detail=board.title, security=True
         )
-
-
-def may_view(name: str, project: Project, board: Dashboard) -> bool:
-    """Whether somebody who is signed in may view it."""
-    if not name or project.going:
-        return False
-    return project.role_of(name) is not None or name in board.people or board.watchers is Watchers.SIGNED_IN
 
 
 def _orphaned(project: Project, board: Dashboard) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from typing import TYPE_CHECKING
 
 import structlog
 
@@ -17,6 +18,9 @@ from aen.roles.server.permissions import Permission
 from aen.roles.server.project.team import RUNNERS
 from aen.service import Service
 
+if TYPE_CHECKING:
+    from aen.roles.server.domain import Domain
+
 log = structlog.get_logger(__name__)
 
 _SWEEP_SECONDS = 2.0
@@ -25,6 +29,10 @@ _EVERYBODY = frozenset(Role)
 
 class Admitting(Part):
     """The one judge over sessions that are there already; `permissions.check` is the judge over opening them."""
+
+    def __init__(self, domain: Domain) -> None:
+        super().__init__(domain)
+        self._told_of_dashboards = ""  # what the site said when it was looked at last
 
     async def begin(self, service: Service) -> None:
         """See Part."""
@@ -35,7 +43,9 @@ class Admitting(Part):
         return Permission.LOOK if self._roles(app_server) is _EVERYBODY else Permission.RUN
 
     def users(self, user: str, app_server: str, project: Project) -> list[str]:
-        """Who passes through the route of a session of `user`: names, or ANYONE alone."""
+        """Who passes through the route of a session of `user`: names, or ANYONE alone. Of what is deleted: nobody."""
+        if project.going:
+            return []
         if user == ANYONE:
             public = app_server.startswith(SHARED) or self.is_public(project)
             return [ANYONE] if public else []
@@ -97,8 +107,20 @@ class Admitting(Part):
             except AenError as error:
                 log.warning("what is open to anyone could not be checked; it is tried again", reason=error.message)
 
+    async def _follow_the_site(self) -> None:
+        """Where the site says something else of dashboards than before, those that run are for others now."""
+        told = str(self.domain.settings.value("sharing.dashboards"))
+        if told == self._told_of_dashboards:
+            return
+        for id in self.domain.sessions.routes.projects_with(BOARD):
+            project = await self.domain.projects.by_id(id)
+            if project is not None:
+                self.domain.sessions.routes.refresh(project)
+        self._told_of_dashboards = told
+
     async def sweep(self) -> None:
         """Close what must not be open any more."""
+        await self._follow_the_site()
         for id in self.domain.sessions.routes.open_to_anyone():
             doc = await self.store.get("sessions", id)
             if doc is None:

@@ -107,6 +107,10 @@ class RouteTable(Part):
         """The sessions that people without a login are led to."""
         return [session for session, (_, route) in self._routes.items() if ANYONE in route.users]
 
+    def projects_with(self, prefix: str) -> set[str]:
+        """The projects that have such app servers at work."""
+        return {route.project_id for _, route in self._routes.values() if route.app_server.startswith(prefix)}
+
     async def read(self, command: ReadRoutes) -> Routes:
         """The answer to a gateway. Unavailable while this server does not yet know all of them: it keeps what it has."""
         if self._awaited and time.monotonic() < self._warm_until:

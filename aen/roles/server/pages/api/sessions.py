@@ -17,6 +17,7 @@ from aen.roles.server.events import LOGIN_ENDED, Happened
 from aen.roles.server.pages.api.api import PREFIX, Nothing, Paging, answer, asked, body, listed, part, query
 from aen.roles.server.pages.api.views import AppView, PageOf, SessionViewOfApi
 from aen.roles.server.permissions import Permission, check
+from aen.roles.server.project.presence import topic as here_topic
 from aen.roles.server.urls import Url
 
 #: What a stream of a project or session tells of one's own account: that there is nothing more to see.
@@ -119,6 +120,7 @@ def _app(app: Any) -> dict[str, str]:
 async def project_events(request: web.Request) -> web.StreamResponse:
     domain, actor = asked(request)
     project = await domain.projects.get(actor, *_where(request))
+    in_team = project.role_of(actor.name) is not None
 
     async def still() -> bool:
         now = await domain.projects.by_id(project.id)
@@ -128,14 +130,13 @@ async def project_events(request: web.Request) -> web.StreamResponse:
         check(current, Permission.VIEW, now)
         return True
 
+    topics = [f"project:{project.id}"]
+    if in_team or actor.admin:
+        topics.append(here_topic(project.id))
     with contextlib.ExitStack() as stack:
-        if (
-            actor.user is not None
-            and project.role_of(actor.name) is not None
-            and not (actor.login and actor.login.acting)
-        ):
+        if in_team and actor.user is not None and not (actor.login and actor.login.acting):
             stack.enter_context(domain.presence.open(project.id, actor.name))
-        return await _stream(request, [f"project:{project.id}"], still)
+        return await _stream(request, topics, still)
 
 
 async def session_events(request: web.Request) -> web.StreamResponse:
