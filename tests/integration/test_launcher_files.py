@@ -58,7 +58,7 @@ async def test_an_account_of_others_is_never_taken_over(spot: Place, launcher: P
     assert (await launcher.ensure_account("aentforeign")).uid == 61900
 
 
-@pytest.mark.parametrize("name", ["daemon", "games", "the service account"])
+@pytest.mark.parametrize("name", ["games", "backup", "the service account"])
 async def test_accounts_of_the_system_are_refused(spot: Place, launcher: ProcessLauncher, name: str) -> None:
     with pytest.raises(Invalid, match="can't own or start projects"):
         await launcher.ensure_account(spot.service if " " in name else name)
