@@ -193,6 +193,18 @@ async def test_what_fails_again_and_again_is_counted_and_fills_no_disk(server: S
     assert "(and 499 times before)" in told
 
 
+async def test_one_address_hides_nothing_that_others_try(server: Served) -> None:
+    """By as many names as it likes: it uses up its own part of what is kept in a minute, and no more."""
+    refusals = Refusals(server.domain, clock=lambda: 1000.0)
+    for number in range(500):
+        await refusals.note("login.held_up", f"nobody{number}", "10.0.0.9")
+    await refusals.note("login.held_up", "alice", "10.0.0.7")
+    entries, _ = await server.domain.activity.security(ROOT, 1000)
+    by = [entry.address for entry in entries if entry.act == "login.held_up"]
+    assert by.count("10.0.0.7") == 1
+    assert by.count("10.0.0.9") < 50
+
+
 @on_every_store
 async def test_a_new_password_ends_logins_and_tokens(server: Served) -> None:
     await server.person("alice")
