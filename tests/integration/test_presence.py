@@ -11,9 +11,11 @@ from aen.messages import ServerTold
 from aen.model import new_id, now
 from aen.model.project import Visibility
 from aen.model.schedule import Run, RunState
+from aen.roles.server import events
+from aen.roles.server.account.accounts import UserPatch
 from aen.roles.server.project import presence
 from aen.roles.server.project.projects import NewProject
-from tests.served import Served, served
+from tests.served import ROOT, Served, served
 from tests.waiting import until
 
 
@@ -66,6 +68,19 @@ async def test_strangers_hear_of_nobody_who_comes_and_goes(server: Served) -> No
             server.domain.events.publish(f"project:{project.id}", "marked", {})
         assert b"event: here" in await owners.content.readuntil(b"event: marked")
         assert b"event: here" not in await strangers.content.readuntil(b"event: marked")
+
+
+async def test_who_administers_no_more_hears_no_more_of_nodes_and_jobs(
+    server: Served, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(events, "HEARTBEAT", 0.05)
+    boss = await server.script("boss", admin=True)
+    await server.person("chief", admin=True)
+    told = {"Authorization": f"Bearer {boss.token}"}
+    async with boss.http.get(f"{server.url}/api/v1/events", headers=told) as stream:
+        await stream.content.readuntil(b"\n\n")
+        await server.domain.accounts.update(ROOT, "boss", UserPatch(admin=False))
+        assert b"event: ended" in await stream.content.readuntil(b"event: ended")
 
 
 async def test_another_servers_word_counts_for_a_while(server: Served, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -157,7 +157,8 @@ async def my_events(request: web.Request) -> web.StreamResponse:
     _, actor = asked(request)
 
     async def still() -> bool:
-        return await _current(request) is not None
+        current = await _current(request)
+        return current is not None and current.admin == actor.admin
 
     topics = [f"user:{actor.name}"] if actor.user is not None else []
     return await _stream(request, [*topics, "nodes", "jobs"] if actor.admin else topics, still)
