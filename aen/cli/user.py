@@ -87,24 +87,45 @@ def unlock(name: Name, config: Files = None) -> None:
 @group.command()
 def allow(
     name: Name,
-    projects: Annotated[int, typer.Option("--projects", help="That they may own.")] = 0,
-    sessions: Annotated[int, typer.Option("--sessions", help="That they may have at a time.")] = 0,
-    space: Annotated[str, typer.Option("--space", help="Of all their projects, as 200G.")] = "",
-    memory: Annotated[str, typer.Option("--memory", help="Of one session, as 8G.")] = "",
-    cpus: Annotated[float, typer.Option("--cpus", help="Processors of one session, as 1.5.")] = 0,
+    projects: Annotated[int | None, typer.Option("--projects", help="That they may own.")] = None,
+    sessions: Annotated[int | None, typer.Option("--sessions", help="That they may have at a time.")] = None,
+    space: Annotated[str | None, typer.Option("--space", help="Of all their projects, as 200G.")] = None,
+    memory: Annotated[str | None, typer.Option("--memory", help="Of one session, as 8G.")] = None,
+    cpus: Annotated[float | None, typer.Option("--cpus", help="Processors of one session, as 1.5.")] = None,
+    none: Annotated[bool, typer.Option("--none", help="As for everybody again: none of these.")] = False,
     config: Files = None,
 ) -> None:
-    """Say how much a person may take; what is not given is as for everybody."""
+    """Say how much a person may take; what is not given is as for everybody. With no option: show it, change nothing."""
     from aen.cli.calling import call
+
+    asked = {"projects": projects, "sessions": sessions, "space": space, "memory": memory, "cpus": cpus}
+    given = {key: value for key, value in asked.items() if value is not None}
+    if none and given:
+        raise Invalid(f"--none takes all limits away: leave out --{next(iter(given))}, or leave out --none.")
+    if given or none:
+        body = {key: _bytes(value) if isinstance(value, str) else value for key, value in given.items()}
+        found = call(config, lambda api: api.put("users", name, "allowance", body=body))
+    else:
+        found = call(config, lambda api: api.get("users", name))
+    print(f"{name} may take: {_in_words(found['allowance'])}.")
+
+
+def _bytes(text: str) -> int:
     from aen.config.sizes import size_in_bytes
 
-    body: dict[str, object] = {"projects": projects, "sessions": sessions, "cpus": cpus}
     try:
-        body |= {key: size_in_bytes(text) for key, text in (("space", space), ("memory", memory)) if text}
+        return size_in_bytes(text)
     except ValueError as error:
         raise Invalid(f"{error}: write sizes as 500M or 20G.") from None
-    call(config, lambda api: api.put("users", name, "allowance", body=body))
-    print(f"What {name} may take is changed.")
+
+
+def _in_words(allowance: dict[str, int | float]) -> str:
+    """Each limit as the options take it."""
+    from aen.config.sizes import size_text
+
+    own = {key: most for key, most in allowance.items() if most}
+    told = [f"{key} {size_text(int(most)) if key in ('space', 'memory') else f'{most:g}'}" for key, most in own.items()]
+    return f"{', '.join(told)}; the rest as everybody" if told else "as everybody"
 
 
 def _set(config: Files, name: str, right: str, value: bool) -> None:

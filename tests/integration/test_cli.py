@@ -55,6 +55,18 @@ def test_people_from_beginning_to_end(commands: World) -> None:
     assert name not in [row["name"] for row in listed]
 
 
+def test_what_a_person_may_take_is_shown_and_changed_only_when_asked(commands: World) -> None:
+    name = commands.person("allowed")
+    _fine(commands.aen("user", "add", name, "--password-stdin", stdin=PASSWORD + "\n"))
+    told = f"{name} may take: projects 5, memory 8G, cpus 1.5; the rest as everybody.\n"
+    assert _fine(commands.aen("user", "allow", name, "--projects", "5", "--memory", "8G", "--cpus", "1.5")) == told
+    assert _fine(commands.aen("user", "allow", name)) == told  # looked at: nothing was cleared
+    refused = commands.aen("user", "allow", name, "--none", "--sessions", "3")
+    assert (refused.returncode, "--sessions" in refused.stderr) == (2, True)
+    assert _fine(commands.aen("user", "allow", name)) == told
+    assert _fine(commands.aen("user", "allow", name, "--none")) == f"{name} may take: as everybody.\n"
+
+
 @pytest.mark.parametrize(
     ("arguments", "stdin", "words"),
     [
