@@ -20,6 +20,20 @@ TIMES = (
     "expires",
     "joined",
     "certificate_until",
+    "at",
+    "ends",
+)
+
+#: Columns that hold bytes.
+SIZES = (
+    "bytes",
+    "environments",
+    "trash",
+    "caches",
+    "memory_total",
+    "memory_free",
+    "disk_total",
+    "disk_free",
 )
 
 
@@ -41,13 +55,13 @@ def details(row: dict[str, Any], *, as_json: bool) -> None:
         return
     plain = {key: value for key, value in row.items() if not isinstance(value, dict)}
     inner = {
-        f"{key} {name}": value for key, part in row.items() if isinstance(part, dict) for name, value in part.items()
+        f"{key} {name}": cell_of(part, name) for key, part in row.items() if isinstance(part, dict) for name in part
     }
     width = max(len(key) for key in (*plain, *inner))
     for key in plain:
         print(f"{key.replace('_', ' ').ljust(width)}  {cell_of(row, key)}")
     for key, value in inner.items():
-        print(f"{key.replace('_', ' ').ljust(width)}  {cell(value)}")
+        print(f"{key.replace('_', ' ').ljust(width)}  {value}")
 
 
 def print_table(rows: Sequence[Sequence[str]], columns: Sequence[str]) -> None:
@@ -67,10 +81,14 @@ def print_table(rows: Sequence[Sequence[str]], columns: Sequence[str]) -> None:
 
 
 def cell_of(row: dict[str, Any], column: str) -> str:
-    """One value of a row in a table; a time is written out."""
+    """One value of a row in a table; times and sizes are written out."""
     value = row.get(column)
     if column in TIMES and isinstance(value, int):
         return datetime.fromtimestamp(value / 1000).astimezone().strftime("%Y-%m-%d %H:%M") if value else "never"
+    if column in SIZES and isinstance(value, int):
+        from aen.web.filters import size
+
+        return size(value)
     return cell(value)
 
 

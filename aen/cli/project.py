@@ -33,7 +33,7 @@ def list_projects(as_json: Json = False, config: Files = None) -> None:
 def show(slug: Slug, as_json: Json = False, config: Files = None) -> None:
     """Show one project and its team."""
     from aen.cli.calling import call
-    from aen.cli.output import cell, cell_of
+    from aen.cli.output import cell_of
 
     owner, name = _split(slug)
     found: dict[str, Any] = call(config, lambda api: api.get("projects", owner, name))
@@ -42,8 +42,10 @@ def show(slug: Slug, as_json: Json = False, config: Files = None) -> None:
 
         print(json.dumps(found, indent=2, ensure_ascii=False))
         return
-    for key, value in found.items():
-        print(f"{key + ':':14} {cell(_members(value)) if key == 'team' else cell_of(found, key)}")
+    told = {**found, "team": _members(found.get("team")), "space": _space(found.get("space"))}
+    told["space_limit"] = _limit(found.get("space_limit"))
+    for key in told:
+        print(f"{key.replace('_', ' ') + ':':14} {cell_of(told, key)}")
 
 
 @group.command()
@@ -159,6 +161,22 @@ def _members(team: Any) -> Any:
     if not isinstance(team, list):
         return team
     return [f"{member.get('user')} ({member.get('role')})" if isinstance(member, dict) else member for member in team]
+
+
+def _space(space: Any) -> str:
+    """What it takes on the disk, in words."""
+    from aen.cli.output import cell_of
+
+    if not isinstance(space, dict):
+        return "not measured yet"
+    parts = ", ".join(f"{part} {cell_of(space, part)}" for part in ("environments", "trash", "caches") if part in space)
+    return f"{cell_of(space, 'bytes')} in {space.get('files', 0):,} files ({parts}), measured {cell_of(space, 'at')}"
+
+
+def _limit(most: Any) -> str:
+    from aen.web.filters import size
+
+    return size(most) if most else "as configured"
 
 
 def _split(slug: str) -> tuple[str, str]:

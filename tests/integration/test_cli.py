@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from aen.cli.output import details
 from tests.served import PASSWORD
 from tests.world import PROGRAM, World
 
@@ -89,6 +91,16 @@ def test_a_wrong_command_is_one_sentence(commands: World, arguments: tuple[str, 
     assert words.lower() in lines[0].lower()
     assert "Traceback" not in done.stderr
     assert "a fault in AEN itself" not in done.stderr
+
+
+def test_sizes_and_times_are_words_for_people_and_exact_for_scripts(capsys: pytest.CaptureFixture[str]) -> None:
+    node = {"name": "n1", "load": {"cpus": 4, "memory_total": 25_213_198_336, "disk_free": 0}, "last_seen": 0}
+    details(node, as_json=False)
+    shown = capsys.readouterr().out
+    assert re.search(r"^load memory total +23 GB$", shown, re.MULTILINE), shown
+    assert re.search(r"^load disk free +0 bytes$", shown, re.MULTILINE), shown
+    details(node, as_json=True)
+    assert json.loads(capsys.readouterr().out) == node
 
 
 def test_lists_have_json(commands: World) -> None:

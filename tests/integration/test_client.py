@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import re
 import stat
 import sys
 from collections.abc import AsyncIterator
@@ -111,6 +112,8 @@ async def test_aen_login_and_commands_against_a_server_elsewhere(server: Served,
     code, said = await run(tmp_path, "project", "show", "alice/genome")
     assert code == 0, said
     assert "Variants" in said
+    assert re.search(r"^space: +not measured yet$", said, re.MULTILINE), said
+    assert re.search(r"^space limit: +as configured$", said, re.MULTILINE), said
     kept.chmod(0o644)
     code, said = await run(tmp_path, "project", "show", "alice/genome")
     assert code == 2
