@@ -27,19 +27,25 @@ def place() -> Path:
 @app.command()
 def login(
     url: Annotated[str, typer.Argument(help="The server's address, as https://aen.example.org.")],
-    token_stdin: Annotated[bool, typer.Option("--token-stdin", help="Read the token from standard input.")] = False,
+    token_stdin: Annotated[
+        bool,
+        typer.Option("--token-stdin", help="Read the token from standard input; so too where that is no terminal."),
+    ] = False,
 ) -> None:
-    """Sign in to a server elsewhere with an API token: `user`, `project` and other commands then speak to it."""
+    """Sign in to a server elsewhere with an API token: `user`, `project` and other commands then speak to it.
+
+    The token is asked for, or read from standard input: aen login URL --token-stdin < FILE
+    """
     from aen.client import Client
 
     url = url.rstrip("/")
-    if token_stdin:
+    if token_stdin or not sys.stdin.isatty():
         token = sys.stdin.readline().strip()
     else:
         print(f"Make an API token at {url}/account/tokens and paste it here (it is not shown).")
         token = typer.prompt("Token", hide_input=True).strip()
     if not token:
-        raise Invalid("That is no token: it is empty.")
+        raise Invalid("That is no token: it is empty. Paste one, or give it on standard input with --token-stdin.")
     with Client(url, token) as client:
         name = client.get_me().name
     _keep({"url": url, "token": token})

@@ -103,6 +103,11 @@ async def test_aen_login_and_commands_against_a_server_elsewhere(server: Served,
     code, said = await run(tmp_path, "login", server.url, "--token-stdin", given="aen_wrong\n")
     assert code == 1, said
     assert "not valid" in said
+    code, said = await run(tmp_path, "login", server.url, given="\n")
+    assert code == 2, said
+    assert "--token-stdin" in said
+    code, said = await run(tmp_path, "login", server.url, given=f"{secret}\n")  # no terminal: as with --token-stdin
+    assert (code, said.count("\n")) == (0, 1), said
     code, said = await run(tmp_path, "login", server.url, "--token-stdin", given=f"{secret}\n")
     assert code == 0, said
     assert "as alice" in said
