@@ -35,7 +35,7 @@ def doctor(
     from aen.doctor import examine
 
     findings = examine(_patient(role, config))
-    _print(findings, as_json)
+    tell(findings, as_json=as_json)
     sys.exit(1 if any(finding.state == "problem" for finding in findings) else 0)
 
 
@@ -77,7 +77,7 @@ def _everywhere(as_json: bool, config: Files) -> None:
     sys.exit(1 if any(one["state"] == "problem" for node in nodes for one in node["findings"]) else 0)
 
 
-def _print(findings: list[Finding], as_json: bool) -> None:
+def tell(findings: list[Finding], *, as_json: bool) -> None:
     if as_json:
         import json
         from dataclasses import asdict
@@ -85,8 +85,18 @@ def _print(findings: list[Finding], as_json: bool) -> None:
         print(json.dumps([asdict(finding) for finding in findings], indent=2, ensure_ascii=False))
         return
     _lines(findings)
-    count = sum(finding.state == "problem" for finding in findings)
-    print(f"\n{count} problem{'' if count == 1 else 's'}." if count else "\nNo problems.")
+    print(f"\n{_summed(findings)}")
+
+
+def _summed(findings: list[Finding]) -> str:
+    """How many problems and warnings there are."""
+    states = [finding.state for finding in findings]
+    told = [
+        f"{count or 'no'} {word}{'' if count == 1 else 's'}"
+        for word in ("problem", "warning")
+        if (count := states.count(word)) or word == "problem"
+    ]
+    return f"{', '.join(told).capitalize()}."
 
 
 def _lines(findings: list[Finding]) -> None:

@@ -15,6 +15,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
 from aen.ca import Authority, Identity
+from aen.cli.doctor import tell
 from aen.config import Config
 from aen.config.machine import Machine
 from aen.config.show import values
@@ -191,3 +192,19 @@ def test_secrets_are_masked_wherever_the_configuration_is_shown() -> None:
     shown = json.dumps(values(config), default=str)
     assert "s3cr3t" not in shown
     assert "mongodb://aen:(hidden)@db.example.org/aen" in shown
+
+
+@pytest.mark.parametrize(
+    ("found", "words"),
+    [
+        ((), "No problems."),
+        (("warning",), "No problems, 1 warning."),
+        (("problem", "warning", "warning", "ok"), "1 problem, 2 warnings."),
+        (("problem", "problem"), "2 problems."),
+    ],
+)
+def test_the_last_line_counts_problems_and_warnings(
+    found: tuple[str, ...], words: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    tell([Finding("clock", state, "is looked at", "Do.") for state in found], as_json=False)
+    assert capsys.readouterr().out.splitlines()[-1] == words
