@@ -18,6 +18,7 @@ import aiohttp
 import pytest
 from aiohttp import web
 from prometheus_client import REGISTRY
+from structlog.testing import capture_logs
 from yarl import URL
 
 from aen import names
@@ -423,12 +424,15 @@ async def test_scripts_hear_503_while_nothing_runs_and_401_without_login(house: 
 async def test_pages_believe_only_the_data_plane(house: House) -> None:
     ask = "/.aen/api/session?owner=alice&project=genome&server=jupyter"
     headers = {"X-AEN-User": "alice", "X-AEN-Login": "L1", "X-AEN-Page-Token": "guess", "X_AEN_User": "alice"}
-    async with house.client(**headers) as script, script.get(ask) as answer:
-        assert answer.status == 401
+    headers["X-Forwarded-For"] = "192.0.2.9"
     connector = aiohttp.UnixConnector(str(house.tmp / "run/gateway/pages"))
     direct = aiohttp.ClientSession(connector=connector)
-    async with direct, direct.get("http://x" + ask, headers=headers) as answer:
-        assert answer.status == 403
+    with capture_logs() as logs:
+        async with house.client(**headers) as script, script.get(ask) as answer:
+            assert answer.status == 401
+        async with direct, direct.get("http://x" + ask, headers=headers) as answer:
+            assert answer.status == 403
+    assert [line["address"] for line in logs if line["event"] == "request"] == ["127.0.0.1", ""]
 
 
 async def test_after_a_restart_without_the_server_known_people_reach_running_sessions(house: House) -> None:

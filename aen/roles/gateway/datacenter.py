@@ -89,7 +89,7 @@ class Relay:
         try:
             data: dict[str, object] = json.loads(raw) if len(raw) <= _MOST_BYTES else {}
             given = {key: value for key, value in data.items() if key not in ("id", "datacenter", "address")}
-            address = request.headers.get("X-Forwarded-For", "")[:64]
+            address = (request.remote or "")[:64]
             return JoinNode.model_validate({**given, "datacenter": self._datacenter, "address": address})
         except (ValueError, AttributeError, ValidationError) as error:
             raise Invalid("That is not what a host that joins sends: use `aen node join`.") from error

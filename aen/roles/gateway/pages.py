@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hmac
 import re
 import secrets
 import time
@@ -25,7 +24,7 @@ from aen.proxy.routes import RouteTable
 from aen.roles.gateway import trouble
 from aen.roles.gateway.addresses import netloc, next_of, see
 from aen.roles.gateway.admission import Doorman
-from aen.roles.gateway.caller import CALLER, Caller
+from aen.roles.gateway.caller import CALLER, Caller, by_data_plane
 from aen.roles.gateway.opening import Opening
 from aen.roles.gateway.trouble import start_page
 from aen.tickets import hash_nonce
@@ -95,6 +94,7 @@ class Pages:
         """The application. `join` passes on compute nodes that join, where nodes are machines of their own."""
         app = site(static_prefix="/.aen/static/", secure=self.cookies.secure)
         app[trouble.SERVER_URL] = self._server_url
+        app.middlewares.insert(0, self._where_from)
         app.middlewares.append(self._who)
         app.router.add_get("/.aen/enter", self._enter)
         app.router.add_get("/.aen/renew", self._renew)
@@ -109,11 +109,17 @@ class Pages:
         return app
 
     @web.middleware
+    async def _where_from(self, request: web.Request, handler: Handler) -> web.StreamResponse:
+        """Whom the data plane speaks for, told before our line in the log is: a unix socket's peer has no address."""
+        address = request.headers.get("X-Forwarded-For", "")[:64]
+        return await handler(request.clone(remote=address) if by_data_plane(request, self._token) else request)
+
+    @web.middleware
     async def _who(self, request: web.Request, handler: Handler) -> web.StreamResponse:
         """Believe the data plane, and nobody else."""
-        headers = request.headers
-        if not hmac.compare_digest(headers.get("X-AEN-Page-Token", "").encode(), self._token.encode()):
+        if not by_data_plane(request, self._token):
             raise Denied("These pages are reached through the gateway only.")
+        headers = request.headers
         request[CALLER] = Caller(
             user=headers.get("X-AEN-User", ""),
             login=headers.get("X-AEN-Login", ""),
