@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import datetime
 import json
 from collections.abc import Callable, Iterator
@@ -14,18 +15,20 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
+from aen.bus.local import LocalBus
 from aen.ca import Authority, Identity
 from aen.cli.doctor import tell
 from aen.config import Config
 from aen.config.machine import Machine
 from aen.config.show import values
 from aen.credentials import Credentials, Joined
-from aen.doctor import examine, reaching, worst_first
+from aen.doctor import examine, reaching, telling, worst_first
 from aen.doctor.certificates import certificates, node_certificate
 from aen.doctor.examinations import EXAMINATIONS
 from aen.doctor.findings import ALL, Finding, Patient, problem
 from aen.doctor.store import passwords, store
 from aen.doctor.talking import bus
+from aen.messages import ExamineNodes, NodeExamined
 from aen.nkeys import make
 
 
@@ -208,3 +211,29 @@ def test_the_last_line_counts_problems_and_warnings(
 ) -> None:
     tell([Finding("clock", state, "is looked at", "Do.") for state in found], as_json=False)
     assert capsys.readouterr().out.splitlines()[-1] == words
+
+
+async def test_a_node_examines_itself_once_though_a_started_server_asks(monkeypatch: pytest.MonkeyPatch) -> None:
+    looks: list[str] = []
+    heard = asyncio.Semaphore(0)
+
+    def look(patient: Patient) -> list[Finding]:
+        looks.append(patient.roles[0])
+        return [Finding("clock", "ok", "is right", "")]
+
+    async def hear(event: NodeExamined) -> None:
+        heard.release()
+
+    monkeypatch.setattr(telling, "examine", look)
+    monkeypatch.setattr(telling, "_FIRST_SECONDS", 0.0)
+    async with LocalBus() as bus:
+        held = bus.subscribe(NodeExamined, hear)
+        async with telling.Telling(bus, patient(), "n1", None):
+            await asyncio.wait_for(heard.acquire(), 30)
+            await bus.publish(ExamineNodes(anew=False))  # what a server says some seconds after its start
+            await asyncio.wait_for(heard.acquire(), 30)
+            assert len(looks) == 1
+            await bus.publish(ExamineNodes())  # what an administrator's button says
+            await asyncio.wait_for(heard.acquire(), 30)
+            assert len(looks) == 2
+        held.cancel()
