@@ -140,11 +140,21 @@ def _locale() -> str:
 
 def act(entry: Activity) -> str:
     """What somebody did, as the end of a sentence that begins with their name."""
-    words = ACTS.get(entry.act, entry.act.replace(".", " ").replace("_", " "))
+    words = _act(entry.act)
     if entry.who == entry.actor:  # of one's own account
         own = OWN.get(entry.act, "")
         return _(own) if own else _(words.replace(" of {who}", ""), who=_("themselves"))
     return _(words, who=entry.who)
+
+
+def act_alone(name: str) -> str:
+    """An act by itself, whoever did it to whom: what a report counts."""
+    words = _(_act(name), who="…").removesuffix(":")
+    return words[:1].upper() + words[1:]
+
+
+def _act(name: str) -> str:
+    return ACTS.get(name, name.replace(".", " ").replace("_", " "))
 
 
 def browser(agent: str) -> str:
@@ -171,5 +181,6 @@ FILTERS: dict[str, Callable[..., Any]] = {
     "word": word,
     "number": number,
     "act": act,
+    "act_alone": act_alone,
     "browser": browser,
 }

@@ -404,6 +404,9 @@ async def test_the_report_can_be_looked_at_and_downloaded(tmp_path: Path) -> Non
         assert (await browser.get("/admin/report.json?period=today")).json["acts"]["login.succeeded"] == 1
         assert "acts.login.succeeded,1" in (await browser.get("/admin/report.csv")).text
         assert (await browser.get("/admin/report?period=century")).status == 400
+        assert '<td title="login.succeeded">Signed in</td>' in page.text
+        german = (await browser.get("/admin/report?period=week", headers={"Accept-Language": "de"})).text
+        assert '<td title="login.succeeded">Angemeldet</td>' in german
 
 
 # ── acting for support ──────────────────────────────────────────────────────────────────────────────
