@@ -13,8 +13,8 @@ import sys
 from collections.abc import Sequence
 from dataclasses import asdict, replace
 
-from aen.errors import AenError, Internal, Invalid, Unavailable
-from aen.launchers import Policy
+from aen.errors import AenError, Conflict, Internal, Invalid, Unavailable
+from aen.launchers import Policy, passwd
 from aen.launchers.process import LauncherHandle
 from aen.launchers.wire import LENGTH, error_from_wire, pack, unpack
 
@@ -97,14 +97,14 @@ def _account(name: str) -> pwd.struct_passwd | None:
 
 
 def _make_system_account(name: str) -> None:
-    program = shutil.which("useradd", path="/usr/sbin:/sbin:/usr/bin:/bin")
-    if program is None:
+    if shutil.which("useradd", path="/usr/sbin:/sbin:/usr/bin:/bin") is None:
         raise Invalid(f"The account {name!r} (service_account) is missing and there is no useradd: make it by hand.")
-    command = [program, "--system", "--no-create-home", "--home-dir", "/nonexistent", "--shell", "/usr/sbin/nologin"]
-    command += ["--gid", name] if _group_exists(name) else ["--user-group"]
-    done = subprocess.run([*command, name], capture_output=True, text=True, check=False)
-    if done.returncode != 0:
-        raise Invalid(f"The account {name!r} (service_account) could not be made: {done.stderr.strip()}")
+    options = ["--system", "--no-create-home", "--home-dir", "/nonexistent", "--shell", "/usr/sbin/nologin"]
+    options += ["--gid", name] if _group_exists(name) else ["--user-group"]
+    try:
+        passwd.run("useradd", *options, name)
+    except Conflict as error:
+        raise Invalid(f"The account {name!r} (service_account) could not be made: {error.message}") from error
 
 
 def _group_exists(name: str) -> bool:

@@ -18,7 +18,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from aen.launchers import Account, AppSpec, Policy, Process, ProjectRef, preparation
+from aen.errors import Conflict
+from aen.launchers import Account, AppSpec, Policy, Process, ProjectRef, passwd, preparation
 from aen.launchers.process import LauncherHandle, ProcessLauncher
 from aen.privileges import ensure_service_account, spawn_launcher
 
@@ -33,7 +34,7 @@ class Place:
         self.service = f"aent{secrets.token_hex(4)}"
         if mode == "single":  # an ordinary user has a home
             home = ["--create-home", "--home-dir", str(top / "home")]
-            subprocess.run(["useradd", "--system", "--user-group", *home, self.service], check=True)
+            passwd.run("useradd", "--system", "--user-group", *home, self.service)
         uid, gid = ensure_service_account(self.service)
         self.service_uid, self.service_gid = uid, gid
         self.skeleton = top / "skeleton"
@@ -92,7 +93,8 @@ def place(mode: str = "managed") -> Iterator[Place]:
         finally:
             _end_left_over(top)
             remove_accounts(61000)
-            subprocess.run(["userdel", "--force", made.service], capture_output=True, check=False)
+            with suppress(Conflict):
+                passwd.run("userdel", "--force", made.service)
             shutil.rmtree(top, ignore_errors=True)
 
 
@@ -118,7 +120,8 @@ def remove_accounts(first_uid: int) -> None:
     """Remove the accounts that launchers of tests made."""
     for entry in pwd.getpwall():
         if entry.pw_name.startswith("aent") and first_uid <= entry.pw_uid < 62000:
-            subprocess.run(["userdel", "--remove", "--force", entry.pw_name], capture_output=True, check=False)
+            with suppress(Conflict):
+                passwd.run("userdel", "--remove", "--force", entry.pw_name)
     for home in Path("/home").glob("aent*-was-*"):  # of earlier bearers of a name: root's by now
         if first_uid <= int(home.name.rpartition("-")[2]) < 62000:
             shutil.rmtree(home)

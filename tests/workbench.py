@@ -23,7 +23,9 @@ import aiohttp
 
 from aen.acl.permissions import Grants
 from aen.acl.tree import Report, Task, Walk
+from aen.errors import Conflict
 from aen.languages import USER_SIDE
+from aen.launchers import passwd
 from tests.waiting import until
 from tests.world import ROOT
 
@@ -206,13 +208,15 @@ def stand() -> Iterator[Stand]:
             yield made
         finally:
             for name in (ALICE, BOB, VERA):
-                subprocess.run(["userdel", "--force", name], capture_output=True)
+                with contextlib.suppress(Conflict):
+                    passwd.run("userdel", "--force", name)
             shutil.rmtree(top, ignore_errors=True)
 
 
 def _account(top: Path, name: str) -> pwd.struct_passwd:
-    subprocess.run(["userdel", "--force", name], capture_output=True)  # of a run that was killed
+    with contextlib.suppress(Conflict):
+        passwd.run("userdel", "--force", name)  # of a run that was killed
     (top / "home").mkdir(exist_ok=True)
     command = ["useradd", "--user-group", "--create-home", "--home-dir", str(top / "home" / name), name]
-    subprocess.run(command, capture_output=True, check=True)
+    passwd.run(*command)
     return pwd.getpwnam(name)

@@ -23,6 +23,8 @@ import aiohttp
 import yaml
 
 from aen.cli.calling import Api
+from aen.errors import Conflict
+from aen.launchers import passwd
 from tests.ports import free_ports
 from tests.program import Program, Runner
 from tests.served import PASSWORD, Client
@@ -284,10 +286,12 @@ class World:
 
     def _remove_accounts(self) -> None:
         for name in [name for name in self._made_accounts() if name.startswith("aent")]:
-            subprocess.run(["userdel", "--remove", name], capture_output=True, check=False)
+            with contextlib.suppress(Conflict):
+                passwd.run("userdel", "--remove", name)
         for entry in [entry for register in self._registers() for entry in register.get("before", ())]:
             if (account := entry.get("account", "")).startswith("aent"):
-                subprocess.run(["userdel", account], capture_output=True, check=False)
+                with contextlib.suppress(Conflict):
+                    passwd.run("userdel", account)
                 shutil.rmtree(f"/home/{account}", ignore_errors=True)
 
 
@@ -322,14 +326,16 @@ def evaluation_account() -> Runner:
     """The account of all evaluation worlds of a test run; `remove_evaluation_account` ends it."""
     # useradd locks its files: of two workers one makes the account, and the other is told that it exists.
     command = ["useradd", "--create-home", "--user-group", "--shell", "/bin/bash", EVALUATION]
-    subprocess.run(command, capture_output=True, check=False)
+    with contextlib.suppress(Conflict):
+        passwd.run(*command)
     entry = pwd.getpwnam(EVALUATION)
     return Runner(entry.pw_uid, entry.pw_gid, EVALUATION, entry.pw_dir)
 
 
 def remove_evaluation_account() -> None:
     """Remove it, if there is one. At the end of a test run, when no world runs any more."""
-    subprocess.run(["userdel", "--remove", EVALUATION], capture_output=True, check=False)
+    with contextlib.suppress(Conflict):
+        passwd.run("userdel", "--remove", EVALUATION)
 
 
 def _processes(uids: set[int], mark: bytes) -> Iterator[int]:

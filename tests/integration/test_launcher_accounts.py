@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import grp
 import os
 import pwd
@@ -12,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from aen.errors import Conflict, Invalid
-from aen.launchers import Account, ForeignAccount, ProjectRef
+from aen.launchers import Account, ForeignAccount, ProjectRef, passwd
 from aen.launchers.accounts import link, make_again
 from aen.launchers.process import ProcessLauncher
 from tests.launching import Place, app, as_user, lives
@@ -82,7 +83,7 @@ async def test_only_keys_are_installed(launcher: ProcessLauncher, line: str) -> 
 
 
 async def test_accounts_of_others_get_no_keys_and_are_not_locked(spot: Place, launcher: ProcessLauncher) -> None:
-    subprocess.run(["useradd", "--uid", "61901", "--create-home", "aentforeign"], check=True)
+    passwd.run("useradd", "--uid", "61901", "--create-home", "aentforeign")
     link(spot.policy.state_dir, "aentforeign")
     assert await launcher.install_keys("aentforeign", [KEY]) is False
     assert not Path("/home/aentforeign/.ssh").exists()
@@ -128,12 +129,13 @@ async def test_accounts_come_back_with_their_numbers(spot: Place, launcher: Proc
     moved, taken = await launcher.ensure_account("aentmove", "i1"), await launcher.ensure_account("aenttake")
     await launcher.retire_account("aentgone", look=False)
     for name in ("aentgone", "aentmove", "aenttake"):  # another machine, with the launcher's directory from the backup
-        subprocess.run(["userdel", "--remove", "--force", name], capture_output=True, check=False)
-    subprocess.run(["useradd", "--no-create-home", "--uid", str(taken.uid), "aentother"], check=True)
+        with contextlib.suppress(Conflict):
+            passwd.run("userdel", "--remove", "--force", name)
+    passwd.run("useradd", "--no-create-home", "--uid", str(taken.uid), "aentother")
     try:
         said = list(make_again(spot.policy.state_dir, spot.policy.shell))
     finally:
-        subprocess.run(["userdel", "aentother"], check=True)
+        passwd.run("userdel", "aentother")
     assert said == [
         f"account aentmove: made with its number, {moved.uid}",
         f"account aenttake: not made, because {taken.uid}, its number, is somebody else's here",
@@ -150,7 +152,8 @@ async def test_accounts_come_back_with_their_numbers(spot: Place, launcher: Proc
 async def test_the_next_of_that_name_starts_anew(spot: Place, launcher: ProcessLauncher) -> None:
     first = await launcher.ensure_account("aentnew")
     await launcher.retire_account("aentnew", look=False)
-    subprocess.run(["userdel", "--remove", "--force", "aentnew"], capture_output=True, check=False)
+    with contextlib.suppress(Conflict):
+        passwd.run("userdel", "--remove", "--force", "aentnew")
     assert (await launcher.ensure_account("aentnew")).uid > first.uid
 
 
@@ -235,7 +238,7 @@ async def test_keys_of_the_next_do_not_open_the_account_of_the_one_before(launch
 
 
 async def test_a_linked_account_was_linked_for_one_person(spot: Place, launcher: ProcessLauncher) -> None:
-    subprocess.run(["useradd", "--uid", "61903", "--create-home", "aentlinked"], check=True)
+    passwd.run("useradd", "--uid", "61903", "--create-home", "aentlinked")
     link(spot.policy.state_dir, "aentlinked")
     assert (await launcher.ensure_account("aentlinked", "i1")).uid == 61903
     with pytest.raises(ForeignAccount, match="aen user link aentlinked"):
@@ -271,7 +274,7 @@ async def test_subordinate_numbers_stay_with_the_earlier_person(spot: Place, lau
 
 
 async def test_existing_accounts_are_used_as_they_are(spot: Place) -> None:
-    subprocess.run(["useradd", "--uid", "61902", "--create-home", "aentthere"], check=True)
+    passwd.run("useradd", "--uid", "61902", "--create-home", "aentthere")
     spot.policy, before = replace(spot.policy, mode="existing"), spot.policy
     try:
         async with spot.launcher() as launcher:

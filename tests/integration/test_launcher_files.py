@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import pwd
 import subprocess
@@ -12,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from aen.errors import Conflict, Invalid, NotFound
-from aen.launchers import Account, ForeignAccount, ProjectRef, RightsWish
+from aen.launchers import Account, ForeignAccount, ProjectRef, RightsWish, passwd
 from aen.launchers.accounts import link
 from aen.launchers.process import ProcessLauncher
 from tests.launching import Place, app, as_user
@@ -51,7 +52,7 @@ async def test_an_account_is_made_once(launcher: ProcessLauncher, people: dict[s
 
 
 async def test_an_account_of_others_is_never_taken_over(spot: Place, launcher: ProcessLauncher) -> None:
-    subprocess.run(["useradd", "--uid", "61900", "--no-create-home", "aentforeign"], check=True)
+    passwd.run("useradd", "--uid", "61900", "--no-create-home", "aentforeign")
     with pytest.raises(ForeignAccount, match="aen user link aentforeign"):
         await launcher.ensure_account("aentforeign")
     assert link(spot.policy.state_dir, "aentforeign").uid == 61900
@@ -68,7 +69,8 @@ async def test_a_recreated_name_gets_a_new_uid_and_inherits_nothing(spot: Place,
     first = await launcher.ensure_account("aenttwo")
     project = ProjectRef("aenttwo", "kept", {"aenttwo": "owner"})
     await launcher.prepare_project(project, str(spot.skeleton))
-    subprocess.run(["userdel", "--remove", "--force", "aenttwo"], capture_output=True, check=False)
+    with contextlib.suppress(Conflict):
+        passwd.run("userdel", "--remove", "--force", "aenttwo")
     second = await launcher.ensure_account("aenttwo")
     assert second.uid > first.uid
     for verb in (launcher.apply_permissions(project), launcher.prepare_project(project, str(spot.skeleton))):
