@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import json
 import os
 import pwd
@@ -17,7 +18,7 @@ import urllib.error
 import urllib.request
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, Self, TextIO
 
 import aiohttp
 import yaml
@@ -323,7 +324,8 @@ def _runner(ordinary: bool) -> Runner:
 
 
 def evaluation_account() -> Runner:
-    """The account of all evaluation worlds of a test run; `remove_evaluation_account` ends it."""
+    """The account of all evaluation worlds of the machine; `remove_evaluation_account` ends it."""
+    _hold_evaluation_account(fcntl.LOCK_SH)
     # useradd locks its files: of two workers one makes the account, and the other is told that it exists.
     command = ["useradd", "--create-home", "--user-group", "--shell", "/bin/bash", EVALUATION]
     with contextlib.suppress(Conflict):
@@ -333,9 +335,20 @@ def evaluation_account() -> Runner:
 
 
 def remove_evaluation_account() -> None:
-    """Remove it, if there is one. At the end of a test run, when no world runs any more."""
-    with contextlib.suppress(Conflict):
+    """Remove it, if there is one, unless another test run has it. At the end of a test run, when no world runs any more."""
+    with contextlib.suppress(Conflict, BlockingIOError):
+        _hold_evaluation_account(fcntl.LOCK_EX | fcntl.LOCK_NB)
         passwd.run("userdel", "--remove", EVALUATION)
+
+
+def _hold_evaluation_account(how: int) -> None:
+    """Until this process ends, or asks for it in another way."""
+    if not _held:
+        _held.append(open("/tmp/aent-evaluation.lock", "a"))  # noqa: SIM115 - kept
+    fcntl.flock(_held[0], how)
+
+
+_held: list[TextIO] = []
 
 
 def _processes(uids: set[int], mark: bytes) -> Iterator[int]:

@@ -162,8 +162,17 @@ async def test_what_answers_with_garbage_is_an_internal_error() -> None:
 
         await stranger.subscribe(f"aen.ask.{AT}.StopSession.>", cb=garbage)
         await stranger.flush()
-        with pytest.raises(Internal):
-            await bus.request(AT, StopSession(session="s"))
+
+        async def internal() -> bool | None:
+            try:
+                await bus.request(AT, StopSession(session="s"))
+            except Internal:
+                return True
+            except Unavailable:  # on a busy machine the broker drops the stranger, which comes back by itself
+                return None
+            raise AssertionError("nonsense was taken for an answer")
+
+        await until(internal, 40, "an internal error")
         await stranger.close()
 
 
