@@ -74,7 +74,7 @@ class Project(Document):
     team: list[Member] = Field(default_factory=list)  # the owner is in it
     members: list[str] = Field(default_factory=list)  # names of the team: what the store looks up
     dashboards: list[Dashboard] = Field(default_factory=list)
-    watchers: list[str] = Field(default_factory=list)  # who finds its dashboards, its team too; `*`: all
+    watchers: list[str] = Field(default_factory=list)  # who finds its dashboards, its team too; `*`: all; `#<id>`: each by its address
     former: list[str] = Field(default_factory=list)  # left the team; the node has not yet taken their rights away
     datacenter: str
     node: str = ""
@@ -114,7 +114,7 @@ class Project(Document):
             return []
         named = {*self.members, *(name for one in self.dashboards for name in one.people)}
         everybody = {"*"} if any(one.watchers is Watchers.SIGNED_IN for one in self.dashboards) else set()
-        return sorted(named | everybody)
+        return sorted(named | everybody | {f"#{one.id}" for one in self.dashboards})
 
     def role_of(self, user: str) -> Role | None:
         """The role of `user` in the team, or None."""

@@ -552,6 +552,7 @@ class Ground:
 
         def edit(project: Project) -> None:
             project.dashboards = [board]
+            project.watchers = project.watched_by()
 
         await self.server.domain.projects.edit(project_id, edit)
         return board.id

@@ -109,10 +109,12 @@ class Dashboards(Part):
         raise NotFound(_GONE)
 
     async def by_id(self, actor: Actor, id: str) -> tuple[Project, Dashboard]:
-        """The same by its id alone, among those that the actor may find: what its lasting address goes by."""
+        """The same by its id alone: what its lasting address goes by."""
         check(actor, Permission.WATCH)
-        for project, board in await self.for_me(actor):
-            if board.id == id:
+        for doc in await self._watched_by(f"#{id}", 1):
+            project = self.domain.seen.read(Project, doc)
+            board = project.dashboard(id)
+            if board is not None and self.may_view(actor.name, project, board):
                 return project, board
         raise NotFound(_GONE)
 
