@@ -163,6 +163,11 @@ async def test_a_gateway_starts_again_without_server_and_bus(apart: Apart) -> No
             assert answer.status == 401
         server.start()
         await asyncio.to_thread(apart.wait_known, "edge")
+
+        async def hears() -> bool:
+            return (await client.get(f"/api/v1/projects/{jane}/alone/environments")).status == 200
+
+        await until(hears, 60, "the compute node hears the server again")
         assert await kernel.run("print(treasure + 1)") == "4712\n"
 
 
