@@ -204,7 +204,8 @@ class Apart(Bus):
         """Both brokers know what is listened to: a question that takes the same way has been answered."""
         self.stirred = False
         await self.compute.settled()
-        await self.compute.request("server", RenewCertificate(node=self.compute.me.node))
+        # What a broker still believed to be listened to, when it was not any more, is lost without a word.
+        await until(lambda: _answers(self.compute), 40, "the brokers know what is listened to")
 
 
 async def reachable(asker: NatsBus, responder: NatsBus) -> None:
