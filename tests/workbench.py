@@ -154,7 +154,7 @@ class Stand:
 
     def _start(self, user: str) -> Bench:
         entry = self.people[user]
-        run = self.top / f"run-{user}-{secrets.token_hex(2)}"
+        run = self.top / f"run-{user}-{secrets.token_hex(6)}"
         run.mkdir(mode=0o700)
         os.chown(run, entry.pw_uid, entry.pw_gid)
         secret, prefix = secrets.token_urlsafe(16), f"/{ALICE}/genome/workbench/"
