@@ -74,7 +74,9 @@ class Project(Document):
     team: list[Member] = Field(default_factory=list)  # the owner is in it
     members: list[str] = Field(default_factory=list)  # names of the team: what the store looks up
     dashboards: list[Dashboard] = Field(default_factory=list)
-    watchers: list[str] = Field(default_factory=list)  # who finds its dashboards, its team too; `*`: all; `#<id>`: each by its address
+    watchers: list[str] = Field(
+        default_factory=list
+    )  # who finds its dashboards, its team too; `*`: all; `#<id>`: each by its address
     former: list[str] = Field(default_factory=list)  # left the team; the node has not yet taken their rights away
     datacenter: str
     node: str = ""
