@@ -7,6 +7,8 @@ from aen.languages import N_
 ACTS: dict[str, str] = {
     "acting.began": N_("began to act as {who}, for support:"),
     "acting.ended": N_("acts as {who} no more:"),
+    "datacenter.added": N_("added the data center"),
+    "datacenter.removed": N_("removed the data center"),
     "environment.activated": N_("chose the active environment:"),
     "environment.clone": N_("began to copy an environment to"),
     "environment.create": N_("began to make the environment"),
@@ -45,7 +47,15 @@ ACTS: dict[str, str] = {
     "login.held_up": N_("had to wait after too many failed attempts"),
     "login.refused": N_("was refused:"),
     "login.succeeded": N_("signed in"),
+    "log.pruned": N_("took old records out of the log:"),
     "mail.tested": N_("tried whether mail arrives at"),
+    "node.back": N_("let projects start again on the node"),
+    "node.draining": N_("began to empty the node"),
+    "node.invitation_withdrawn": N_("withdrew the invitation of the node"),
+    "node.invited": N_("invited the node"),
+    "node.join_refused": N_("refused to let in the node"),
+    "node.joined": N_("let in the node"),
+    "node.removed": N_("removed the node"),
     "password.changed": N_("changed the password of {who}"),
     "password.link_made": N_("made a link for {who} to choose a new password"),
     "password.link_refused": N_("was refused a link to a new password for {who}"),
@@ -72,6 +82,7 @@ ACTS: dict[str, str] = {
     "project.started": N_("started the project"),
     "project.stopped": N_("stopped the project"),
     "project.transferred": N_("passed the project on"),
+    "project.space": N_("said how much space the project may take:"),
     "project.rights": N_("set the permissions of a file in"),
     "project.repaired": N_("repaired the permissions"),
     "project.updated": N_("changed the settings"),
@@ -122,3 +133,22 @@ OWN: dict[str, str] = {
     "user.created": N_("made the account"),
     "user.removed": N_("removed the account"),
 }
+
+#: Acts that stand in the security log: what one can filter it by.
+SECURITY: frozenset[str] = frozenset(
+    """
+    acting.began acting.ended dashboard.changed dashboard.deployed dashboard.taken_down datacenter.added
+    datacenter.removed invitation.withdrawn key.added key.removed log.pruned login.code_failed login.ended
+    login.ended_everywhere login.failed login.held_up login.refused login.succeeded mail.tested node.back
+    node.draining node.invitation_withdrawn node.invited node.join_refused node.joined node.removed
+    password.changed password.link_gone password.link_made password.link_refused password.link_sent password.reset
+    password.wrong project.deleted project.discarded project.exported project.imported project.restored
+    project.transferred publication.changed publication.made publication.renewed publication.withdrawn
+    schedule.created schedule.paused schedule.removed schedule.resumed schedule.run second_factor.recovery_made
+    second_factor.recovery_used second_factor.removed second_factor.set security.exported set_up.refused
+    setting.changed setting.taken_back share.created share.revoked sign_up.refused team.added team.joined
+    team.link_made team.link_withdrawn team.removed team.role token.created token.refused token.withdrawn
+    user.allowed user.created user.invited user.linked user.locked user.made_admin user.made_staff
+    user.no_longer_admin user.no_longer_staff user.removed user.retired user.set_up user.signed_up user.unlocked
+    """.split()
+)

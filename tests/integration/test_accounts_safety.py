@@ -10,6 +10,8 @@ import pytest
 import pytest_asyncio
 
 from aen.errors import Conflict, Denied, Invalid, NotFound, NotSignedIn
+from aen.logins.local import hashed
+from aen.roles.server.account import resets
 from aen.roles.server.account.accounts import NewUser, UserPatch
 from aen.roles.server.permissions import Actor
 from aen.roles.server.project.projects import NewProject
@@ -95,6 +97,36 @@ async def test_a_link_of_staff_opens_nobody_who_has_more_rights_since(server: Se
         await accounts.use_reset(code, NEW)
     await accounts.update(ROOT, "ada", UserPatch.model_validate({right: False}))
     assert (await accounts.use_reset(code, NEW)).id == "ada"
+
+
+@pytest.mark.parametrize(
+    ("person", "patch", "refused"),
+    [
+        ("ada", {"admin": True}, NotFound),  # whose link it is gets rights
+        ("ada", {"locked": True}, Conflict),
+        ("sue", {"staff": False}, NotFound),  # who made it loses theirs
+    ],
+)
+async def test_what_changes_while_a_link_is_used_counts(
+    server: Served, monkeypatch: pytest.MonkeyPatch, person: str, patch: dict[str, bool], refused: type[Exception]
+) -> None:
+    """All was well when it was looked at; then it changes, before the password is stored."""
+    accounts, sue = server.domain.accounts, await staff(server)
+    await server.person("ada")
+    code = await accounts.reset_link(sue, "ada")
+    before = (await server.actor("ada")).user
+
+    async def meanwhile(password: str) -> str:
+        await accounts.update(ROOT, person, UserPatch.model_validate(patch))
+        return await hashed(password)
+
+    monkeypatch.setattr(resets, "hashed", meanwhile)
+    with pytest.raises(refused):
+        await accounts.use_reset(code, NEW)
+    after = (await server.actor("ada")).user
+    assert before is not None
+    assert after is not None
+    assert after.password == before.password
 
 
 async def test_a_link_of_who_administers_no_more_opens_no_administrator(server: Served) -> None:

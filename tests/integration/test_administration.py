@@ -313,6 +313,18 @@ async def test_the_log_is_found_by_person_act_address_and_time(tmp_path: Path) -
             await page(ROOT, Wanted(low=2, high=1))
 
 
+async def test_acts_are_chosen_by_words_in_the_readers_language(tmp_path: Path) -> None:
+    async with served(tmp_path) as server:
+        browser = await server.browser("root1")
+        for language, words in ("en", "Signed in"), ("de", "Angemeldet"):
+            headers = {"Accept-Language": language}
+            page = (await browser.get("/admin/security?act=login.succeeded", headers=headers)).text
+            assert f'<option value="login.succeeded" selected>{words}</option>' in page
+            assert '<option value="node.joined">' in page
+        kept = (await browser.get("/admin/security?act=registration.opened")).text
+        assert 'value="registration.opened" selected' in kept  # of records of before
+
+
 async def test_the_log_is_exported_without_formulas(tmp_path: Path) -> None:
     async with served(tmp_path) as server:
         await records(server, 2500)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -14,6 +15,7 @@ from aen.model.project import Role
 from aen.model.session import Phase
 from aen.model.space import Space
 from aen.model.user import Allowance
+from aen.roles.server.domain import Domain
 from aen.roles.server.permissions import Actor
 from aen.roles.server.project.wording import NewProject
 from tests.box import Box, box
@@ -72,6 +74,41 @@ async def test_how_many_sessions_somebody_may_have(server: Box, alice: Actor) ->
 
     await until(over, 10, "the session is stopped")
     await sessions.open(alice, "alice", "genome", "workbench")
+
+
+async def test_many_requests_at_once_pass_no_limit(server: Box, alice: Actor) -> None:
+    """Projects made and passed on, sessions opened, all at the same moment; the same app asked twice is one session."""
+    projects, sessions, allowances = server.domain.projects, server.domain.sessions, server.domain.allowances
+    bob = await server.person("bob")
+    for name in ("first", "second"):
+        await projects.create(bob, NewProject(name=name))
+        await server.domain.team.set(bob, "bob", name, "alice", Role.MEMBER)
+    await allowances.set(ROOT, "alice", Allowance(projects=3, sessions=1))
+    made = [projects.create(alice, NewProject(name=f"p{number}")) for number in range(4)]
+    passed = [server.domain.team.transfer(bob, "bob", name, "alice") for name in ("first", "second")]
+    done = await asyncio.gather(*made, *passed, return_exceptions=True)
+    assert [type(one) for one in done if isinstance(one, Exception)] == [Conflict] * 4
+    assert await server.store.count("projects", (("owner", "alice"),)) == 3
+
+    apps = ("jupyterlab", "jupyterlab", "workbench", "viewer")
+    asked = [sessions.open(alice, "alice", "genome", app) for app in apps]
+    opened = await asyncio.gather(*asked, return_exceptions=True)
+    alive = {one.id for one in opened if not isinstance(one, BaseException)}
+    assert len(alive) == 1
+    assert {type(one) for one in opened if isinstance(one, BaseException)} == {Conflict}
+
+
+async def test_limits_hold_over_several_servers(server: Box, alice: Actor) -> None:
+    """Two servers know nothing of each other's locks: a claim in the store stands between them."""
+    await server.domain.allowances.set(ROOT, "alice", Allowance(projects=2))
+    servers = []
+    for _ in range(2):
+        config = server.domain.config.model_copy(deep=True)
+        config.bus.mode = "external"
+        servers.append(Domain(config, server.store, server.bus, server.domain.signer))
+    asked = [one.projects.create(alice, NewProject(name=f"p{number}")) for number, one in enumerate(servers * 2)]
+    done = await asyncio.gather(*asked, return_exceptions=True)
+    assert [type(one) for one in done if isinstance(one, Exception)] == [Conflict] * 3
 
 
 async def test_what_a_session_gets_is_told_to_its_node(server: Box, alice: Actor) -> None:

@@ -92,11 +92,16 @@ class People(Part):
         doc = await self.store.get("users", name)
         return User.model_validate(doc) if doc is not None else None
 
-    async def change_user(self, name: str, edit: Callable[[User], None]) -> User:
-        """Read, let `edit` change it in place, store it (again when somebody was faster). NotFound, Conflict."""
+    async def change_user(self, name: str, edit: Callable[[User], Awaitable[None] | None]) -> User:
+        """Read, let `edit` change it in place, store it (again when somebody was faster). NotFound, Conflict.
 
-        def edit_and_index(user: User) -> None:
-            edit(user)
+        What an awaitable `edit` looks up, it looks up after this revision was read: both held together at that moment.
+        """
+
+        async def edit_and_index(user: User) -> None:
+            waiting = edit(user)
+            if waiting is not None:
+                await waiting
             user.search = search_text(user)
 
         try:

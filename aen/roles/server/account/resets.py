@@ -107,18 +107,23 @@ class Resets(Tokens):
         doc = await self.store.get("proofs", _id(code)) if 0 < len(code) <= 100 else None
         proof = Proof.model_validate(doc) if doc is not None else None
         user = await self.find(proof.user) if proof is not None and proof.expires > now() else None
-        mine = user is not None and proof is not None and user.incarnation == proof.incarnation
-        if user is None or proof is None or not mine or user.login_backend != LOCAL:
+        if user is None or proof is None:
+            raise NotFound(_GONE)
+        await self._check_counts(proof, user)
+        return user
+
+    async def _check_counts(self, proof: Proof, user: User) -> None:
+        """NotFound unless the link is this very person's and who made it may make it now, too: it ends with their rights."""
+        if user.incarnation != proof.incarnation or user.login_backend != LOCAL:
             raise NotFound(_GONE)
         if not await self._stands_behind(proof.made_by, user):
             raise NotFound(_GONE)
-        return user
 
     async def _stands_behind(self, maker: str, user: User) -> bool:
-        """Whether who made a link may make it now, too: it ends with their rights, and whoever has more by now is out of reach."""
+        """Whether who made a link reaches this person now: whoever has more rights by now is out of reach."""
         if maker in ("", LOCAL_ADMINISTRATOR):  # sent to the person's own address, or made on this machine
             return True
-        person = await self.find(maker)
+        person = await self._read_user(maker)  # of the store: another server may have taken their rights just now
         if person is None or person.locked or not (person.admin or person.staff):
             return False
         return _may(person.admin, user)
@@ -126,14 +131,18 @@ class Resets(Tokens):
     async def use_reset(self, code: str, password: str, address: str = "") -> User:
         """Set the password of whose link this is; all their logins and tokens end. The link counts once."""
         user = await self.reset_of(code)
-        if user.locked:
-            raise Conflict("This account is locked. Ask an administrator to unlock it.")
+        _check_unlocked(user)
         check_policy(password)
         new = await hashed(password)
-        if not await self.store.delete("proofs", _id(code)):  # whoever deletes it goes on
+        doc = await self.store.get("proofs", _id(code))
+        if doc is None or not await self.store.delete("proofs", _id(code)):  # whoever deletes it goes on
             raise NotFound(_GONE)
+        proof = Proof.model_validate(doc)
 
-        def edit(stored: User) -> None:
+        async def edit(stored: User) -> None:
+            """Asked again of the very revision that gets the password: somebody may have been promoted since."""
+            _check_unlocked(stored)
+            await self._check_counts(proof, stored)
             stored.password = new
 
         user = await self.change_user(user.id, edit)
@@ -141,6 +150,12 @@ class Resets(Tokens):
         await self.end_all(user.id, tokens=True)
         await self.domain.activity.record(Actor(user), "password.reset", user.id, address=address, security=True)
         return user
+
+
+def _check_unlocked(user: User) -> None:
+    """Conflict for who is locked out."""
+    if user.locked:
+        raise Conflict("This account is locked. Ask an administrator to unlock it.")
 
 
 def _may(administrator: bool, user: User) -> bool:

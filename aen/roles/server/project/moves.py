@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from contextlib import nullcontext
 from typing import TYPE_CHECKING
 
 import structlog
@@ -69,7 +70,6 @@ class Moves(Part):
     async def transfer(self, project: Project, user: str) -> Project:
         """Move the project to another owner, who is in its team. The old one stays as maintainer."""
         await self._check_free(user, project.name)
-        await self.domain.allowances.check_projects(user)
         return await self._move(project, project.name, user)
 
     async def _move(self, project: Project, name: str, owner: str = "") -> Project:
@@ -89,7 +89,8 @@ class Moves(Part):
 
         self._renaming.add(project.id)
         try:
-            project = await self.domain.projects.edit(project.id, reserve)
+            async with self.domain.allowances.room_for_project(owner) if owner else nullcontext():
+                project = await self.domain.projects.edit(project.id, reserve)
             return await self._finish_rename(project, resumed=False)
         finally:
             self._renaming.discard(project.id)

@@ -106,7 +106,6 @@ class Projects(Part):
         """A new project of the actor's. Raises Invalid (names, sizes), Conflict (name taken)."""
         check(actor, Permission.CREATE)
         owner = self._owner(actor)
-        await self.domain.allowances.check_projects(owner)
         project = Project(
             id=new_id(),
             slug=names.slug(owner, names.project(new.name)),
@@ -121,10 +120,11 @@ class Projects(Part):
             datacenter=self._datacenter(new.datacenter),
         )
         project.search = search_text(project)
-        try:
-            doc = await self.store.insert("projects", project.model_dump(mode="json"))
-        except Duplicate as error:
-            raise await self._taken(owner, new.name) from error
+        async with self.domain.allowances.room_for_project(owner):
+            try:
+                doc = await self.store.insert("projects", project.model_dump(mode="json"))
+            except Duplicate as error:
+                raise await self._taken(owner, new.name) from error
         project = Project.model_validate(doc)
         await self.domain.activity.record(actor, "project.created", project.slug, project=project.id)
         self.tell(project)

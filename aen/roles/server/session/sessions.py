@@ -92,10 +92,14 @@ class Sessions(Shown):
             return live, False
         if entry.server not in _CLEANING:
             await self.domain.spaces.check(project)
-        if user not in ("*", ANYONE):
-            await self.domain.allowances.check_sessions(user)
-        project = await self.domain.projects.life.claim(project.id)
-        session, fresh = await self._next(id, project, entry, user, started_by)
+        async with self.domain.allowances.room_for_session("" if user in ("*", ANYONE) else user) as check_room:
+            if check_room is not None:
+                live = await self._live(id, entry)  # made by another request of theirs meanwhile
+                if live is not None:
+                    return live, False
+                await check_room()
+            project = await self.domain.projects.life.claim(project.id)
+            session, fresh = await self._next(id, project, entry, user, started_by)
         if fresh:
             self.tell(session)
         return session, fresh

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import datetime
+import functools
 import io
 import json
 from collections.abc import Sequence
@@ -11,6 +12,7 @@ from collections.abc import Sequence
 from aiohttp import web
 
 from aen.errors import Invalid
+from aen.languages import LANGUAGE
 from aen.languages import gettext as _
 from aen.model.activity import Activity
 from aen.roles.server.admin.security import Wanted
@@ -18,8 +20,8 @@ from aen.roles.server.domain import DOMAIN
 from aen.roles.server.pages.forms import asked_text, page_links
 from aen.roles.server.permissions import ACTOR, Permission
 from aen.roles.server.urls import Url
-from aen.web.acts import ACTS
-from aen.web.filters import iso
+from aen.web.acts import SECURITY
+from aen.web.filters import act_alone, iso
 from aen.web.site import render
 
 _PAGE = 50
@@ -49,11 +51,17 @@ async def log_page(request: web.Request) -> web.StreamResponse:
     shown = {
         "entries": entries,
         "asked": {name: kept.get(name, "") for name in ("who", "actor", "act", "address", "from", "to")},
-        "acts": sorted(ACTS),
+        "acts": _acts(LANGUAGE.get()),
         "query": request.rel_url.with_query(kept).raw_query_string,
         **page_links(request, cursor),
     }
     return render(request, "admin/security.html", shown)
+
+
+@functools.cache
+def _acts(language: str) -> list[tuple[str, str]]:
+    """What one can filter by, with its words in the reader's language (the one in force), in their order."""
+    return sorted(((act, act_alone(act)) for act in SECURITY), key=lambda one: one[1].casefold())
 
 
 async def export(request: web.Request) -> web.StreamResponse:

@@ -1,0 +1,54 @@
+"""Every act that is recorded has words, and what is recorded for the security log can be filtered there."""
+
+from __future__ import annotations
+
+import ast
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import aen.roles.server
+from aen.roles.server.account.backends import RIGHTS
+from aen.web.acts import ACTS, OWN, SECURITY
+from aen.web.filters import act_alone
+
+_RECORDERS = {"record", "_record", "_say", "note", "_changed"}
+_FUNCTION = ast.AsyncFunctionDef
+_ACT = re.compile(r"[a-z_]+\.[a-z_-]+")
+
+
+def _recorded() -> Iterator[tuple[str, bool]]:
+    """Acts that stand in calls, and whether it is said there that they are of the security log."""
+    (folder,) = aen.roles.server.__path__
+    for file in Path(folder).rglob("*.py"):
+        tree = ast.parse(file.read_text())
+        always = {"note", *(one.name for one in ast.walk(tree) if isinstance(one, _FUNCTION) and _secure(one))}
+        for call in ast.walk(tree):
+            if isinstance(call, ast.Call) and isinstance(call.func, ast.Attribute) and call.func.attr in _RECORDERS:
+                secure = call.func.attr in always or _secure(call)
+                texts = [
+                    part for argument in call.args for part in ast.walk(argument) if isinstance(part, ast.Constant)
+                ]
+                yield from ((str(text.value), secure) for text in texts if _ACT.fullmatch(str(text.value)))
+
+
+def _secure(tree: ast.AST) -> bool:
+    """Whether `security=` is said in it; of a function that others here record by, that counts for them."""
+    return any(isinstance(one, ast.keyword) and one.arg == "security" for one in ast.walk(tree))
+
+
+def test_each_act_has_words() -> None:
+    found = {act for act, _ in _recorded()}
+    assert len(found) > 50
+    assert found - ACTS.keys() == set()
+    assert OWN.keys() <= ACTS.keys()
+
+
+def test_the_security_log_can_be_filtered_by_all_that_stands_there() -> None:
+    given = {act for pair in RIGHTS.values() for act in pair}
+    assert ({act for act, secure in _recorded() if secure} | given) <= SECURITY
+    assert ACTS.keys() >= SECURITY
+
+
+def test_no_two_of_them_read_alike() -> None:
+    assert len({act_alone(act) for act in SECURITY}) == len(SECURITY)
