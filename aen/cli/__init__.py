@@ -62,6 +62,7 @@ def main() -> None:
         "doctor",
         "install",
         "store",
+        "records",
     ):
         import_module(f"aen.cli.{module}")
     try:

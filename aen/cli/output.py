@@ -22,6 +22,7 @@ TIMES = (
     "certificate_until",
     "at",
     "ends",
+    "oldest",
 )
 
 #: Columns that hold bytes.

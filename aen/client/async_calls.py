@@ -34,6 +34,7 @@ from aen.client.models import (
     InviteWish,
     JobView,
     Keep,
+    KeptLogs,
     LinkView,
     Loads,
     LogView,
@@ -470,6 +471,18 @@ class AsyncCalls:
                 "load",
             ),
             Loads,
+        )
+        return found
+
+    async def get_admin_records(self) -> KeptLogs:
+        """How long records of the logs are kept."""
+        found: KeptLogs = await self._call(
+            "GET",
+            (
+                "admin",
+                "records",
+            ),
+            KeptLogs,
         )
         return found
 

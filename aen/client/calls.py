@@ -34,6 +34,7 @@ from aen.client.models import (
     InviteWish,
     JobView,
     Keep,
+    KeptLogs,
     LinkView,
     Loads,
     LogView,
@@ -470,6 +471,18 @@ class Calls:
                 "load",
             ),
             Loads,
+        )
+        return found
+
+    def get_admin_records(self) -> KeptLogs:
+        """How long records of the logs are kept."""
+        found: KeptLogs = self._call(
+            "GET",
+            (
+                "admin",
+                "records",
+            ),
+            KeptLogs,
         )
         return found
 

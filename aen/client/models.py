@@ -465,6 +465,20 @@ class Keep(Told):
     hours: float
 
 
+class KeptLogs(Told):
+    """Every log."""
+
+    items: list[KeptView]
+
+
+class KeptView(Told):
+    """KeptView."""
+
+    log: str
+    days: int
+    oldest: int
+
+
 class LetterView(Told):
     """A letter that the mail server has not taken yet; `state` is waiting or failed."""
 

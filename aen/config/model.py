@@ -13,7 +13,7 @@ from aen.config.search import Archives, Search
 from aen.config.section import Section
 from aen.config.sessions import Idle, Limits, NodeLimits, People, Space
 from aen.config.sharing import Acl, Sharing
-from aen.config.site import Deletion, Mail, NewProjects, Registration
+from aen.config.site import Deletion, Mail, NewProjects, Records, Registration
 from aen.config.sizes import size_in_bytes
 
 
@@ -267,6 +267,7 @@ class Config(Section):
     sharing: Sharing = Field(default_factory=Sharing)
     new_projects: NewProjects = Field(default_factory=NewProjects)
     deletion: Deletion = Field(default_factory=Deletion)
+    records: Records = Field(default_factory=Records)
     mail: Mail = Field(default_factory=Mail)
     environments: Environments = Field(default_factory=Environments)
     store: StoreOptions = Field(default_factory=StoreOptions)

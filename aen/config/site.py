@@ -8,6 +8,8 @@ from pydantic import Field, SecretStr, field_validator
 
 from aen.config.section import Section
 
+LEAST_DAYS = 30  # for which records of what people did stay, whatever is set
+
 
 class Registration(Section):
     """Who may sign up."""
@@ -47,6 +49,28 @@ class Deletion(Section):
     )
 
 
+class Records(Section):
+    """How long records of what people did are kept. The last 30 days always are."""
+
+    security_days: int = Field(
+        400,
+        description="For so many days records of the security log are kept; 0: for ever, else at least 30. Days on which AEN did not run don't count. Can be changed in the browser.",
+        ge=0,
+        le=36_500,
+    )
+    activity_days: int = Field(
+        400,
+        description="The same of all other records: what was done in projects, as their pages show it. Can be changed in the browser.",
+        ge=0,
+        le=36_500,
+    )
+
+    @field_validator("security_days", "activity_days")
+    @classmethod
+    def _days(cls, given: int) -> int:
+        return kept_days(given)
+
+
 class Mail(Section):
     """Mail that AEN sends: notifications, invitations, reports. Nothing is sent without a host."""
 
@@ -70,6 +94,13 @@ class Mail(Section):
         if given and (given.count("@") != 1 or any(c.isspace() or not c.isprintable() for c in given)):
             raise ValueError("must be one address, as aen@example.org")
         return given
+
+
+def kept_days(given: int) -> int:
+    """For how many days records are kept. Raises ValueError: nobody takes away what was done in the last weeks."""
+    if 0 < given < LEAST_DAYS:
+        raise ValueError(f"records are kept for at least {LEAST_DAYS} days, or for ever (0)")
+    return given
 
 
 def domain(text: str) -> str:

@@ -109,6 +109,11 @@ def test_lists_have_json(commands: World) -> None:
         assert _fine(commands.aen(group, "list"))
 
 
+def test_how_long_records_are_kept(commands: World) -> None:
+    assert re.search(r"^security: kept for 400 days; the oldest record is of 20\d\d-", _fine(commands.aen("records")))
+    assert [row["log"] for row in json.loads(_fine(commands.aen("records", "--json")))] == ["security", "activity"]
+
+
 def test_nothing_is_left_behind_by_standing_in(commands: World) -> None:
     _fine(commands.aen("user", "list"))
     assert not (Path(commands.config["run_dir"]) / "command.sock").exists()

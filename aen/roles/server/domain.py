@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from aen.roles.server.admin.mail import Mails
     from aen.roles.server.admin.notices import Notices
     from aen.roles.server.admin.overseeing import Overseeing
+    from aen.roles.server.admin.retention import Retention
     from aen.roles.server.admin.security import Security
     from aen.roles.server.admin.settings import Settings
     from aen.roles.server.company import Company
@@ -133,6 +134,7 @@ class Domain:
         ("acting", "account.acting", "Acting"),
         ("overseeing", "admin.overseeing", "Overseeing"),
         ("security", "admin.security", "Security"),
+        ("retention", "admin.retention", "Retention"),
         ("loads", "node.loads", "Loaded"),
         ("daily", "admin.daily", "Daily"),
         ("notices", "admin.notices", "Notices"),
@@ -181,6 +183,7 @@ class Domain:
     acting: Acting
     overseeing: Overseeing
     security: Security
+    retention: Retention
     loads: Loaded
     daily: Daily
     notices: Notices

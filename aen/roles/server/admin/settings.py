@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import structlog
 from pydantic import Field, TypeAdapter, ValidationError
 
+from aen.config.site import LEAST_DAYS
 from aen.config.site import domain as email_domain
 from aen.errors import AenError, Conflict, Invalid, NotFound
 from aen.languages import N_
@@ -51,6 +52,14 @@ class InForce:
     at: int = 0  # ms since 1970; 0: as configured
 
 
+def _kept_days(given: int) -> int:
+    """Raises Invalid: nobody takes away what was done in the last weeks."""
+    if 0 < given < LEAST_DAYS:
+        raise Invalid(f"Records are kept for at least {LEAST_DAYS} days, or for ever (0).")
+    return given
+
+
+_DAYS = Annotated[int, Field(ge=0, le=36_500)]
 _COUNT = Annotated[int, Field(ge=0, le=1_000_000)]
 KINDS: dict[str, Kind] = {
     kind.name: kind
@@ -121,6 +130,22 @@ KINDS: dict[str, Kind] = {
             N_("Sessions of one person"),
             N_("The most that one person may have at a time; 0: as many as they like. What runs already goes on."),
             _COUNT,
+        ),
+        Kind(
+            "records.security_days",
+            N_("The security log is kept, in days"),
+            N_(
+                "Older records are taken out once a day, and the log says so. 0: for ever. The last 30 days always stay, and days on which AEN did not run don't count."
+            ),
+            _DAYS,
+            check=_kept_days,
+        ),
+        Kind(
+            "records.activity_days",
+            N_("What was done in projects is kept, in days"),
+            N_("All other records: the activity of projects and of people. 0: for ever; else at least 30."),
+            _DAYS,
+            check=_kept_days,
         ),
         Kind(
             "mail.daily", N_("Daily report by mail"), N_("Administrators get yesterday's figures every morning."), bool

@@ -51,6 +51,7 @@ async def log_page(request: web.Request) -> web.StreamResponse:
     shown = {
         "entries": entries,
         "asked": {name: kept.get(name, "") for name in ("who", "actor", "act", "address", "from", "to")},
+        "keeping": (await request.config_dict[DOMAIN].retention.kept(request[ACTOR]))[0],
         "acts": _acts(LANGUAGE.get()),
         "query": request.rel_url.with_query(kept).raw_query_string,
         **page_links(request, cursor),

@@ -11,6 +11,7 @@ from aen import __version__
 from aen.config import Config
 from aen.errors import Invalid
 from aen.languages import gettext as _
+from aen.roles.server.admin.retention import LOGS
 from aen.roles.server.domain import DOMAIN
 from aen.roles.server.pages.forms import Form, again, see_other
 from aen.roles.server.permissions import ACTOR, Permission
@@ -26,6 +27,7 @@ async def settings(
     domain = request.config_dict[DOMAIN]
     shown = {
         "settings": await domain.settings.list(request[ACTOR]),
+        "oldest": {LOGS[one.log]: one.oldest for one in await domain.retention.kept(request[ACTOR])},
         "facts": facts(domain.config),
         "problem": problem,
     }

@@ -35,6 +35,20 @@ class SettingsView(Word):
     items: list[SettingView]
 
 
+class KeptView(Word):
+    """For how many days records of a log are kept (0: for ever), and of when the oldest is (0: there is none)."""
+
+    log: str
+    days: int
+    oldest: int
+
+
+class KeptLogs(Word):
+    """Every log."""
+
+    items: list[KeptView]
+
+
 class NewValue(Word):
     """What a setting is to be."""
 
@@ -147,6 +161,11 @@ async def records(request: web.Request) -> web.StreamResponse:
     return listed([activity_view(entry) for entry in found], next)
 
 
+async def kept(request: web.Request) -> web.StreamResponse:
+    domain, actor = asked(request)
+    return answer(KeptLogs(items=[KeptView(**vars(one)) for one in await domain.retention.kept(actor)]))
+
+
 async def stop_sessions(request: web.Request) -> web.StreamResponse:
     domain, actor = asked(request)
     chosen = await body(request, Chosen)
@@ -180,6 +199,7 @@ URLS = [
     Url(
         "GET", f"{_HERE}/security", records, A, None, PageOf[ActivityView], 200, RecordQuery, "Find in the security log"
     ),
+    Url("GET", f"{_HERE}/records", kept, A, gives=KeptLogs, summary="How long records of the logs are kept"),
     Url("POST", f"{_HERE}/sessions/stop", stop_sessions, A, Chosen, Stopped, 202, summary="Stop sessions together"),
     Url("PUT", f"{_HERE}/jobs/{{id}}/priority", prioritize_job, A, Priority, JobView, summary="Order the queue"),
     Url("POST", f"{PREFIX}/jobs/{{id}}/retry", retry_job, P.ACCOUNT, Nothing, JobView, 202, summary="Try a job again"),
