@@ -172,6 +172,9 @@ async def test_a_project_is_copied_exported_and_imported(box: World) -> None:
         if box.managed:
             subprocess.run(["setfacl", "-b", str(here / "closed.txt")], check=True)
             (here / "closed.txt").chmod(0o600)
+        about = {"title": "Shoals", "kind": "voila", "path": "data/shoals.ipynb", "environment": "default"}
+        deployed = await mine.post(f"/api/v1/projects/{slug}/dashboards", about)
+        assert deployed.status == 201, deployed.text
 
         assert (await outside.post(f"/api/v1/projects/{slug}/copy", {"name": "x"})).status == 404
         assert (await outside.get(f"/api/v1/projects/{slug}/export")).status == 404
@@ -192,6 +195,7 @@ async def test_a_project_is_copied_exported_and_imported(box: World) -> None:
         shown = (await looking.get(f"/api/v1/projects/{viewer}/mine")).json
         assert (shown["summary"], shown["tags"], shown["visibility"]) == ("Fish", ["fish"], "private")
         assert (await mine.get(f"/api/v1/projects/{viewer}/mine")).status == 404
+        await _dashboard(looking, f"{viewer}/mine", viewer, about, not_as=deployed.json["id"])
 
         raw = await _exported(mine, slug)
         with tarfile.open(fileobj=io.BytesIO(raw)) as archive:
@@ -209,6 +213,7 @@ async def test_a_project_is_copied_exported_and_imported(box: World) -> None:
         taken = folder(box, f"{stranger}/taken")
         assert (taken / "closed.txt").read_bytes() == b"narwhal"
         assert (await outside.get(f"/api/v1/projects/{stranger}/taken")).json["description"] == "# Fish"
+        await _dashboard(outside, f"{stranger}/taken", stranger, about)
 
         half = raw[: len(raw) // 2]
         answer = await outside.ask(
@@ -222,6 +227,14 @@ async def test_a_project_is_copied_exported_and_imported(box: World) -> None:
 
         await until(gone, 60, "nothing is left of an import that failed")
         assert not list((Path(box.config["data_dir"]) / "imports").iterdir())
+
+
+async def _dashboard(client: Client, slug: str, owner: str, about: dict[str, str], not_as: str = "") -> None:
+    """The one of a copy is the new owner's, for the team alone, with an address of its own."""
+    (board,) = (await client.get(f"/api/v1/projects/{slug}/dashboards")).json["items"]
+    assert {key: board[key] for key in about} == about
+    assert (board["user"], board["watchers"], board["people"]) == (owner, "team", [])
+    assert board["id"] != not_as
 
 
 async def _exported(client: Client, slug: str) -> bytes:

@@ -18,6 +18,7 @@ from aen.model.project import Project, ProjectState
 from aen.model.route import SIGNED_IN
 from aen.model.session import Phase
 from aen.roles.server.permissions import Actor
+from aen.roles.server.project.archive_settings import Settled
 from aen.roles.server.project.projects import NewProject
 from aen.roles.server.publishing.dashboards import About
 from tests.box import Box, box
@@ -297,3 +298,30 @@ async def test_through_the_gateway(world: World) -> None:
             return (await ask(named))[0] == 403
 
         await until(unknown, 10, "nothing is there any more")
+
+
+async def test_what_an_archive_says_of_dashboards_is_judged_as_what_a_stranger_says(server: Box) -> None:
+    """Whoever wrote it is named nowhere afterwards, what makes no sense is named, and a job done twice deploys once."""
+    alice, project = await placed(server)
+    settled = Settled(server.domain)
+    good = {"title": "Report", "kind": "voila", "path": "a.ipynb", "environment": "", "user": "eve", "people": ["eve"]}
+    told = {
+        "dashboards": [
+            {**good, "watchers": "signed_in", "beyond_team": True},
+            {**good, "path": "../../etc/passwd.ipynb"},
+            {**good, "path": "a.py"},
+            {**good, "kind": "bash"},
+            {**good, "title": None},
+            "eve",
+        ]
+    }
+    for _ in range(2):
+        project = await server.domain.projects.get(alice, "alice", "sales")
+        notes = await settled.dashboards(alice, project, told)
+        assert notes[0] == "dashboard Report: it is for the team alone here"
+        assert len(notes) == 5
+    (board,) = (await server.domain.projects.get(alice, "alice", "sales")).dashboards
+    assert (board.user, board.people, board.watchers, board.path) == ("alice", [], Watchers.TEAM, "a.ipynb")
+    odds: list[object] = [None, {}, "x", [None]]
+    for odd in odds:
+        assert await settled.dashboards(alice, project, {"dashboards": odd}) == []

@@ -1,4 +1,4 @@
-"""What of a project travels besides its files: texts, tags, and what its environments consist of."""
+"""What of a project travels besides its files: texts, tags, dashboards, and what its environments consist of."""
 
 from __future__ import annotations
 
@@ -7,11 +7,13 @@ from collections.abc import Callable
 from typing import Any
 
 import structlog
+from pydantic import ValidationError
 
 from aen import __version__, names
 from aen.errors import AenError
 from aen.messages import ListEnvironments, ReadEnvironment
 from aen.model import now
+from aen.model.dashboard import Dashboard, Watchers
 from aen.model.environment import DEFAULT, Act, EnvironmentChange, EnvironmentDetail, EnvironmentList
 from aen.model.project import Project
 from aen.roles.server.background import ask
@@ -19,12 +21,15 @@ from aen.roles.server.domain import Part
 from aen.roles.server.job.leases import Progress
 from aen.roles.server.permissions import Actor
 from aen.roles.server.project.wording import description, search_text, summary, tags
+from aen.roles.server.publishing.dashboards import About
 
 log = structlog.get_logger(__name__)
 
 FORMAT = 1
 _SECONDS = 70.0
 _MOST_ENVIRONMENTS = 20
+_MOST_DASHBOARDS = 20
+_DEFINED = ("title", "kind", "path", "environment")  # what a dashboard is, apart from whom it is for and who runs it
 _ROOM = 200 * 1024  # bytes of all specifications: they go through the bus in one message
 _CHANGE_SECONDS = 3600.0  # for one environment to be made
 
@@ -44,6 +49,7 @@ class Settled(Part):
             "tags": project.tags,
             "environment": project.environment,
             "environments": await self._specifications(project),
+            "dashboards": [_definition(board) for board in project.dashboards],
         }
 
     async def apply(self, project: Project, found: dict[str, Any]) -> None:
@@ -89,6 +95,31 @@ class Settled(Part):
                 notes.append(f"active environment: {error.message}")
         return notes
 
+    async def dashboards(self, actor: Actor, project: Project, found: dict[str, Any]) -> list[str]:
+        """Deploy them as who owns the copy, for the team alone; sentences on those that are not as they were.
+
+        Whom they were for elsewhere does not travel: names prove nothing in another installation, and an archive could name
+        its author, who would then start what is in it as its new owner.
+        """
+        notes: list[str] = []
+        wanted: Any = found.get("dashboards")
+        there = {(one.kind, one.path) for one in project.dashboards}  # the job may be done twice
+        for told in list(wanted)[:_MOST_DASHBOARDS] if isinstance(wanted, list) else ():
+            if not isinstance(told, dict):
+                continue
+            title = str(told.get("title", ""))[:60]
+            try:
+                about = About.model_validate({key: told.get(key) for key in _DEFINED})
+                if (about.kind, about.path) not in there:
+                    await self.domain.dashboards.deploy(actor, project.owner, project.name, about)
+                if told.get("beyond_team") is True:
+                    notes.append(f"dashboard {title}: it is for the team alone here")
+            except ValidationError:
+                notes.append(f"dashboard {title}: it is not described as ours are")
+            except AenError as error:
+                notes.append(f"dashboard {title}: {error.message}")
+        return notes
+
     async def _environment(self, actor: Actor, project: Project, told: dict[str, str]) -> None:
         """Make one, or bring `default` to what it was. Raises AenErrors with the reason."""
         name = told["name"]
@@ -130,3 +161,9 @@ class Settled(Part):
         command = ReadEnvironment(project=self.domain.projects.spec(project), name=name)
         answer: EnvironmentDetail = await ask(self.bus, names.address("compute", project.node), command, _SECONDS)
         return answer
+
+
+def _definition(board: Dashboard) -> dict[str, Any]:
+    """A dashboard as it stands in an archive."""
+    others = bool(board.people) or board.watchers is not Watchers.TEAM
+    return {**board.model_dump(mode="json", include=set(_DEFINED)), "beyond_team": others}

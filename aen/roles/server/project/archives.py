@@ -210,6 +210,9 @@ class Archives(Part):
         if report.skipped > len(notes):
             notes.append(f"and {report.skipped - len(notes)} more")
         notes += await self._settled.environments(actor, project, metadata, progress)
+        notes += await self._settled.dashboards(
+            actor, await self.domain.projects.by_id(project.id) or project, metadata
+        )
         said = f"{report.files:,} files" + (f"; left out: {'; '.join(notes)}" if notes else "")
         await progress(1.0, said[:2000])
 
