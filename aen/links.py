@@ -8,6 +8,8 @@ import re
 SHARED = "shared-"
 #: The same of a dashboard: `/<owner>/<project>/board-<id>/…`. It holds no secret.
 BOARD = "board-"
+#: App servers that change no files of the project, whoever comes: the scope `sessions:look` is enough for them.
+LOOKED_AT = re.compile(r"board-[^/]+|viewer")
 _SECRET = re.compile(r"((?:^|//[^/]*)/[^/]+/[^/]+/shared-[^/]+/)[^/?]+")
 
 

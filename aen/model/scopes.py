@@ -84,5 +84,16 @@ def may_run(scopes: Iterable[str]) -> frozenset[str] | None:
     """The projects (`owner/name`) whose apps a token with these scopes may use; None: all that the person may."""
     if not scopes:
         return None
-    found = [parts(scope)[1] for scope in scopes if parts(scope)[0] in ("run", "sessions:write")]
+    return _projects(scopes, "run", "sessions:write")
+
+
+def may_look(scopes: Iterable[str]) -> frozenset[str] | None:
+    """The same for what only looks: dashboards, the Viewer."""
+    if not scopes:
+        return None
+    return _projects(scopes, "run", "sessions:write", "sessions:look")
+
+
+def _projects(scopes: Iterable[str], *names: str) -> frozenset[str] | None:
+    found = [parts(scope)[1] for scope in scopes if parts(scope)[0] in names]
     return None if "" in found else frozenset(found)

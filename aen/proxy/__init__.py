@@ -18,7 +18,19 @@ class By(StrEnum):
 class Visitor:
     """Somebody who may come in. One object for each login, so that ending it is seen by all that hold it."""
 
-    __slots__ = ("by", "ended", "expires", "issued", "language", "lines", "login", "projects", "renew_at", "user")
+    __slots__ = (
+        "by",
+        "ended",
+        "expires",
+        "issued",
+        "language",
+        "lines",
+        "login",
+        "looks",
+        "projects",
+        "renew_at",
+        "user",
+    )
 
     def __init__(
         self,
@@ -30,12 +42,14 @@ class Visitor:
         issued: int = 0,
         renew_at: int = 0,
         projects: frozenset[str] | None = None,
+        looks: frozenset[str] | None = None,
         language: str = "",
     ) -> None:
         self.user, self.login, self.by = user, login, by
         self.projects = (
             projects  # the only ones (`owner/name`) that an API token was narrowed to; None: all of the person's
         )
+        self.looks = looks  # the same for what only looks (`LOOKED_AT`); counts beside `projects`, not without it
         self.expires = expires  # ms since 1970
         self.issued = issued  # for whoever admits: what a revocation is compared with
         self.renew_at = renew_at  # ms since 1970; from then on a page visit renews the login; 0: never

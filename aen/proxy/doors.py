@@ -7,6 +7,7 @@ from urllib.parse import quote
 
 from aen.errors import AenError
 from aen.languages import N_
+from aen.links import LOOKED_AT
 from aen.proxy import By, Visitor
 from aen.proxy.headers import RequestFields, take_token
 from aen.proxy.routes import Entry
@@ -22,6 +23,7 @@ _SAFE = frozenset(("GET", "HEAD", "OPTIONS"))
 ONCE = b"_other_host=1"  # in an address that we have led here: a proxy that hides the host would lead us in a circle
 _LINK = b"/shared-"  # in an address: a link for people without a login, which our pages open
 _NARROW = N_("This API token was narrowed to other projects than this one.")
+_LOOKS = N_("This API token was narrowed to what only looks in this project: its dashboards and its Viewer.")
 _SIGN_IN = N_("Sign in first: with a browser at the gateway, or with an API token.")
 
 
@@ -94,8 +96,8 @@ async def _ask(plane: Plane, client: Downstream, request: Request, site: Site, t
 
 def _lead(plane: Plane, client: Downstream, request: Request, site: Site, visitor: Visitor | None) -> None:
     fields = request.fields
-    if visitor is not None and visitor.projects is not None and not _within(request.key, visitor.projects):
-        client.reply(403, _NARROW)
+    if visitor is not None and visitor.projects is not None and (why := _outside(request.key, visitor)):
+        client.reply(403, why)
         return
     entry = plane.routes.find(request.key, visitor.user if visitor is not None else "") if request.key else None
     if entry is not None and entry.open:
@@ -118,9 +120,14 @@ def _lead(plane: Plane, client: Downstream, request: Request, site: Site, visito
         client.go(request, entry.door or _door(plane, entry))
 
 
-def _within(key: bytes, projects: frozenset[str]) -> bool:
-    """Whether what is asked for (`owner/project/app server`) is one of the projects that an API token was narrowed to."""
-    return key.decode().rpartition("/")[0] in projects
+def _outside(key: bytes, visitor: Visitor) -> str:
+    """Why what is asked for (`owner/project/app server`) is nothing that an API token was narrowed to; empty when it is."""
+    slug, _, server = key.decode().rpartition("/")
+    if visitor.projects is None or slug in visitor.projects:
+        return ""
+    if visitor.looks is not None and slug not in visitor.looks:
+        return _NARROW
+    return "" if LOOKED_AT.fullmatch(server) else _LOOKS
 
 
 def _show(plane: Plane, client: Downstream, request: Request, entry: Entry) -> None:

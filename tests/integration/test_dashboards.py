@@ -17,6 +17,7 @@ from aen.model.dashboard import Kind, Watchers
 from aen.model.project import Project, ProjectState
 from aen.model.route import SIGNED_IN
 from aen.model.session import Phase
+from aen.model.user import LoginKind
 from aen.roles.server.permissions import Actor
 from aen.roles.server.project.archive_settings import Settled
 from aen.roles.server.project.projects import NewProject
@@ -298,6 +299,26 @@ async def test_through_the_gateway(world: World) -> None:
             return (await ask(named))[0] == 403
 
         await until(unknown, 10, "nothing is there any more")
+
+
+async def test_a_token_of_one_project_opens_its_dashboards_alone(server: Box) -> None:
+    alice, _ = await placed(server)
+    _, board = await server.domain.dashboards.deploy(alice, "alice", "sales", report())
+    assert alice.login is not None
+
+    def narrowed(*scope: str) -> Actor:
+        login = alice.login.model_copy(update={"kind": LoginKind.TOKEN, "scope": list(scope)}) if alice.login else None
+        return Actor(alice.user, login)
+
+    for scope in ("sessions:look!project=alice/sales", "sessions:write!project=alice/sales", "run"):
+        token = narrowed(scope)
+        assert (await server.domain.dashboards.by_id(token, board.id))[1].id == board.id
+        assert (await server.domain.dashboards.open(token, "alice", "sales", board.id)).app_server == BOARD + board.id
+    for scope in ("sessions:look!project=alice/other", "projects:read!project=alice/sales", "read"):
+        with pytest.raises(Denied, match="API token may not"):
+            await server.domain.dashboards.by_id(narrowed(scope), board.id)
+        with pytest.raises(Denied, match="API token may not"):
+            await server.domain.dashboards.open(narrowed(scope), "alice", "sales", board.id)
 
 
 async def test_what_an_archive_says_of_dashboards_is_judged_as_what_a_stranger_says(server: Box) -> None:

@@ -62,6 +62,8 @@ class FakeServer:
         self.asked_tokens = self.renewed = 0
         known: dict[bytes, list[str]] = {b"secret-token": [], b"reader": ["read", "write"], b"runner": ["run"]}
         known[b"genome"] = ["sessions:write!project=alice/genome"]
+        known[b"looker"] = ["sessions:look!project=alice/genome"]
+        known[b"lookers"] = ["sessions:look"]
         known[b"other"] = ["sessions:write!project=alice/genom", "read"]
         self.tokens = {hashlib.sha256(token).hexdigest(): scope for token, scope in known.items()}
         self.phase = Phase.STOPPED
@@ -309,6 +311,30 @@ async def test_a_narrowed_token_runs_nothing_unless_it_may(house: House) -> None
                 with pytest.raises(aiohttp.WSServerHandshakeError) as refused:
                     await script.ws_connect(PATH + "ws")
                 assert refused.value.status == 403
+
+
+async def test_a_token_that_only_looks_opens_dashboards_of_its_projects(house: House) -> None:
+    for project in ("genome", "other"):
+        for server in ("board-b1", "viewer"):
+            changes = {"session": f"{project} {server}", "project": project, "app_server": server}
+            await house.bus.publish(RouteAdded(datacenter="main", route=house.route(**changes)))
+    for token, project, opened in (
+        ("looker", "genome", 200),
+        ("looker", "other", 403),
+        ("lookers", "other", 200),
+        ("other", "genome", 403),
+        ("genome", "genome", 200),
+    ):
+        async with house.client(Authorization=f"Bearer {token}") as script:
+            for server in ("board-b1", "viewer"):
+                async with script.get(f"/alice/{project}/{server}/api") as answer:
+                    assert answer.status == opened, (token, project, server)
+    async with house.client(Authorization="Bearer looker") as script:
+        for server in ("jupyter", "board-", "viewer2", "board-b1%2Fjupyter", "shared-x"):
+            async with script.get(f"/alice/genome/{server}/api") as answer:
+                assert answer.status in (400, 403), server
+        async with script.get(PATH) as answer:
+            assert (answer.status, "only looks" in await answer.text()) == (403, True)
 
 
 async def test_a_bad_token_is_401_and_an_unknown_one_503_without_the_server(house: House) -> None:

@@ -112,14 +112,14 @@ def test_what_one_may_not_see_is_not_found() -> None:
         (["projects:read!project=olga/genom"], set()),
         (
             ["sessions:write!project=olga/genome"],
-            {Permission.VIEW, Permission.LOOK, Permission.RUN, Permission.CONTROL},
+            {Permission.VIEW, Permission.LOOK, Permission.WATCH, Permission.RUN, Permission.CONTROL},
         ),
         (["sessions:look"], {Permission.VIEW, Permission.LIST, Permission.LOOK, Permission.WATCH}),
         (["projects:team!project=olga/genome"], {Permission.VIEW, Permission.TEAM}),
         (["account:read"], {Permission.SIGNED_IN}),
         (["account:write"], {Permission.ACCOUNT}),
         (["unknown:read"], set()),
-        (["run!project=olga/genome"], {Permission.LOOK, Permission.RUN, Permission.CONTROL}),
+        (["run!project=olga/genome"], {Permission.LOOK, Permission.WATCH, Permission.RUN, Permission.CONTROL}),
         (["admin!project=olga/genome"], set()),
     ],
 )
@@ -186,6 +186,33 @@ def test_a_narrow_token_makes_no_wider_one(held: list[str], wanted: str, may: bo
 )
 def test_whose_apps_a_token_may_use(given: list[str], projects: frozenset[str] | None) -> None:
     assert scopes.may_run(given) == projects
+
+
+@pytest.mark.parametrize(
+    ("given", "projects"),
+    [
+        ([], None),
+        (["sessions:look"], None),
+        (["read"], frozenset()),
+        (["sessions:look!project=a/b", "sessions:write!project=c/d"], frozenset({"a/b", "c/d"})),
+    ],
+)
+def test_whose_dashboards_a_token_may_open(given: list[str], projects: frozenset[str] | None) -> None:
+    assert scopes.may_look(given) == projects
+
+
+@pytest.mark.parametrize(
+    ("scope", "may"), [("sessions:look", True), ("sessions:write", True), ("projects:read", False)]
+)
+def test_a_token_of_one_project_opens_the_dashboards_of_that_one(scope: str, may: bool) -> None:
+    here = project()
+    login = Login(
+        id="l", user="ada", incarnation="ada", kind=LoginKind.TOKEN, scope=[f"{scope}!project={here.slug}"], expires=1
+    )
+    actor = Actor(user("ada"), login)
+    assert allows(actor, Permission.WATCH) is may  # which project it is is asked again
+    assert allows(actor, Permission.WATCH, here) is may
+    assert not allows(actor, Permission.WATCH, here.model_copy(update={"slug": "ada/other"}))
 
 
 def test_a_narrowed_administrator_is_none() -> None:

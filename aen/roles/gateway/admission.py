@@ -121,11 +121,13 @@ class Doorman:
         except NotSignedIn:
             self._keep_out(hashed)
             return None
-        projects = scopes.may_run(login.scope)
-        if projects is not None and not projects:
+        projects, looks = scopes.may_run(login.scope), scopes.may_look(login.scope)
+        if looks is not None and not looks:
             self._keep_out(hashed, _NARROW)
             raise Denied(_NARROW)
-        visitor = Visitor(login.user, login.login, By.TOKEN, login.expires, issued=number, projects=projects)
+        visitor = Visitor(
+            login.user, login.login, By.TOKEN, login.expires, issued=number, projects=projects, looks=looks
+        )
         if not self.revoked.allows(visitor):
             return None
         if len(self._tokens) >= _MOST_KNOWN:

@@ -88,13 +88,14 @@ class Standing(StrEnum):
 class Rule:
     """The least team role (None: not about a project), whether administrators may without being in the team, the least
     standing in the installation (None: any), and the scope that an API token needs if it is narrowed: `broad` for this and
-    all of its kind, or `scope`."""
+    all of its kind, or `scope`. `bound`: it is about a project without a least role there: scopes of that project count."""
 
     broad: str
     scope: str
     role: Role | None = None
     admin: bool = True
     standing: Standing | None = None
+    bound: bool = False
 
 
 RULES: dict[Permission, Rule] = {
@@ -105,7 +106,7 @@ RULES: dict[Permission, Rule] = {
     Permission.VIEW: Rule("read", "projects:read", Role.VIEWER),
     Permission.LOOK: Rule("run", "sessions:look", Role.VIEWER, admin=False),
     # Whom a dashboard is for, it says itself (dashboards.py): its team, people who are named, or everybody signed in.
-    Permission.WATCH: Rule("run", "sessions:look"),
+    Permission.WATCH: Rule("run", "sessions:look", bound=True),
     # Apps run as the person's own account, which only the team's permissions let into the files.
     Permission.RUN: Rule("run", "sessions:write", Role.MEMBER, admin=False),
     Permission.CONTROL: Rule("run", "sessions:write", Role.MEMBER),
@@ -192,7 +193,7 @@ def _grants(scope: str, rule: Rule, project: Project | None) -> bool:
         return False
     if not slug:
         return True
-    return rule.role is not None and (project is None or project.slug == slug)
+    return (rule.role is not None or rule.bound) and (project is None or project.slug == slug)
 
 
 def allows(actor: Actor, permission: Permission, project: Project | None = None) -> bool:

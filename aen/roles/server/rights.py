@@ -49,7 +49,8 @@ _SCOPES = """
 A token without scopes may do all that its person may, and never more: scopes only take away. A token of an administrator that was
 narrowed without `admin` is no administrator's in lists, either. `!project=owner/name` behind a scope binds it to one project; such a
 scope counts for no list and no account. At the gateway (notebooks, terminals, files) a narrowed token needs `run` or
-`sessions:write`, there, too, for that project alone.
+`sessions:write`; for dashboards and the Viewer `sessions:look` is enough. Bound to a project they count there, too, for that project alone:
+with `sessions:look!project=alice/genome` a script opens the dashboards of alice/genome, and nothing else.
 
 | scope | lets a token | brings along | may be bound to a project |
 |---|---|---|---|

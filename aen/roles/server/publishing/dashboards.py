@@ -19,7 +19,7 @@ from aen.model.session import LIVE, Session
 from aen.model.user import User
 from aen.roles.server.changes import every
 from aen.roles.server.domain import Part
-from aen.roles.server.permissions import Actor, Permission, allows, check
+from aen.roles.server.permissions import Actor, Permission, allows, check, check_scope
 from aen.roles.server.project.shares import path_of
 from aen.roles.server.project.team import RUNNERS
 from aen.roles.server.publishing.errands import check_placed, person
@@ -105,6 +105,7 @@ class Dashboards(Part):
         for project in map(Project.model_validate, page.items):
             board = project.dashboard(id)
             if board is not None and self.may_view(actor.name, project, board):
+                check_scope(actor, Permission.WATCH, project)
                 return project, board
         raise NotFound(_GONE)
 
@@ -115,6 +116,7 @@ class Dashboards(Part):
             project = self.domain.seen.read(Project, doc)
             board = project.dashboard(id)
             if board is not None and self.may_view(actor.name, project, board):
+                check_scope(actor, Permission.WATCH, project)
                 return project, board
         raise NotFound(_GONE)
 
