@@ -112,7 +112,7 @@ class Look(Walk):
             return (
                 "It was brought in with rights of its own (as mv, cp -p and some programs do), none of them the team's."
             )
-        if raw is not None and raw != wanted:
+        if raw is not None and raw != wanted and (directory or _masked(decode(raw)) != _masked(decode(wanted))):
             return _why_differs(decode(raw), decode(wanted), mode)
         if directory:
             default = attribute(target, DEFAULT)
@@ -151,6 +151,13 @@ def _why_differs(have: list[Entry], wanted: list[Entry], mode: int) -> str:
     if named[0] != named[1]:
         return "It has the rights of another team: of an earlier one, or of where it was moved from."
     return f"A person or program set its mode ({mode & 0o777:o})."
+
+
+def _masked(acl: list[Entry]) -> list[Entry]:
+    """What an ACL really gives. A file that was just made has more in it, which its mask takes away: nothing is wrong there."""
+    mask = next((entry.rights for entry in acl if entry.tag is Tag.MASK), 7)
+    whole = (Tag.USER_OBJ, Tag.OTHER)
+    return [entry if entry.tag in whole else entry._replace(rights=entry.rights & mask) for entry in acl]
 
 
 def _of_mode(mode: int) -> list[Entry]:

@@ -132,10 +132,12 @@ def _by_socket(api: Any) -> Any:
 
 
 def _show_drift(slug: str, found: dict[str, Any]) -> None:
+    from aen.cli.output import cell
+
     for item in found["items"]:
         lacks = ", ".join(f"{user} lacks {rights}" for user, rights in item["lacks"].items())
         extra = ", ".join(f"{user} has {rights} too much" for user, rights in item["extra"].items())
-        print(f"{item['path']}: {'; '.join(part for part in (lacks, extra, item['reason']) if part)}")
+        print(f"{cell(item['path'])}: {'; '.join(part for part in (lacks, extra, item['reason']) if part)}")
     if (left := found["differing"] - len(found["items"])) > 0:
         print(f"… and {left:,} more")
     for note in found["notes"]:

@@ -98,7 +98,7 @@ async def test_two_people_at_work(tmp_path: Path) -> None:
 
 
 async def _upload_is_seen_by_the_other(alice: Page, bob: Page, folder: Path) -> None:
-    big = folder / "reads.bin"
+    big = folder / f"{'long ' * 48}reads.bin"  # 249 bytes
     big.write_bytes(os.urandom(20 << 20))
     await alice.locator("#choose").set_input_files(big)
     await expect(alice.locator("#uploads .upload")).to_contain_text("reads.bin")

@@ -54,6 +54,20 @@ def test_nothing_differs_after_a_walk(tree: Path) -> None:
     assert (found.looked_at, found.differing, found.items, found.unreadable) == (6, 0, [], {})
 
 
+def test_what_was_just_made_is_right(tree: Path) -> None:
+    """The kernel keeps more in its ACL than it gives: the mask of what a program asked for takes the rest away."""
+    for name in ("new.txt", "nb/new.txt"):
+        (tree / name).write_text("x")
+        os.chown(tree / name, BOB, ANN)
+    (tree / "made").mkdir()
+    os.chown(tree / "made", BOB, ANN)
+    found = look(tree)
+    assert (found.looked_at, found.differing, found.items) == (9, 0, [])
+    (tree / "new.txt").chmod(0o640)
+    (item,) = look(tree).items
+    assert (item.path, item.lacks) == ("new.txt", {"ann": "w"})
+
+
 def test_a_mode_that_was_set(tree: Path) -> None:
     (tree / "a.txt").chmod(0o600)
     found = look(tree)

@@ -68,7 +68,7 @@ async function work() {
 const next = () => queue.find((one) => one.state === "waiting");
 
 const query = (one) => ({
-  folder: one.folder, name: wire(one.file.name), size: one.file.size, key: `${one.file.name}:${one.file.size}:${one.file.lastModified}`,
+  folder: one.folder, name: wire(one.file.name), size: one.file.size, key: `${one.file.lastModified}`,
 });
 
 async function send(one) {
