@@ -7,6 +7,7 @@ import stat
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
+from functools import lru_cache
 
 from aen.acl.permissions import READ, Entry, Grants, Rule, Tag, decode, kept
 from aen.acl.posix import ACCESS, DEFAULT, attribute
@@ -112,7 +113,7 @@ class Look(Walk):
             return (
                 "It was brought in with rights of its own (as mv, cp -p and some programs do), none of them the team's."
             )
-        if raw is not None and raw != wanted and (directory or _masked(decode(raw)) != _masked(decode(wanted))):
+        if raw is not None and raw != wanted and (directory or not _alike(raw, wanted)):
             return _why_differs(decode(raw), decode(wanted), mode)
         if directory:
             default = attribute(target, DEFAULT)
@@ -153,8 +154,14 @@ def _why_differs(have: list[Entry], wanted: list[Entry], mode: int) -> str:
     return f"A person or program set its mode ({mode & 0o777:o})."
 
 
+@lru_cache(maxsize=1024)
+def _alike(have: bytes, wanted: bytes) -> bool:
+    """Whether two ACLs give the same. A file that was just made has more in its own, which the mask takes away."""
+    return _masked(decode(have)) == _masked(decode(wanted))
+
+
 def _masked(acl: list[Entry]) -> list[Entry]:
-    """What an ACL really gives. A file that was just made has more in it, which its mask takes away: nothing is wrong there."""
+    """What an ACL really gives."""
     mask = next((entry.rights for entry in acl if entry.tag is Tag.MASK), 7)
     whole = (Tag.USER_OBJ, Tag.OTHER)
     return [entry if entry.tag in whole else entry._replace(rights=entry.rights & mask) for entry in acl]

@@ -1,4 +1,4 @@
-"""Rendering: notebooks, Markdown and code as HTML in which nothing can act: cleaned here, and no script is allowed besides.
+"""Rendering: notebooks, Markdown and code as HTML in which nothing can act: cleaned (`cleaning.py`), and no script is allowed besides.
 
 Imports take seconds: this module is first imported in a thread.
 """
@@ -8,17 +8,19 @@ from __future__ import annotations
 import html
 import re
 from collections.abc import Mapping
+from contextlib import suppress
 from typing import Any
 
 import nbformat
 from aen_languages import gettext as _
 from nbconvert.filters.ansi import ansi2html
 from nbconvert.filters.markdown import markdown2html
-from nbconvert.preprocessors.sanitize import SanitizeHTML
 from pygments import highlight
 from pygments.formatters import HtmlFormatter
 from pygments.lexers import get_lexer_by_name, get_lexer_for_filename
 from pygments.util import ClassNotFound
+
+from .cleaning import clean
 
 _FORMAT = HtmlFormatter(nowrap=True)
 _PICTURES = ("image/png", "image/jpeg")
@@ -26,19 +28,9 @@ _ATTACHED = re.compile(r"\(attachment:([^)\s]+)\)")
 _PLACED = re.compile(r'src="aen-attachment/([^"]*)"')
 _BASE64 = re.compile(r"[A-Za-z0-9+/=\s]*")
 
-_TAGS = (
-    "a abbr b blockquote br caption code col colgroup dd del details div dl dt em figcaption figure h1 h2 h3 h4 h5 h6 hr i "
-    "img ins kbd li mark ol p pre q s samp small span strong sub summary sup table tbody td tfoot th thead tr tt u ul var"
-).split()
-_ATTRIBUTES = {
-    "*": ["class", "id", "title", "align"],
-    "a": ["href"],
-    "img": ["src", "alt", "width", "height"],
-    "ol": ["start"],
-    "td": ["colspan", "rowspan"],
-    "th": ["colspan", "rowspan", "scope"],
-}
-_WITH_CONTENT = re.compile(r"<(script|style)\b.*?</\1\s*>", re.I | re.S)  # else their text would stand in the page
+#: What takes its time, by characters: beyond it stands plain, so that nobody waits for minutes.
+_MOST_MARKDOWN, _MOST_COLOURED = 512 << 10, 256 << 10
+_CONTROL = re.compile(r"\x1b\[[0-9;]*[A-Za-z]")
 
 #: Colours of code, for both themes.
 STYLE = (
@@ -49,24 +41,20 @@ STYLE = (
 )
 
 
-def clean(text: str) -> str:
-    """HTML without anything that acts: scripts, handlers, frames, forms, addresses other than http and mailto."""
-    cleaner = SanitizeHTML(tags=_TAGS, attributes=_ATTRIBUTES, strip=True)
-    return str(cleaner.sanitize_html_tags(_WITH_CONTENT.sub("", text)))
-
-
 def markdown(text: str) -> str:
     """Markdown as clean HTML."""
+    if len(text) > _MOST_MARKDOWN:
+        return f'<pre class="code" tabindex="0">{html.escape(text)}</pre>'
     return f'<div class="prose">{clean(markdown2html(text))}</div>'
 
 
 def code(text: str, name: str) -> str:
     """Source code in colours, by the name of its file."""
-    try:
-        lexer = get_lexer_for_filename(name, stripnl=False)
-    except ClassNotFound:
-        return f'<pre class="code" tabindex="0">{html.escape(text)}</pre>'
-    return f'<pre class="code" tabindex="0">{highlight(text, lexer, _FORMAT)}</pre>'
+    shown = html.escape(text)
+    if len(text) <= _MOST_COLOURED:
+        with suppress(ClassNotFound):
+            shown = highlight(text, get_lexer_for_filename(name, stripnl=False), _FORMAT)
+    return f'<pre class="code" tabindex="0">{shown}</pre>'
 
 
 def notebook(text: str) -> str:
@@ -84,10 +72,10 @@ def _cell(cell: Any, language: str) -> str:
         return _with_attachments(cell)
     if cell.cell_type != "code":
         return f'<pre class="raw">{html.escape(cell.source)}</pre>'
-    try:
-        shown = highlight(cell.source, get_lexer_by_name(language), _FORMAT)
-    except ClassNotFound:
-        shown = html.escape(cell.source)
+    shown = html.escape(cell.source)
+    if len(cell.source) <= _MOST_COLOURED:
+        with suppress(ClassNotFound):
+            shown = highlight(cell.source, get_lexer_by_name(language), _FORMAT)
     number = cell.get("execution_count") or " "
     outputs = "".join(_output(output) for output in cell.outputs)
     source = f'<div class="number">[{html.escape(str(number))}]</div><pre class="code" tabindex="0">{shown}</pre>'
@@ -111,11 +99,18 @@ def _data_address(bundle: Mapping[str, Any]) -> str:
     return ""
 
 
+def _written(text: str) -> str:
+    """What a program wrote, in its colours."""
+    if len(text) > _MOST_COLOURED:
+        return html.escape(_CONTROL.sub("", text))
+    return str(ansi2html(text))
+
+
 def _output(output: Any) -> str:
     if output.output_type == "stream":
-        return f'<pre class="out">{ansi2html(output.text)}</pre>'
+        return f'<pre class="out">{_written(output.text)}</pre>'
     if output.output_type == "error":
-        return f'<pre class="out error">{ansi2html(chr(10).join(output.traceback))}</pre>'
+        return f'<pre class="out error">{_written(chr(10).join(output.traceback))}</pre>'
     return _richest(output.get("data", {}))
 
 
@@ -127,4 +122,4 @@ def _richest(bundle: Mapping[str, Any]) -> str:
     if isinstance(bundle.get("text/markdown"), str):
         return markdown(bundle["text/markdown"])
     plain = bundle.get("text/plain") or bundle.get("text/latex") or "\n".join(bundle)
-    return f'<pre class="out">{ansi2html(str(plain))}</pre>'
+    return f'<pre class="out">{_written(str(plain))}</pre>'
