@@ -49,6 +49,7 @@ from aen.client.models import (
     NewName,
     NewOwner,
     NewPassword,
+    NewPicture,
     NewProject,
     NewPublication,
     NewReset,
@@ -72,6 +73,7 @@ from aen.client.models import (
     PageOfDataCenterView,
     PageOfDifference,
     PageOfFault,
+    PageOfHereView,
     PageOfInvitationView,
     PageOfJobView,
     PageOfLetterView,
@@ -195,6 +197,17 @@ class Calls:
             (
                 "logins",
                 id,
+            ),
+            None,
+        )
+
+    def delete_me_picture(self) -> None:
+        """Show oneself by initials again."""
+        self._call(
+            "DELETE",
+            (
+                "me",
+                "picture",
             ),
             None,
         )
@@ -795,6 +808,20 @@ class Calls:
         )
         return found
 
+    def get_projects_owner_name_here(self, owner: str, name: str) -> PageOfHereView:
+        """Who of the team is here now."""
+        found: PageOfHereView = self._call(
+            "GET",
+            (
+                "projects",
+                owner,
+                name,
+                "here",
+            ),
+            PageOfHereView,
+        )
+        return found
+
     def get_projects_owner_name_invitations(self, owner: str, name: str) -> PageOfTeamLinkView:
         """Invitations into the team by link."""
         found: PageOfTeamLinkView = self._call(
@@ -1252,6 +1279,19 @@ class Calls:
                 "logins",
             ),
             PageOfLoginView,
+        )
+        return found
+
+    def get_users_user_picture(self, user: str) -> bytes:
+        """Somebody's picture (PNG)."""
+        found: bytes = self._call(
+            "GET",
+            (
+                "users",
+                user,
+                "picture",
+            ),
+            bytes,
         )
         return found
 
@@ -1959,6 +1999,18 @@ class Calls:
             body=body,
         )
         return found
+
+    def put_me_picture(self, body: NewPicture) -> None:
+        """Show oneself by a picture."""
+        self._call(
+            "PUT",
+            (
+                "me",
+                "picture",
+            ),
+            None,
+            body=body,
+        )
 
     def put_nodes_node_drain(self, node: str, body: DrainBody | None = None) -> NodeView:
         """Start nothing new there, or again."""

@@ -386,6 +386,14 @@ class GoneKey(Told):
     fingerprint: str
 
 
+class HereView(Told):
+    """HereView."""
+
+    user: str
+    page: bool
+    app: str = ""
+
+
 class HistoryEntry(Told):
     """One moment of an environment."""
 
@@ -635,6 +643,12 @@ class NewPassword(Told):
     old: str = ""
 
 
+class NewPicture(Told):
+    """A picture to show oneself by: a PNG of at most 512 by 512 pixels and 400 KB, in Base64."""
+
+    png: str
+
+
 class NewProject(Told):
     """What `create` takes (the API's body)."""
 
@@ -882,6 +896,13 @@ class PageOfFault(Told):
     """PageOf_Fault_."""
 
     items: list[Fault]
+    next: str = ""
+
+
+class PageOfHereView(Told):
+    """PageOf_HereView_."""
+
+    items: list[HereView]
     next: str = ""
 
 
@@ -1462,6 +1483,7 @@ class UserView(Told):
     admin: bool
     staff: bool
     locked: bool
+    picture: bool = False
     allowance: Allowance
     created: int
     last_login: int

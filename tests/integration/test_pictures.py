@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import struct
 import zlib
 from collections.abc import AsyncIterator
@@ -10,6 +11,7 @@ from pathlib import Path
 import aiohttp
 import pytest
 
+from aen.client import AsyncClient
 from aen.errors import Invalid
 from aen.roles.server.account import png
 from tests.served import ROOT, Answer, Client, Served, served
@@ -84,3 +86,27 @@ async def test_chosen_shown_and_gone_with_the_person(server: Served) -> None:
     await server.domain.accounts.remove(ROOT, "bob")
     assert await server.domain.store.get("picture_data", "bob") is None
     assert server.domain.pictures.address("bob") == ""
+
+
+async def test_the_api_has_them_too(server: Served) -> None:
+    alice, bob = await server.script("alice"), await server.script("bob")
+    reader = await server.script("alice", scope=("read",))
+    told = chunk(b"tEXt", b"Comment\0at home")
+    body = {"png": base64.b64encode(picture(2, told)).decode()}
+    assert (await bob.get("/api/v1/users/alice/picture")).status == 404
+    assert (await reader.ask("PUT", "/api/v1/me/picture", body)).status == 403
+    assert (await alice.ask("PUT", "/api/v1/me/picture", body)).status == 204
+    async with bob.http.get(
+        f"{server.url}/api/v1/users/alice/picture", headers={"Authorization": f"Bearer {bob.token}"}
+    ) as answer:
+        assert (answer.status, answer.headers["Content-Type"]) == (200, "image/png")
+        assert answer.headers["Cache-Control"] == "private, no-cache"
+        assert await answer.read() == picture(2)
+    assert (await alice.get("/api/v1/users/alice")).json["picture"] is True
+    for wrong in ("not base64!", "größe", base64.b64encode(b"GIF89a").decode(), ""):
+        assert (await alice.ask("PUT", "/api/v1/me/picture", {"png": wrong})).status == 400
+    assert (await (await server.nobody()).get("/api/v1/users/alice/picture")).status == 401
+    async with AsyncClient(server.url, alice.token) as client:
+        assert await client.get_users_user_picture("alice") == picture(2)
+        await client.delete_me_picture()
+    assert (await bob.get("/api/v1/users/alice/picture")).status == 404

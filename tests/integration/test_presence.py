@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from aen.client import AsyncClient
 from aen.messages import ServerTold
 from aen.model import new_id, now
 from aen.model.project import Visibility
@@ -14,7 +15,7 @@ from aen.model.schedule import Run, RunState
 from aen.roles.server import events
 from aen.roles.server.account.accounts import UserPatch
 from aen.roles.server.project import presence
-from aen.roles.server.project.projects import NewProject
+from aen.roles.server.project.projects import NewProject, ProjectPatch
 from tests.served import ROOT, Served, served
 from tests.waiting import until
 
@@ -53,6 +54,27 @@ async def test_the_team_sees_who_is_here(server: Served, monkeypatch: pytest.Mon
     await until(gone, 10, "bob has gone")
     assert (await anext(heard)).kind == "here"
     assert "here now" not in (await alice.get("/alice/genome")).text
+
+
+async def test_the_api_says_who_is_here(server: Served) -> None:
+    """To the team, viewers too, and to administrators; a stranger of a public project is told of nobody."""
+    bob, eve, boss = [await server.script(name, admin=name == "boss") for name in ("bob", "eve", "boss")]
+    await server.person("alice")
+    alice = await server.actor("alice")
+    project = await server.domain.projects.create(alice, NewProject(name="genome", visibility=Visibility.PUBLIC))
+    await server.domain.team.set(alice, "alice", "genome", "bob", "viewer")
+    address = "/api/v1/projects/alice/genome/here"
+    assert (await bob.get(address)).json["items"] == []
+    with server.domain.presence.open(project.id, "alice"), server.domain.presence.open(project.id, "eve"):
+        for reader in (bob, boss):
+            assert (await reader.get(address)).json["items"] == [{"user": "alice", "page": True, "app": ""}]
+        assert (await eve.get(address)).json["items"] == []
+        await server.domain.projects.update(alice, "alice", "genome", ProjectPatch(visibility=Visibility.PRIVATE))
+        assert (await eve.get(address)).status == 404
+        async with AsyncClient(server.url, bob.token) as client:
+            assert [one.user for one in (await client.get_projects_owner_name_here("alice", "genome")).items] == [
+                "alice"
+            ]
 
 
 async def test_strangers_hear_of_nobody_who_comes_and_goes(server: Served) -> None:

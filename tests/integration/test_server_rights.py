@@ -105,6 +105,10 @@ ROWS: dict[str, Row] = {
     f"PUT {_USER}/allowance": Row({"projects": 100_000}),
     f"POST {_USER}/sign-out": HIS,
     f"GET {_USER}/activity": Row(may=OWN_OR_ADMIN),
+    f"GET {_USER}/picture": Row(may=frozenset(), hidden=True),  # there is none
+    "PUT /api/v1/me/picture": Row({"png": "AAAA"}),
+    "DELETE /api/v1/me/picture": Row(),
+    f"GET {_PROJECT}/here": Row(),
     "DELETE /api/v1/logins/{id}": HIS,
     "GET /api/v1/security": Row(),
     "GET /api/v1/invitations": Row(),
@@ -198,6 +202,7 @@ ROWS: dict[str, Row] = {
     f"POST {_PROJECT}/publications/{{id}}/versions": Row({}, may=frozenset({"owner"})),
     # ── API, administration ──
     "GET /api/v1/admin/settings": Row(),
+    "GET /api/v1/admin/records": Row(),
     "PUT /api/v1/admin/settings/{name}": Row({"value": True}),
     "DELETE /api/v1/admin/settings/{name}": Row(),
     "GET /api/v1/admin/exceptions": Row(),

@@ -35,6 +35,7 @@ PAGES = (
     "api.admin",
     "api.mail",
     "api.account",
+    "api.people",
     "api.projects",
     "api.search",
     "api.environments",

@@ -6,11 +6,17 @@ import asyncio
 import contextlib
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from aen.messages import ServerTold
+from aen.model import now
+from aen.model.project import Project
+from aen.model.route import ANYONE
+from aen.model.session import Phase, Session
 from aen.roles.server.domain import Part
+from aen.roles.server.permissions import Actor
 from aen.service import Service
 
 if TYPE_CHECKING:
@@ -18,12 +24,22 @@ if TYPE_CHECKING:
 
 _LINGER = 6.0  # seconds that somebody stays here after their last page closed: they may only be reloading it
 _BEAT = 15.0
+_AT_WORK_MS = 10 * 60_000  # so long after the last activity somebody still counts as at work
 _ELSEWHERE = 2.5 * _BEAT  # so long another server's word counts
 
 
 def topic(project: str) -> str:
     """What pages of the team listen to: when somebody comes and goes is no stranger's business, either."""
     return f"here:{project}"
+
+
+@dataclass(frozen=True)
+class Here:
+    """Somebody of a team who is here now: with a page of the project open, at work in an app (its title), or both."""
+
+    user: str
+    page: bool
+    app: str = ""
 
 
 class Presence(Part):
@@ -41,8 +57,25 @@ class Presence(Part):
 
     def of(self, project: str) -> frozenset[str]:
         """Names of those who have a page of the project open."""
-        now = time.monotonic()
-        return frozenset(user for (id, user), until in self._until.items() if id == project and until > now)
+        clock = time.monotonic()
+        return frozenset(user for (id, user), until in self._until.items() if id == project and until > clock)
+
+    async def here(self, actor: Actor, owner: str, name: str) -> list[Here]:
+        """Who of a project's team is here now. For the team and administrators; others are told of nobody. NotFound."""
+        project = await self.domain.projects.get(actor, owner, name)
+        return self.people(actor, project, await self.domain.sessions.of_project(actor, owner, name))
+
+    def people(self, actor: Actor, project: Project, sessions: Sequence[Session]) -> list[Here]:
+        """The same, of a project and its sessions that were read for `actor`."""
+        if project.role_of(actor.name) is None and not actor.admin:
+            return []
+        found = {user: Here(user, True) for user in self.of(project.id) if project.role_of(user) is not None}
+        for session in sessions:
+            user, view = session.user, self.domain.sessions.view(session)
+            at_work = session.phase is Phase.RUNNING and now() - view["activity"] < _AT_WORK_MS
+            if at_work and user not in ("*", ANYONE):
+                found[user] = Here(user, user in found and found[user].page, view["title"])
+        return list(found.values())
 
     @contextlib.contextmanager
     def open(self, project: str, user: str) -> Iterator[None]:
@@ -85,8 +118,8 @@ class Presence(Part):
 
     def sweep(self) -> None:
         """Those who have gone are forgotten, and the pages of their projects hear of it."""
-        now = time.monotonic()
-        gone = [key for key, until in self._until.items() if until <= now]
+        clock = time.monotonic()
+        gone = [key for key, until in self._until.items() if until <= clock]
         for key in gone:
             del self._until[key]
         for project in {project for project, _ in gone}:

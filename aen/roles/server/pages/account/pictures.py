@@ -31,8 +31,13 @@ async def remove(request: web.Request) -> web.StreamResponse:
 async def picture(request: web.Request) -> web.StreamResponse:
     """A PNG and nothing else, whatever it holds: it is never a page."""
     data = await request.config_dict[DOMAIN].pictures.get(request[ACTOR], request.match_info["name"])
+    return picture_answer(data, lasting=bool(request.query.get("v")))
+
+
+def picture_answer(data: bytes, *, lasting: bool) -> web.Response:
+    """A picture; `lasting`: its address is another one when it changes."""
     headers = {
-        "Cache-Control": "private, max-age=604800, immutable" if request.query.get("v") else "private, no-cache",
+        "Cache-Control": "private, max-age=604800, immutable" if lasting else "private, no-cache",
         "Content-Security-Policy": "default-src 'none'; sandbox",
     }
     return web.Response(body=data, content_type="image/png", headers=headers)

@@ -39,6 +39,7 @@ class UserView(Word):
     admin: bool
     staff: bool
     locked: bool
+    picture: bool = False  # whether there is one: GET /api/v1/users/<name>/picture
     allowance: Allowance
     created: int
     last_login: int
@@ -214,7 +215,7 @@ def fields(document: Any, view: type[Word], **more: Any) -> dict[str, Any]:
 
 def user_view(user: User) -> UserView:
     """A person without what is secret."""
-    return UserView(**fields(user, UserView, name=user.id))
+    return UserView(**fields(user, UserView, name=user.id, picture=bool(user.picture)))
 
 
 def me_view(actor: Actor) -> MeView:

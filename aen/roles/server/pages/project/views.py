@@ -11,9 +11,7 @@ from aiohttp import web
 
 from aen.apps import App, catalog
 from aen.languages import gettext as _
-from aen.model import now
 from aen.model.project import Project, Role
-from aen.model.route import ANYONE
 from aen.model.session import LIVE, Idle, Phase, Session, Use
 from aen.roles.server.domain import Domain
 from aen.roles.server.pages.project.session_words import curve, keep_choices, use_text, why
@@ -119,23 +117,10 @@ def _row(
     }
 
 
-_AT_WORK_MS = 10 * 60_000  # so long after the last activity somebody still counts as at work
-
-
 def here(domain: Domain, actor: Actor, project: Project, sessions: Sequence[Session]) -> dict[str, str]:
     """Who of the team is here now → what they do: at work in an app, or looking at the project. For the team alone."""
-    if project.role_of(actor.name) is None and not actor.admin:
-        return {}
-    found = {name: _("here now") for name in domain.presence.of(project.id) if project.role_of(name) is not None}
-    for session in sessions:
-        view = domain.sessions.view(session)
-        if (
-            session.phase is Phase.RUNNING
-            and session.user not in ("*", ANYONE)
-            and now() - view["activity"] < _AT_WORK_MS
-        ):
-            found[session.user] = _("at work in {app}", app=view["title"])
-    return found
+    present = domain.presence.people(actor, project, sessions)
+    return {one.user: _("at work in {app}", app=one.app) if one.app else _("here now") for one in present}
 
 
 def starting(domain: Domain, actor: Actor, project: Project, sessions: Sequence[Session]) -> dict[str, Any] | None:
