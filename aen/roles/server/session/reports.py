@@ -116,21 +116,27 @@ class Reports(Part):
         known = self.present.setdefault(event.node, {}).get(event.report.session)
         if known is None or known.generation <= event.report.generation:
             self.present[event.node][event.report.session] = event.report
-        await self._apply_new(event.node, event.report)
+        for report, said in self._news(event.node, [event.report]):
+            await self._apply_new(event.node, report, said)
 
     async def _heartbeat(self, event: NodeReported) -> None:
         self.present[event.node] = {report.session: report for report in event.sessions}
         self._beat[event.node] = time.monotonic()
         for report in event.sessions:
             self.uses.take(report)
-            await self._apply_new(event.node, report)
+        # Together: after a start all of them are news, and the store answers many readers as fast as one.
+        doing = (self._apply_new(event.node, *news) for news in self._news(event.node, event.sessions))
+        failed = [error for error in await asyncio.gather(*doing, return_exceptions=True) if error is not None]
+        if failed:
+            raise failed[0]
         self.domain.sessions.routes.heard(event.node)
 
-    async def _apply_new(self, node: str, report: SessionReport) -> None:
-        """Apply a report unless it says what the last one said: heartbeats mostly do."""
-        said = Said.of(node, report)
-        if said.nothing_after(self._applied.get(report.session)):
-            return
+    def _news(self, node: str, reports: Sequence[SessionReport]) -> list[tuple[SessionReport, Said]]:
+        """The reports that say what the ones before them did not: of a heartbeat, hardly any."""
+        told = ((report, Said.of(node, report)) for report in reports)
+        return [(report, said) for report, said in told if not said.nothing_after(self._applied.get(report.session))]
+
+    async def _apply_new(self, node: str, report: SessionReport, said: Said) -> None:
         try:
             await self.apply(node, report)
         except AenError as error:
