@@ -82,9 +82,14 @@ def _domain(folder: Path, store: SqliteStore, bus: LocalBus) -> Domain:
 
 
 @contextlib.asynccontextmanager
-async def box(folder: Path) -> AsyncIterator[Box]:
-    """A running server with one compute node, `n1`."""
-    async with LocalBus() as bus, SqliteStore(folder / "aen.db") as store:
+async def box(folder: Path, bus: LocalBus | None = None) -> AsyncIterator[Box]:
+    """A running server with one compute node, `n1`; on a bus of its own, or one that is open."""
+    async with contextlib.AsyncExitStack() as stack:
+        store = SqliteStore(folder / "aen.db")
+        if bus is None:
+            bus = LocalBus()
+            await stack.enter_async_context(bus)
+        await stack.enter_async_context(store)
         domain = _domain(folder, store, bus)
         service = Opened(domain)
         await service.start()

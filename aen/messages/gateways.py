@@ -52,20 +52,38 @@ class Keys(Word):
 
 
 class ReadRoutes(Command):
-    """All routes of a data center, or nothing new when `have` is still their version."""
+    """What has changed of a data center's routes since the gateway last asked this server; all of them, if it never did.
+
+    `have` and `after` are for servers of the version before, which number no changes: all routes, or nothing new.
+    """
 
     datacenter: str
-    have: str = ""
+    have: str = ""  # their version, as it was told
     after: str = ""  # cursor: the last session id of the page before
+    known: dict[str, int] | None = (
+        None  # history → number of the newest change taken in; None: a gateway that reads no numbers
+    )
+    again: list[str] = Field(default_factory=list)  # sessions to tell of in any case
+
+
+class RouteEnded(Word):
+    """A session of this generation (or older) can't be reached any more."""
+
+    session: str
+    generation: int
 
 
 class Routes(Word):
-    """One page of routes; `more` when another follows."""
+    """A page of routes; `more` when another follows. Read in order they are as the server had them at `number`."""
 
     version: str
     unchanged: bool = False
     routes: list[Route] = Field(default_factory=list)
     more: bool = False
+    history: str = ""  # whose numbers these are: another one after each start of a server
+    since: int = 0  # the page goes on from this change; 0: it begins with the oldest, and what is on no page is nowhere
+    number: int = 0
+    ended: list[RouteEnded] = Field(default_factory=list)
 
 
 class ReadRevocations(Command):
@@ -142,10 +160,12 @@ OpenPublic.answer = PublicView
 
 
 class RouteAdded(Event):
-    """A session can be reached (or its route changed)."""
+    """A session can be reached (or its route changed). `history`, `number`: see Routes; a gap says that some were missed."""
 
     datacenter: str
     route: Route
+    history: str = ""
+    number: int = 0
 
 
 class RouteRemoved(Event):
@@ -154,6 +174,8 @@ class RouteRemoved(Event):
     datacenter: str
     session: str
     generation: int
+    history: str = ""
+    number: int = 0
 
 
 class LanguageChosen(Event):

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Container, Iterable
 from typing import TYPE_CHECKING
 
 from aen.model.route import ANYONE, SIGNED_IN, Route
 
 if TYPE_CHECKING:
     from aen.proxy.doors import Door
+
+
+_MOST_REMOVED = 20_000  # ends that are remembered, so that what was said before them comes too late
 
 
 class Entry:
@@ -41,7 +44,8 @@ class RouteTable:
     def __init__(self) -> None:
         self._by_key: dict[bytes, dict[str, Entry]] = {}
         self._by_session: dict[str, Entry] = {}
-        self._removed: dict[str, tuple[int, int]] = {}  # session → generation, when
+        self._removed: dict[str, tuple[int, int]] = {}  # session → generation, when; oldest first
+        self.doubtful: set[str] = set()  # sessions of which a server should be asked again; whoever asks takes them out
         self.changes = 0
         self.version = 0  # differs as soon as a look-up may give something else
 
@@ -81,7 +85,10 @@ class RouteTable:
         if known and known.route.generation > generation:
             return None
         self.changes += 1
+        self._removed.pop(session, None)
         self._removed[session] = (generation, self.changes)
+        if len(self._removed) > _MOST_REMOVED:
+            del self._removed[next(iter(self._removed))]
         return self._drop(session)
 
     def expel(self, project_id: str, user: str) -> None:
@@ -91,6 +98,7 @@ class RouteTable:
                 self.changes += 1
                 users = [name for name in entry.route.users if name != user]
                 self._put(entry.route.model_copy(update={"users": users}))
+                self.doubtful.add(entry.route.session)
 
     def replace(self, routes: Iterable[Route], since: int) -> list[Entry]:
         """Make the table say what `routes` says, as read when `changes` was `since`; the routes that ended.
@@ -98,11 +106,7 @@ class RouteTable:
         What changed after `since` stays: it is newer than what was read.
         """
         wanted = {route.session: route for route in routes}
-        ended = []
-        for session, entry in list(self._by_session.items()):
-            if session not in wanted and entry.changed <= since:
-                ended.append(entry)
-                self._drop(session)
+        ended = self.keep_only(wanted, since)
         for session, route in wanted.items():
             known = self._by_session.get(session)
             if known and known.changed > since:
@@ -111,6 +115,18 @@ class RouteTable:
                 continue
             self._removed.pop(session, None)
             self.add(route)
+        return ended
+
+    def readmit(self, route: Route) -> None:
+        """A server that was asked for all it has leads there, whatever was heard to have ended before."""
+        self._removed.pop(route.session, None)
+
+    def keep_only(self, sessions: Container[str], since: int | None = None) -> list[Entry]:
+        """Drop all others (that did not change after `since`); the routes that ended."""
+        others = [entry for session, entry in self._by_session.items() if session not in sessions]
+        ended = [entry for entry in others if since is None or entry.changed <= since]
+        for entry in ended:
+            self._drop(entry.route.session)
         return ended
 
     def _put(self, route: Route) -> None:

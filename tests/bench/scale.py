@@ -10,6 +10,7 @@ import asyncio
 import os
 import subprocess
 import sys
+import tempfile
 import time
 import urllib.request
 from collections.abc import AsyncIterator, Iterator
@@ -78,10 +79,19 @@ async def measure() -> AsyncIterator[Row]:
             world = Alone(broker)
             generation = await _fill(world, count)
             begun = time.monotonic()
-            with world, _simulated(broker, count, generation):
+            with world, _simulated(broker, count, generation), _gateways(broker, count) as gateways:
                 await until(lambda: _knows(world, count), 240, "the server leads to every session")  # noqa: B023
+                assert world.process is not None
                 yield Row(f"{name}: from the server's start until it leads to each", time.monotonic() - begun, "s")
+                yield Row(f"{name}: processor time of that", cpu_of(world.process.pid), "s")
+                yield Row(f"{name}: until the gateways know each route", await _all_told(gateways) - begun, "s")
+                yield Row(f"{name}: processor time of two gateways until then", cpu_of(gateways.pid), "s")
+                before, at = cpu_of(gateways.pid), time.monotonic()
                 seen = await _watched(world)
+                taken = (cpu_of(gateways.pid) - before) / (time.monotonic() - at)
+                yield Row(
+                    f"{name}: two gateways' processor, while {EVENTS / nodes.MOVES:g} routes/s change", taken * 100, "%"
+                )
         for row in _rows(name, seen):
             yield row
         each = seen.cpu * 1000 / count
@@ -147,6 +157,29 @@ def _simulated(broker: PlainBroker, count: int, generation: int) -> Iterator[Non
             assert process.poll() is None, "the simulated nodes ended"
         finally:
             process.terminate()
+
+
+@contextmanager
+def _gateways(broker: PlainBroker, count: int) -> Iterator[subprocess.Popen[str]]:
+    """The gateway of each data center, in one process."""
+    centers = [nodes.center(number) for number in range(count)]
+    command = [sys.executable, "-m", "tests.bench.peers.gateways", broker.url]
+    with tempfile.TemporaryDirectory(prefix="aen-bench-") as folder:
+        command += [folder, *(f"{name}={centers.count(name) * SESSIONS}" for name in sorted(set(centers)))]
+        with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True) as process:
+            try:
+                yield process
+                assert process.poll() is None, "the gateways ended"
+            finally:
+                process.terminate()
+
+
+async def _all_told(gateways: subprocess.Popen[str]) -> float:
+    """When (monotonic) the last of both gateways knew every route."""
+    assert gateways.stdout is not None
+    async with asyncio.timeout(240):
+        lines = [await asyncio.to_thread(gateways.stdout.readline) for _ in range(2)]
+    return max(float(line.split()[1]) for line in lines)
 
 
 # ── what is there ───────────────────────────────────────────────────────────────────────────────────

@@ -19,17 +19,18 @@ from aen.messages import (
     LanguageChosen,
     ReadKeys,
     ReadRevocations,
-    ReadRoutes,
     Revocations,
     Revoked,
     RouteAdded,
     RouteRemoved,
     Routes,
 )
-from aen.model.route import Revocation, RevocationKind, Route
+from aen.model.route import Revocation, Route
 from aen.proxy.routes import RouteTable
 from aen.roles.gateway.admission import Doorman
+from aen.roles.gateway.histories import Histories
 from aen.roles.gateway.snapshot import Snapshot, encode, save
+from aen.roles.gateway.whole import Whole
 from aen.service import Service
 
 Ask = Callable[[], Awaitable[None]]
@@ -40,6 +41,7 @@ ROUTES_SECONDS = 5.0
 KEYS_SECONDS = 60.0
 SAVE_SECONDS = 1.0
 _ASK_SECONDS = 5.0
+_GAP_SECONDS = 0.2
 _MOST_PAGES = 10_000
 
 
@@ -75,16 +77,16 @@ class Following(Service):
         super().__init__()
         self._bus, self._datacenter, self._led, self._doorman = bus, datacenter, led, doorman
         self._path = path
-        self._version = ""  # of the routes, as the server counts them
-        self._changed, self._missed = asyncio.Event(), asyncio.Event()
+        self._histories, self._whole = Histories(led.routes, led.forget), Whole(led.routes, led.forget)
+        self._changed, self._missed, self._gap = asyncio.Event(), asyncio.Event(), asyncio.Event()
         self._asking_routes = asyncio.Lock()
         self.heard: float | None = None
 
     async def open(self) -> None:
         """Hear events first, then ask: so nothing falls between."""
         subscriptions = (
-            self._bus.subscribe(RouteAdded, self._route_added),
-            self._bus.subscribe(RouteRemoved, self._route_removed),
+            self._bus.subscribe(RouteAdded, self._route_told),
+            self._bus.subscribe(RouteRemoved, self._route_told),
             self._bus.subscribe(Revoked, self._revoked),
             self._bus.subscribe(LanguageChosen, self._chose),
         )
@@ -94,7 +96,7 @@ class Following(Service):
         for ask in (self.read_keys, self.read_revocations, self.read_routes):
             await self._try(ask)
         self.spawn(self._repeat(self.read_revocations, REVOCATIONS_SECONDS, self._missed), "revocations")
-        self.spawn(self._repeat(self.read_routes, ROUTES_SECONDS), "routes")
+        self.spawn(self._keep_routes(), "routes")
         self.spawn(self._repeat(self.read_keys, KEYS_SECONDS), "keys")
         self.spawn(self._keep(), "snapshot")
 
@@ -136,26 +138,30 @@ class Following(Service):
         self.heard = time.monotonic()
 
     async def read_routes(self) -> None:
-        """Ask for all routes, unless nothing has changed."""
+        """Ask for what has changed of the routes; of a server that we know nothing of, for all of them."""
         async with self._asking_routes:
-            since, found, cursor, version = self._led.routes.changes, list[Route](), "", ""
+            before = self._led.routes.version
+            self._histories.begin()
+            self._whole.begin()
             for _ in range(_MOST_PAGES):
-                command = ReadRoutes(datacenter=self._datacenter, have="" if cursor else self._version, after=cursor)
+                command = self._whole.asking(self._histories.asking(self._datacenter))
                 answer: Routes = await self._bus.request(names.address("server"), command, _ASK_SECONDS)
-                if answer.unchanged:
-                    return
-                if version and answer.version != version:
-                    return  # changed while it was read: the next time will do
-                version = answer.version
-                found += answer.routes
-                if not answer.more or not answer.routes:
+                more = self._histories.take(answer) if answer.history else self._whole.take(answer)
+                self._changed_since(before)
+                if not more:
                     break
-                cursor = answer.routes[-1].session
-            for entry in self._led.routes.replace(found, since):
-                self._led.forget(entry.route)
-            # What changed meanwhile was left alone: then the next answer must not be "unchanged".
-            self._version = version if self._led.routes.changes == since else ""
-            self._changed.set()
+
+    async def _keep_routes(self) -> None:
+        """Ask every so often; and soon after an event that shows that one before it was missed."""
+        seconds = ROUTES_SECONDS
+        while True:
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._gap.wait(), seconds)
+                await asyncio.sleep(_GAP_SECONDS)  # what came in another order is no gap
+            missed = self._gap.is_set()
+            self._gap.clear()
+            if not missed or self._histories.behind:
+                seconds = min(await self._try(self.read_routes) or ROUTES_SECONDS, ROUTES_SECONDS)
 
     async def _repeat(self, ask: Ask, seconds: float, sooner: asyncio.Event | None = None) -> None:
         """Ask every so often, and at once when `sooner` is set."""
@@ -168,27 +174,29 @@ class Following(Service):
                 sooner.clear()
             await self._try(ask)
 
-    async def _try(self, ask: Ask) -> None:
+    async def _try(self, ask: Ask) -> float | None:
+        """Ask; when that can't be: in how many seconds to try again, if the server said so."""
         try:
             await ask()
         except AenError as error:
             log.debug("the server can't be asked", what=getattr(ask, "__name__", ""), why=error.message)
+            return error.retry_after
+        return None
 
     # ── hearing ─────────────────────────────────────────────────────────────────────────────────────
 
-    async def _route_added(self, event: RouteAdded) -> None:
-        if event.datacenter == self._datacenter and self._led.routes.add(event.route):
-            self._version = ""
-            self._changed.set()
-
-    async def _route_removed(self, event: RouteRemoved) -> None:
+    async def _route_told(self, event: RouteAdded | RouteRemoved) -> None:
         if event.datacenter != self._datacenter:
             return
-        entry = self._led.routes.remove(event.session, event.generation)
-        self._version = ""
-        if entry is not None:
-            self._led.forget(entry.route)
-        self._changed.set()
+        before = self._led.routes.version
+        self._histories.hear(event)
+        self._changed_since(before)
+        if self._histories.behind:
+            self._gap.set()
+
+    def _changed_since(self, version: int) -> None:
+        if self._led.routes.version != version:
+            self._changed.set()
 
     async def _revoked(self, event: Revoked) -> None:
         number = self._doorman.revoked.latest + 1
@@ -203,8 +211,6 @@ class Following(Service):
     def _take(self, entry: Revocation) -> None:
         """Take in an entry of the log: from now on it counts, also for what is open."""
         gone = self._led.revoke(entry)
-        if entry.kind is RevocationKind.MEMBER:
-            self._version = ""
         log.info("revoked", kind=entry.kind, number=entry.number, closed=gone)
         self._changed.set()
 

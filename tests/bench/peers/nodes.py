@@ -1,7 +1,8 @@
 """Simulated compute nodes: one process that says on the bus what so many nodes would say. `python -m tests.bench.peers.nodes …`.
 
 Each heartbeat is the real message with real reports, its measurements change as a node's do (every 5 s), and the nodes
-are spread over the 2 s between two heartbeats. Events: sessions whose people are warned that they will be stopped, or not.
+are spread over the 2 s between two heartbeats. Events: sessions whose people are warned that they will be stopped, or not;
+each fourth has its app come back at another port, which changes its route.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ from aen.model.node import Load
 from aen.model.session import Idle, Phase, Use
 
 BEAT, MEASURED, KEPT = 2.0, 5.0, 3_600_000  # seconds between heartbeats and measurements; ms
+MOVES = 4  # one event in so many changes a route
 
 
 def node(number: int) -> str:
@@ -79,6 +81,13 @@ class Simulated:
         )
         await self._say(heartbeat)
 
+    async def moves(self, which: int) -> None:
+        """An event: the app of a session listens elsewhere now."""
+        report = self.reports[which]
+        port = 5003 if report.upstream.endswith("2") else 5002
+        report.upstream = f"node:{self.name}.example.org:{port}"
+        await self._say(SessionReported(node=self.name, report=report))
+
     async def happens(self, which: int) -> None:
         """An event: the people of a session are warned, or it is kept."""
         report = self.reports[which]
@@ -115,7 +124,8 @@ async def _events(made: list[Simulated], sessions: int, events: float) -> None:
     begun = time.monotonic()
     for turn in itertools.count():
         await asyncio.sleep(begun + turn / events - time.monotonic())
-        await made[turn * 7 % len(made)].happens(turn % sessions)
+        one, which = made[turn * 7 % len(made)], turn % sessions
+        await (one.moves(which) if turn % MOVES == 0 else one.happens(which))
 
 
 if __name__ == "__main__":

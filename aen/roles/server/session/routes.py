@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import hashlib
 import time
 from typing import TYPE_CHECKING
 
@@ -15,14 +14,15 @@ from aen.model.project import Project
 from aen.model.route import ANYONE, Route
 from aen.model.session import Session
 from aen.roles.server.domain import Part
+from aen.roles.server.session.route_history import History
 
 if TYPE_CHECKING:
     from aen.roles.server.domain import Domain
 
 log = structlog.get_logger(__name__)
 
-_PAGE_BYTES = 384 * 1024  # of routes in one answer; the bus carries 512 KiB
-_WARM_SECONDS = 20.0  # so long after a start the nodes may take to tell what they have
+_WARM_SECONDS = 20.0  # so long after a start the nodes may take to be heard
+_LONGEST_WARM = 300.0  # and what those that are heard say, to be taken in
 
 
 class RouteTable(Part):
@@ -33,15 +33,15 @@ class RouteTable(Part):
         self._routes: dict[str, tuple[str, Route]] = {}  # session → data center, route
         self._ended: dict[str, int] = {}  # session → generation that must not come back
         self._revs: dict[str, int] = {}  # project → newest revision seen: an older team must not come back
-        self._versions: dict[str, str] = {}
+        self._histories: dict[str, History] = {}  # of each data center
         self._awaited: set[str] = set()  # nodes that have yet to say what they have, since this server started
-        self._warm_until = 0.0
+        self._began = time.monotonic()
         self._events: set[asyncio.Task[None]] = set()
 
     def wait_for(self, nodes: set[str]) -> None:
         """This server has just started: these nodes have sessions, and their routes are known once they are heard."""
         self._awaited = set(nodes)
-        self._warm_until = time.monotonic() + _WARM_SECONDS
+        self._began = time.monotonic()
 
     def heard(self, node: str) -> None:
         """The node has told all it has."""
@@ -88,8 +88,7 @@ class RouteTable(Part):
         if found is None or found[1].generation > generation:
             return
         del self._routes[session]
-        self._versions.pop(datacenter, None)
-        self._publish(RouteRemoved(datacenter=datacenter, session=session, generation=generation))
+        self._take_out(found[0], session, generation)
 
     def refresh(self, project: Project) -> None:
         """The team changed: who may go through follows."""
@@ -113,32 +112,38 @@ class RouteTable(Part):
 
     async def read(self, command: ReadRoutes) -> Routes:
         """The answer to a gateway. Unavailable while this server does not yet know all of them: it keeps what it has."""
-        if self._awaited and time.monotonic() < self._warm_until:
+        if self._is_warming():
             raise Unavailable("The server has just started and is waiting for its compute nodes.", retry_after=2)
-        mine = sorted(
-            (route for datacenter, route in self._routes.values() if datacenter == command.datacenter),
-            key=lambda route: route.session,
-        )
-        version = self._versions.get(command.datacenter) or _version(mine)
-        self._versions[command.datacenter] = version
-        if command.have == version and not command.after:
-            return Routes(version=version, unchanged=True)
-        page: list[Route] = []
-        size = 0
-        rest = [route for route in mine if route.session > command.after]
-        for route in rest:
-            size += len(route.model_dump_json()) + 1
-            if page and size > _PAGE_BYTES:
-                break
-            page.append(route)
-        return Routes(version=version, routes=page, more=len(page) < len(rest))
+        return self._history(command.datacenter).answer(command)
+
+    def _is_warming(self) -> bool:
+        """Whether a node that has sessions has yet to be heard, or what it says has yet to be taken in."""
+        seconds = time.monotonic() - self._began
+        if not self._awaited or seconds > _LONGEST_WARM:
+            return False
+        return seconds < _WARM_SECONDS or any(self.domain.nodes.up(node) for node in self._awaited)
+
+    def _history(self, datacenter: str) -> History:
+        return self._histories.setdefault(datacenter, History())
 
     def _set(self, datacenter: str, route: Route) -> None:
-        if self._routes.get(route.session) == (datacenter, route):
+        before = self._routes.get(route.session)
+        if before == (datacenter, route):
             return
+        if before is not None and before[0] != datacenter:
+            self._take_out(before[0], route.session, before[1].generation)
         self._routes[route.session] = (datacenter, route)
-        self._versions.pop(datacenter, None)
-        self._publish(RouteAdded(datacenter=datacenter, route=route))
+        history = self._history(datacenter)
+        number = history.put(route)
+        self._publish(RouteAdded(datacenter=datacenter, route=route, history=history.id, number=number))
+
+    def _take_out(self, datacenter: str, session: str, generation: int) -> None:
+        history = self._history(datacenter)
+        number = history.end(session, generation)
+        event = RouteRemoved(
+            datacenter=datacenter, session=session, generation=generation, history=history.id, number=number
+        )
+        self._publish(event)
 
     def _publish(self, event: RouteAdded | RouteRemoved) -> None:
         # Tasks start in the order in which they are made, so that the events keep theirs.
@@ -150,10 +155,3 @@ class RouteTable(Part):
         self._events.discard(task)
         if not task.cancelled() and task.exception() is not None:
             log.warning("a route event was not sent; gateways find out by asking", reason=str(task.exception()))
-
-
-def _version(routes: list[Route]) -> str:
-    digest = hashlib.sha256()
-    for route in routes:
-        digest.update(route.model_dump_json().encode())
-    return digest.hexdigest()[:32]
