@@ -24,6 +24,7 @@ class Visitor:
         "expires",
         "issued",
         "language",
+        "language_name",
         "lines",
         "login",
         "looks",
@@ -54,7 +55,8 @@ class Visitor:
         self.issued = issued  # for whoever admits: what a revocation is compared with
         self.renew_at = renew_at  # ms since 1970; from then on a page visit renews the login; 0: never
         self.ended = False
-        self.language = f"X-AEN-Language: {language}\r\n".encode("ascii") if language else b""  # else as their browser
+        self.language_name = language  # empty: as their browser
+        self.language = f"X-AEN-Language: {language}\r\n".encode("ascii") if language else b""
         self.lines = f"X-AEN-User: {user}\r\nX-AEN-Auth: {by}\r\n".encode("latin-1") + self.language
 
 

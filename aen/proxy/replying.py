@@ -11,6 +11,7 @@ from aen.proxy.doors import Door, trouble_door
 from aen.proxy.exchange import Request
 from aen.proxy.tunnel import Tunnel
 from aen.proxy.upstream import Upstream
+from aen.proxy.wording import worded
 
 if TYPE_CHECKING:
     from aen.proxy.plane import Plane
@@ -101,7 +102,7 @@ class Replying(asyncio.Protocol):
         self._ending = self._ending or ending or not whole
         if request is not None:
             request.status = status
-        answer = refusal(status, why, close=self._ending, headers=headers, head_only=self.head_only)
+        answer = refusal(status, worded(request, why), close=self._ending, headers=headers, head_only=self.head_only)
         self._send(answer, lingering=not whole)
 
     def lead_to(self, location: bytes) -> None:

@@ -73,6 +73,28 @@ async def test_why_an_app_can_not_be_had_is_told_in_german(house: House) -> None
     assert "Die App ist nicht zu erreichen." in text
 
 
+async def test_scripts_of_pages_are_told_why_in_the_readers_language(house: House) -> None:
+    """JupyterLab shows such a message to people. The code is the same in every language; who says nothing reads English."""
+    (house.tmp / "app").unlink()
+    house.server.phase = Phase.RUNNING
+    asked: tuple[tuple[str, dict[str, str], str], ...] = (
+        ("", {"Accept-Language": "de-AT,en;q=0.5"}, "Die App ist nicht zu erreichen."),
+        ("de", {"Accept-Language": "en"}, "Die App ist nicht zu erreichen."),
+        ("de", {}, "Die App ist nicht zu erreichen."),
+        ("", {}, "The app can't be reached."),
+        ("en", {"Accept-Language": "de"}, "The app can't be reached."),
+        ("", {"Accept-Language": "xx,;q=a"}, "The app can't be reached."),
+    )
+    for chosen, headers, words in asked:
+        house.server.language = chosen
+        async with house.client("alice", **headers) as browser, browser.get(PATH + "api/kernels") as answer:
+            error = (await answer.json())["error"]
+        assert (answer.status, error["code"]) == (503, "unavailable")
+        assert error["message"].startswith(words), (chosen, headers, error)
+    async with house.client(**{"Accept-Language": "de"}) as nobody, nobody.get(PATH + "api/kernels") as answer:
+        assert (answer.status, (await answer.json())["error"]["message"][:21]) == (401, "Melde dich zuerst an:")
+
+
 async def test_a_person_who_is_not_let_through_gets_a_page_and_a_script_what_it_reads(house: House) -> None:
     async with house.client(**GERMAN) as browser, browser.get(PATH + "?token=wrong") as answer:
         text = await answer.text()
