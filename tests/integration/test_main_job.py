@@ -43,6 +43,14 @@ def bearer(world: World, name: str) -> dict[str, str]:
     return {"Authorization": f"Bearer {world.token(name)}"}
 
 
+async def texts(http: aiohttp.ClientSession, url: str, accepted: str) -> dict[str, Any]:
+    """What JupyterLab's pages say, by package, for who reads `accepted`; nothing: as it is, in English."""
+    async with http.get(url, headers={"Accept-Language": accepted} if accepted else {}) as answer:
+        assert answer.status == 200
+        found: dict[str, Any] = (await answer.json())["data"]
+        return found
+
+
 @pytest.fixture(params=["world", "evaluation", "apart"])
 def box(request: pytest.FixtureRequest) -> World:
     """AEN as root with accounts of its own for people, as an ordinary user, and with each role in a process of its own."""
@@ -75,14 +83,20 @@ async def test_a_team_computes_in_jupyter(box: World) -> None:
 
 
 async def test_the_same_session_for_the_second_app(box: World) -> None:
-    """JupyterLab, Notebook and Terminal are entries of one app server."""
+    """JupyterLab, Notebook and Terminal are entries of one app server, which speaks the reader's language."""
     carol = box.add("carol")
-    async with box.client(carol) as client:
+    async with box.client(carol) as client, aiohttp.ClientSession(headers=bearer(box, carol)) as http:
         slug = await project_of(client, carol, "one")
         lab = await opened(client, slug, "jupyterlab")
         terminal = await opened(client, slug, "terminal")
         assert lab["id"] == terminal["id"]
         assert lab["open_url"] != terminal["open_url"]
+        for app in ("lab", "tree"):
+            german = await texts(http, f"{lab['url']}{app}/api/translations/default", "de-AT,en;q=0.5")
+            assert german["jupyterlab"]["File Browser"] == ["Dateibrowser"]
+            assert await texts(http, f"{lab['url']}{app}/api/translations/default", "") == {}
+        chosen = await texts(http, f"{lab['url']}lab/api/translations/de_DE", "en")  # in JupyterLab's own settings
+        assert chosen["jupyterlab"] == german["jupyterlab"]
         assert (await client.ask("DELETE", f"/api/v1/sessions/{lab['id']}")).status in (200, 202, 204)
 
         async def stopped() -> bool:

@@ -21,6 +21,8 @@ from jupyter_server.utils import url_path_join
 from jupyter_server_terminals.terminalmanager import TerminalManager
 from tornado import web
 
+from aen_jupyter import language
+
 _LOOKING = frozenset({"GET", "HEAD", "OPTIONS"})
 _DONE = re.compile(r"/api/(contents|sessions|kernels|terminals)(/|$)")
 _WORDS = {"contents": "a change of files", "terminals": "a terminal that was opened or closed"}
@@ -85,6 +87,7 @@ def _load_jupyter_server_extension(server: Any) -> None:
     application = server.web_app
     place = url_path_join(application.settings["base_url"], "aen/activity")
     application.add_handlers(".*$", [(place, ActivityHandler)])
+    language.add_handlers(application)
     application.settings.setdefault("page_config_data", {}).update(way_back())
     application.settings["page_config_hook"] = _with_words
     application.settings["log_function"] = _watching(application.settings.get("log_function"))
