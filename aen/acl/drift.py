@@ -69,11 +69,11 @@ class Look(Walk):
     def _settle(self, fd: int, status: os.stat_result, rule: Rule, *, top: bool) -> bool:
         return self._compare(fd, status, rule, None if top else self._task.grants)
 
-    def _pinned(self, fd: int, place: str, public: bool) -> None:
+    def _pinned(self, fd: int, target: int | str, place: str, public: bool) -> None:
         self._here = place
-        super()._pinned(fd, place, public)
+        super()._pinned(fd, target, place, public)
 
-    def _settle_file(self, target: str, status: os.stat_result, rule: Rule) -> bool:
+    def _settle_file(self, target: int | str, status: os.stat_result, rule: Rule) -> bool:
         return self._compare(target, status, rule, self._task.grants)
 
     # ── comparing ───────────────────────────────────────────────────────────────────────────────────

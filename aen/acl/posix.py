@@ -15,6 +15,11 @@ ACCESS = "system.posix_acl_access"
 DEFAULT = "system.posix_acl_default"
 NO_ACL = frozenset({errno.EOPNOTSUPP, errno.ENOTSUP, errno.ENOSYS})
 
+
+class NoAcl(Exception):
+    """The file system keeps no POSIX ACLs."""
+
+
 _TAGS = {
     Tag.USER_OBJ: posix1e.ACL_USER_OBJ,
     Tag.USER: posix1e.ACL_USER,

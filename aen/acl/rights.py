@@ -14,8 +14,9 @@ from dataclasses import dataclass, field
 
 from aen.acl.moved import MOVED
 from aen.acl.permissions import EXECUTE, READ, Kind, Rule, Tag, by_person, decode, is_closed, kept, meant
-from aen.acl.posix import ACCESS, DEFAULT, NO_ACL, attribute
-from aen.acl.tree import O_DIRECTORY, O_PINNED, NoAcl, Task, Walk, way_back
+from aen.acl.pinned import O_DIRECTORY, O_PINNED
+from aen.acl.posix import ACCESS, DEFAULT, NO_ACL, NoAcl, attribute
+from aen.acl.tree import Task, Walk, way_back
 from aen.errors import Conflict, NotFound
 
 
@@ -93,7 +94,7 @@ class Rights(Walk):
 
     def _file_itself(self, fd: int, place: str, public: bool) -> None:
         try:
-            self._pinned(fd, place, public)
+            self._pinned(fd, f"/proc/self/fd/{fd}", place, public)
         except OSError as error:
             self._failed(error, place)
 
@@ -129,7 +130,7 @@ class Rights(Walk):
         changed = self._set(fd, rule, ACCESS, self._wish.rights)
         return (self._wish.contents and self._set(fd, rule, DEFAULT, self._wish.rights)) or changed
 
-    def _settle_file(self, target: str, status: os.stat_result, rule: Rule) -> bool:
+    def _settle_file(self, target: int | str, status: os.stat_result, rule: Rule) -> bool:
         if not self._may(status):
             return False
         self._check_meant_here(target, status)

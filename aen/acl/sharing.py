@@ -16,7 +16,9 @@ from dataclasses import asdict
 from typing import NamedTuple
 
 from aen import halves
-from aen.acl.tree import O_DIRECTORY, NoAcl, Report, Task, Walk
+from aen.acl.pinned import O_DIRECTORY
+from aen.acl.posix import NoAcl
+from aen.acl.tree import Report, Task, Walk
 
 ALONE = 3000  # inodes; a smaller tree is done before a second process would be up
 _FEWEST = 8  # directories left: fewer can't be shared well

@@ -16,20 +16,15 @@ from dataclasses import dataclass, field
 
 from aen.acl.moved import check_meant_here
 from aen.acl.permissions import Grants, Kind, Rule, kept, rules
-from aen.acl.posix import ACCESS, DEFAULT, NO_ACL, attribute
+from aen.acl.pinned import O_DIRECTORY, pin
+from aen.acl.posix import ACCESS, DEFAULT, NO_ACL, NoAcl, attribute
 
-O_DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK
-O_PINNED = os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC
 DEEPEST = 200  # levels; the walk holds one descriptor for each
 _MOST_NOTES = 20
 _REPORT_EVERY = 2000  # inodes
 _TYPE = 0o170000  # the bits of a mode that say what an inode is
 _SPECIAL_BITS = 0o7000
 _VANISHED = frozenset({errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.ESTALE})
-
-
-class NoAcl(Exception):
-    """The file system keeps no POSIX ACLs."""
 
 
 @dataclass
@@ -221,21 +216,24 @@ class Walk:
     def _file(self, parent: int, name: str, place: str, public: bool) -> None:
         """What is to be written to is pinned and judged again."""
         try:
-            fd = os.open(name, O_PINNED, dir_fd=parent)
+            fd, target = pin(parent, name)
         except OSError as error:
             self._failed(error, place + name)
             return
         try:
-            self._pinned(fd, place + name, public)
+            self._pinned(fd, target, place + name, public)
         except OSError as error:
             self._failed(error, place + name)
         finally:
             os.close(fd)
 
-    def _pinned(self, fd: int, place: str, public: bool) -> None:
+    def _pinned(self, fd: int, target: int | str, place: str, public: bool) -> None:
         status = os.fstat(fd)
         if not stat.S_ISREG(status.st_mode) or status.st_uid in self._task.untouched:
             self.report.skipped += 1
+            return
+        if status.st_dev != self._device:
+            self._skip(f"{_shown(place)} is another file system: left as it is.")
             return
         if status.st_nlink > 1 and status.st_uid not in self._known:
             self._skip(f"{_shown(place)} is a hard link to a file of somebody outside the team: left as it is.")
@@ -244,9 +242,9 @@ class Walk:
             self.report.skipped += 1
             return
         rule = self._rules[Kind.PROGRAM if status.st_mode & 0o100 else Kind.FILE, public]
-        self.report.changed += self._settle_file(f"/proc/self/fd/{fd}", status, rule)
+        self.report.changed += self._settle_file(target, status, rule)
 
-    def _settle_file(self, target: str, status: os.stat_result, rule: Rule) -> bool:
+    def _settle_file(self, target: int | str, status: os.stat_result, rule: Rule) -> bool:
         """Owner and ACL of a file that is pinned; whether anything changed."""
         self._check_meant_here(target, status)
         changed = self._own(target, status)

@@ -10,8 +10,9 @@ from typing import Any
 
 from aen.acl.drift import Look
 from aen.acl.permissions import MOST_PEOPLE, Grants, grants_group
+from aen.acl.posix import NoAcl
 from aen.acl.sharing import SharedWalk
-from aen.acl.tree import NoAcl, Task
+from aen.acl.tree import Task
 from aen.environments.clone import Clone, Plan, Untrusted
 from aen.errors import AenError, Conflict, Invalid, NotFound
 from aen.launchers import Account, Policy, ProjectRef, RightsWish, Unsupported, preparation, quotas, reserved, trees

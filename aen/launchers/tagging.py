@@ -26,7 +26,9 @@ class Tagging(Walk):
     def _settle(self, fd: int, status: os.stat_result, rule: Rule, *, top: bool) -> bool:
         return quotas.give(fd, self._number, directory=True)
 
-    def _settle_file(self, target: str, status: os.stat_result, rule: Rule) -> bool:
+    def _settle_file(self, target: int | str, status: os.stat_result, rule: Rule) -> bool:
+        if isinstance(target, int):  # open for reading already
+            return quotas.give(target, self._number, directory=False)
         fd = os.open(target, _O_FILE)  # what is pinned, whatever has its name by now
         try:
             return stat.S_ISREG(os.fstat(fd).st_mode) and quotas.give(fd, self._number, directory=False)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import socket
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -255,10 +257,33 @@ def test_team_change(tree: Path) -> None:
     assert named == {OWNER: 6, MEMBER: 4}
 
 
+def test_a_file_that_is_held_shut_gets_its_rule_all_the_same(tree: Path) -> None:
+    """Under a lease the kernel lets nobody else open a file at once: as a hostile member would have it."""
+    holder = (
+        "import fcntl, os, signal, sys\n"
+        "signal.signal(signal.SIGIO, signal.SIG_IGN)\n"
+        "fd = os.open(sys.argv[1], os.O_RDWR)\n"
+        "fcntl.fcntl(fd, fcntl.F_SETLEASE, fcntl.F_WRLCK)\n"
+        "print('held', flush=True)\n"
+        "sys.stdin.read()\n"
+    )
+    held = tree / "notes.md"
+    with subprocess.Popen(
+        [sys.executable, "-c", holder, held], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    ) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == b"held\n"
+        with pytest.raises(BlockingIOError):
+            os.open(held, os.O_RDONLY | os.O_NONBLOCK)
+        given = task()
+        report = walk(tree, given)
+        process.communicate()
+    assert report.notes == []
+    assert access(held) == rules(given.grants)[Kind.FILE, False].access
+
+
 @root
 def test_other_file_systems_stay(tree: Path) -> None:
-    import subprocess
-
     mounted = tree / "data"
     mounted.mkdir()
     give(mounted, OWNER)
