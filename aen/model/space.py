@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 from aen.model import Word
 
 
@@ -17,7 +19,7 @@ class Space(Word):
     kept: bool = False  # the file system itself refuses what would be more than the bound
 
 
-class Bounds(Word):
+class Bounds(NamedTuple):
     """How much may be used, in bytes; 0: no bound. At `soft` people are warned, over `hard` nothing more is begun."""
 
     soft: int = 0

@@ -61,6 +61,7 @@ class Query:
     `sort`: the field that follows them and ends the index (ties go by id), or `id`; `descending` turns all of it round.
     `low`/`high`: inclusive range on the sort field. `prefix`: field → beginning, which must be the sort field, too.
     `limit`: 1 to 10,000. A cursor belongs to its query: the same but for the limit.
+    `shared`: the documents are looked at and never changed, so an engine may give the same ones to other readers.
     """
 
     equal: tuple[tuple[str, Any], ...] = ()
@@ -71,6 +72,7 @@ class Query:
     descending: bool = False
     limit: int = 100
     cursor: str = ""
+    shared: bool = False
 
 
 @dataclass(frozen=True)
@@ -87,8 +89,8 @@ class Store(AbstractAsyncContextManager["Store"], Protocol):
     async def get(self, collection: str, id: str) -> Doc | None:
         """The document, or None."""
 
-    async def get_many(self, collection: str, ids: Sequence[str]) -> list[Doc]:
-        """Those of the documents that exist, in the order of `ids`, each once."""
+    async def get_many(self, collection: str, ids: Sequence[str], *, shared: bool = False) -> list[Doc]:
+        """Those of the documents that exist, in the order of `ids`, each once. `shared` as in Query."""
 
     async def insert(self, collection: str, doc: Doc) -> Doc:
         """Add a document (stored with rev 1) and return it. Raises Duplicate."""

@@ -105,8 +105,8 @@ class MongoStore(Store):
         found = await self._opened().read(lambda: table.find_one(where, {"doc": 1}))
         return plain(found) if found is not None else None
 
-    async def get_many(self, collection: str, ids: Sequence[str]) -> list[Doc]:
-        """Those of the documents that exist, in the order of `ids`, each once."""
+    async def get_many(self, collection: str, ids: Sequence[str], *, shared: bool = False) -> list[Doc]:
+        """Those of the documents that exist, in the order of `ids`, each once; nothing is shared here."""
         wanted = list(dict.fromkeys(check_id(id) for id in ids))
         self._opened()
         found: dict[str, Doc] = {}

@@ -18,6 +18,7 @@ from aen.store import sqlite_write as write
 from aen.store.asking import MAX_FOUND, MAX_WORD, MAX_WORDS, check_search
 from aen.store.cursors import Place, seal, unseal
 from aen.store.sqlite_check import check
+from aen.store.sqlite_decoded import SEPARATOR, Decoded
 from aen.store.sqlite_file import connect, lock, open_writer
 from aen.store.sqlite_find import Statement, counting, statements, visible
 from aen.store.sqlite_lanes import Lane, Writer, failure
@@ -39,6 +40,7 @@ class SqliteStore(Store):
         self._writer: Writer | None = None
         self._points: Lane | None = None
         self._queries: Lane | None = None
+        self._decoded = Decoded()
 
     @classmethod
     def from_url(cls, url: str) -> SqliteStore:
@@ -71,13 +73,14 @@ class SqliteStore(Store):
         found = await _opened(self._points).run(partial(write.read, table=table, id=check_id(id)))
         return json.loads(found) if found is not None else None
 
-    async def get_many(self, collection: str, ids: Sequence[str]) -> list[Doc]:
+    async def get_many(self, collection: str, ids: Sequence[str], *, shared: bool = False) -> list[Doc]:
         """Those of the documents that exist, in the order of `ids`, each once."""
         wanted = list(dict.fromkeys(check_id(id) for id in ids))
         table = self._layout(collection).table
         rows = await _opened(self._points).run(partial(write.read_many, table=table, ids=wanted))
         found: dict[str, str] = dict(rows)
-        return [json.loads(found[id]) for id in wanted if id in found]
+        read = self._decoded.read if shared else json.loads
+        return [read(found[id]) for id in wanted if id in found]
 
     async def insert(self, collection: str, doc: Doc) -> Doc:
         """Add a document (stored with rev 1) and return it. Raises Duplicate."""
@@ -120,7 +123,8 @@ class SqliteStore(Store):
         """Documents that match, sorted, a page at a time."""
         layout = self._layout(collection)
         after = unseal(self._secret, collection, query)
-        work = partial(_page, steps=statements(layout, query, after), limit=query.limit + 1)
+        decoded = self._decoded if query.shared else None
+        work = partial(_page, steps=statements(layout, query, after), limit=query.limit + 1, decoded=decoded)
         found: list[Doc] = await _opened(self._queries).run(work)
         items = found[: query.limit]
         if len(found) <= query.limit:
@@ -210,15 +214,17 @@ def _one(connection: sqlite3.Connection, statement: Statement) -> Any:
     return connection.execute(statement.sql, statement.params).fetchone()[0]
 
 
-def _page(connection: sqlite3.Connection, steps: list[Statement], limit: int) -> list[Doc]:
-    """The documents of one page; all statements see the same moment."""
+def _page(
+    connection: sqlite3.Connection, steps: list[Statement], limit: int, decoded: Decoded | None = None
+) -> list[Doc]:
+    """The documents of one page; all statements see the same moment. `decoded`: they are shared."""
     if len(steps) == 1:
-        return _documents(connection, steps[0], limit)
+        return _documents(connection, steps[0], limit, decoded)
     found: list[Doc] = []
     connection.execute("BEGIN")
     try:
         for step in steps:
-            found += _documents(connection, step, limit - len(found))
+            found += _documents(connection, step, limit - len(found), decoded)
             if len(found) >= limit:
                 break
     finally:
@@ -226,11 +232,16 @@ def _page(connection: sqlite3.Connection, steps: list[Statement], limit: int) ->
     return found
 
 
-def _documents(connection: sqlite3.Connection, step: Statement, limit: int) -> list[Doc]:
+def _documents(connection: sqlite3.Connection, step: Statement, limit: int, decoded: Decoded | None) -> list[Doc]:
     # One row for all of them: between two rows a thread gives the interpreter away, and may wait 5 ms to get it back.
-    sql = f"SELECT '[' || group_concat(body, ',') || ']' FROM ({step.sql})"
-    (text,) = connection.execute(sql, (*step.params, limit)).fetchone()
-    found: list[Doc] = json.loads(text) if text is not None else []
+    separator = "," if decoded is None else SEPARATOR
+    sql = f"SELECT group_concat(body, ?) FROM ({step.sql})"
+    (text,) = connection.execute(sql, (separator, *step.params, limit)).fetchone()
+    if text is None:
+        return []
+    if decoded is not None:
+        return [decoded.read(one) for one in text.split(SEPARATOR)]
+    found: list[Doc] = json.loads(f"[{text}]")
     return found
 
 

@@ -6,9 +6,9 @@ import json
 import re
 import time
 from collections import OrderedDict
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, MutableMapping
 from contextvars import ContextVar
-from typing import Any
+from typing import Any, cast
 
 from jinja2 import DictLoader, Environment, StrictUndefined, nodes
 from jinja2.visitor import NodeTransformer
@@ -42,19 +42,26 @@ _PICTURE: ContextVar[Callable[[str], str]] = ContextVar("picture", default=lambd
 #: The token that forms of the page hold which is being made now.
 _CSRF: ContextVar[str] = ContextVar("csrf", default="")
 
+Make = Callable[..., Any]
+_FORESEEN = ("_", "icon", "static")
 _MOST_KEPT = 8_000  # pieces of pages, of about 1 KB
 
 
-class _Translating(NodeTransformer):
-    """Puts the language's text in the place of `_("text")`: a page then costs what it would cost in one language."""
+class _Foreseeing(NodeTransformer):
+    """Puts what is known beforehand in the place of calls: `_("text")` in the language, `icon("plus")`, `static("app.js")`.
+    A page then costs what it would cost in one language and without icons. `known`: what makes it, by its name."""
+
+    def __init__(self, known: Mapping[str, Make]) -> None:
+        self._known = known
 
     def visit_Call(self, node: nodes.Call, *given: Any, **more: Any) -> nodes.Node:
         self.generic_visit(node, *given, **more)
-        plain = isinstance(node.node, nodes.Name) and node.node.name == "_" and len(node.args) == 1
-        text = node.args[0] if plain and not (node.kwargs or node.dyn_args or node.dyn_kwargs) else None
-        if not isinstance(text, nodes.Const):
+        make = self._known.get(node.node.name) if isinstance(node.node, nodes.Name) else None
+        values = [arg.value for arg in node.args if isinstance(arg, nodes.Const)]
+        more_given = node.kwargs or node.dyn_args or node.dyn_kwargs
+        if make is None or more_given or not values or len(values) < len(node.args):
             return node
-        return nodes.Const(gettext(text.value), lineno=node.lineno)
+        return nodes.Const(make(*values), lineno=node.lineno)
 
 
 class _Spoken(Environment):
@@ -62,11 +69,15 @@ class _Spoken(Environment):
 
     language = SOURCE
 
+    def make_globals(self, d: MutableMapping[str, Any] | None) -> MutableMapping[str, Any]:
+        """The same for all: no template has any of its own. A chain of mappings is copied slowly, for each part of a page."""
+        return self.globals if not d else {**self.globals, **d}
+
     def _parse(self, source: str, name: str | None, filename: str | None) -> nodes.Template:
         parsed = super()._parse(source, name, filename)
         token = LANGUAGE.set(self.language)
         try:
-            _Translating().visit(parsed)
+            _Foreseeing({name: cast(Make, self.globals[name]) for name in _FORESEEN}).visit(parsed)
         finally:
             LANGUAGE.reset(token)
         return parsed
@@ -126,6 +137,7 @@ class Templates:
                 undefined=StrictUndefined,
                 trim_blocks=True,
                 lstrip_blocks=True,
+                auto_reload=False,
             )
             env.language = language
             env.globals.update(static=self._assets.url, icon=self._icon, spoken=self._words, **DEFAULTS)

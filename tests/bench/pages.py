@@ -21,7 +21,7 @@ from aen.model.activity import Activity
 from aen.store import Store
 from aen.store.sqlite import SqliteStore
 from tests.bench.row import Row, percentile
-from tests.bench.server import make_project, make_user, sign_in
+from tests.bench.server import AS_SHIPPED, make_project, make_user, sign_in
 from tests.served import PASSWORD, Client
 from tests.world import World
 
@@ -71,8 +71,7 @@ SEARCHES = (
 
 async def measure() -> AsyncIterator[Row]:
     """Fill a store, start the real program on it, ask as administrators' browsers would."""
-    world = World()
-    world.config["log"]["level"] = "warning"
+    world = World(options=AS_SHIPPED)
     data = Path(world.config["data_dir"])
     began = time.monotonic()
     await fill(data)

@@ -14,6 +14,7 @@ from pathlib import Path
 import aiohttp
 
 from tests.bench.row import Row, percentile
+from tests.bench.server import AS_SHIPPED
 from tests.ports import free_ports
 from tests.served import Client
 from tests.waiting import until
@@ -25,7 +26,7 @@ _BUILD_SECONDS = 600.0  # the root environments, where they have never been buil
 
 async def measure() -> AsyncIterator[Row]:
     """The same Jupyter of the same environment; in turns, so that both meet the same machine."""
-    with World() as world:
+    with World(options=AS_SHIPPED) as world:
         name = world.add("ann")
         async with world.client(name) as client:
             await until(lambda: _ready(client), _BUILD_SECONDS, "a node that is ready for sessions")

@@ -19,7 +19,7 @@ import aiohttp
 from aen.logins.local import hashed
 from aen.store.sqlite import SqliteStore
 from tests.bench.row import Row, percentile
-from tests.bench.server import hand_over, make_user
+from tests.bench.server import AS_SHIPPED, hand_over, make_user
 from tests.bench.topology import cpu_of
 from tests.served import PASSWORD
 from tests.world import World
@@ -31,7 +31,7 @@ _PEOPLE = 100  # they come again: a login is one of many of the same person
 
 async def measure() -> AsyncIterator[Row]:
     """Row after row."""
-    world = World(options={"log": {"level": "warning"}})
+    world = World(options=AS_SHIPPED)
     await _fill(Path(world.config["data_dir"]))
     with world:
         assert world.process is not None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ipaddress
 from collections.abc import Awaitable, Callable
+from functools import lru_cache
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -28,7 +29,12 @@ _SAFE = frozenset({"GET", "HEAD", "OPTIONS"})
 
 def origin_of(config: Config) -> str:
     """The server's own origin, as browsers write it."""
-    return str(URL(config.server.url).origin())
+    return _origin(config.server.url)
+
+
+@lru_cache(maxsize=16)
+def _origin(url: str) -> str:
+    return str(URL(url).origin())
 
 
 def behind_proxies(config: Config) -> Any:
@@ -125,8 +131,8 @@ def _other_host(request: web.Request, config: Config) -> web.StreamResponse | No
     """Lead a person who came by another name (an address, a short name) to the one where logins work."""
     if request.method not in _SAFE or wants_json(request) or request.path.startswith("/static/"):
         return None
-    ours = urlsplit(origin_of(config)).netloc
-    if _host(request, config) == ours or _ONCE in request.query:
+    ours = origin_of(config).partition("://")[2]
+    if request.host == ours or _host(request, config) == ours or _ONCE in request.query:
         return None
     below = URL(config.server.url).raw_path.rstrip("/")
     there = URL(config.server.url).with_path(below + request.rel_url.raw_path, encoded=True)

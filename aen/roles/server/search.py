@@ -118,7 +118,8 @@ class Search(Part):
         docs = await self.store.search("contents", words, ("readers", actor.user.id), most)
         ids = list(dict.fromkeys(doc["project"] for doc in docs))
         projects = {
-            doc["id"]: self.domain.seen.read(Project, doc) for doc in await self.store.get_many("projects", ids)
+            doc["id"]: self.domain.seen.read(Project, doc)
+            for doc in await self.store.get_many("projects", ids, shared=True)
         }
         hits = []
         for doc in docs:

@@ -10,7 +10,7 @@ import json
 import re
 from collections.abc import Iterable, Mapping
 from contextvars import ContextVar
-from functools import cache, cached_property
+from functools import cache, cached_property, lru_cache
 from pathlib import Path
 
 #: What AEN speaks: the language's code and its own name. The first is what texts are written in.
@@ -55,6 +55,7 @@ class Catalog:
         return found
 
 
+@lru_cache(maxsize=1000)
 def choose(wanted: str, accepted: str) -> str:
     """The language for a reader: the one they chose, else the first of their browser's (Accept-Language) that we speak."""
     if wanted in LANGUAGES:

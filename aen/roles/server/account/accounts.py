@@ -107,7 +107,8 @@ class Accounts(SignUp):
             docs = await self.store.search("users", search.strip().lower(), equal[0] if equal else None, limit)
             return UserPage([self.domain.seen.read(User, doc) for doc in docs], "", total)
         by = "id" if equal else sort
-        page = await self.store.find("users", Query(equal, sort=by, descending=descending, limit=limit, cursor=cursor))
+        query = Query(equal, sort=by, descending=descending, limit=limit, cursor=cursor, shared=True)
+        page = await self.store.find("users", query)
         return UserPage([self.domain.seen.read(User, doc) for doc in page.items], page.next, total)
 
     async def create(self, actor: Actor, new: NewUser) -> User:

@@ -78,7 +78,7 @@ class ActivityLog(Part):
         return await self._find((("security", True),), limit, cursor)
 
     async def _find(self, equal: tuple[tuple[str, object], ...], limit: int, cursor: str) -> tuple[list[Activity], str]:
-        query = Query(equal=equal, sort="at", descending=True, limit=limit, cursor=cursor)
+        query = Query(equal=equal, sort="at", descending=True, limit=limit, cursor=cursor, shared=True)
         page = await self.store.find("activity", query)
         return [self.domain.seen.read(Activity, doc) for doc in page.items], page.next
 

@@ -12,7 +12,6 @@ import structlog
 
 from aen.errors import AenError, Invalid
 from aen.model import now
-from aen.model.activity import Activity
 from aen.model.mail import Notice
 from aen.model.report import Day, Period
 from aen.model.session import Phase
@@ -21,7 +20,7 @@ from aen.roles.server.changes import change, every
 from aen.roles.server.domain import Part
 from aen.roles.server.permissions import Actor, Permission, check
 from aen.service import Service
-from aen.store import Duplicate, Query
+from aen.store import Doc, Duplicate, Query
 
 if TYPE_CHECKING:
     from aen.roles.server.domain import Domain
@@ -34,6 +33,7 @@ _SAMPLE_MS, _LONGEST_MS = 60_000, 180_000  # between samples; a longer gap (AEN 
 _MAIL_HOUR = 6  # UTC
 _SHOWN_USERS = 200
 _PAGE = 2000
+_PAST_PAGE = 200  # of days that are over: nobody waits for them, and nobody shall wait because of them
 
 
 class Daily(Part):
@@ -87,10 +87,12 @@ class Daily(Part):
     async def _days(self, today: datetime.date) -> list[Day]:
         """The last month, oldest first; today counted up to now."""
         dates = [str(today - datetime.timedelta(days=back)) for back in range(_DAYS - 1, -1, -1)]
-        found = {doc["id"]: Day.model_validate(doc) for doc in await self.store.get_many("days", dates)}
+        found = {
+            doc["id"]: self.domain.seen.read(Day, doc) for doc in await self.store.get_many("days", dates, shared=True)
+        }
         days = [found.get(date) or Day(id=date) for date in dates]
-        days[-1].acts = dict(await self._count_today(dates[-1]))
-        return days
+        acts = dict(await self._count_today(dates[-1]))
+        return [*days[:-1], days[-1].model_copy(update={"acts": acts})]
 
     async def _new_users(self, first: datetime.date, last: datetime.date) -> tuple[list[tuple[str, str]], int]:
         low, high = _ms(first), _ms(last + datetime.timedelta(days=1)) - 1
@@ -109,7 +111,7 @@ class Daily(Part):
             begin = _ms(_parsed(date))
             query = Query(low=max(counting.at, begin), high=begin + _DAY_MS - 1, sort="at", limit=_PAGE)
             async for doc in every(self.store, "activity", query):
-                counting.take(Activity.model_validate(doc))
+                counting.take(doc)
             return counting.acts
 
     async def count_past(self) -> int:
@@ -127,9 +129,8 @@ class Daily(Part):
     async def _complete(self, date: datetime.date) -> None:
         counting = _Counting(str(date))
         high = _ms(date + datetime.timedelta(days=1)) - 1
-        async for doc in every(self.store, "activity", Query(low=_ms(date), high=high, sort="at", limit=_PAGE)):
-            counting.take(Activity.model_validate(doc))
-            await asyncio.sleep(0)
+        async for doc in every(self.store, "activity", Query(low=_ms(date), high=high, sort="at", limit=_PAST_PAGE)):
+            counting.take(doc)
 
         def edit(day: Day) -> None:
             day.acts, day.complete = dict(counting.acts), True
@@ -239,14 +240,15 @@ class _Counting:
         self.acts: Counter[str] = Counter()
         self._seen: set[str] = set()  # those of the very last millisecond
 
-    def take(self, entry: Activity) -> None:
-        """Count a record, once."""
-        if entry.at == self.at and entry.id in self._seen:
+    def take(self, record: Doc) -> None:
+        """Count a record of activity, once."""
+        at, id = int(record["at"]), str(record["id"])
+        if at == self.at and id in self._seen:
             return
-        if entry.at != self.at:
-            self.at, self._seen = entry.at, set()
-        self._seen.add(entry.id)
-        self.acts[entry.act.replace(".", "/")] += 1
+        if at != self.at:
+            self.at, self._seen = at, set()
+        self._seen.add(id)
+        self.acts[str(record["act"]).replace(".", "/")] += 1
 
 
 def _bounds(name: str, today: datetime.date) -> tuple[datetime.date, datetime.date]:

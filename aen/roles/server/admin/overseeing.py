@@ -74,7 +74,9 @@ class Overseeing(Part):
             return [self.domain.seen.read(Project, doc) for doc in found], "", total
         by = "updated" if equal else sort
         down = PROJECT_SORTS[by]
-        page = await self.store.find("projects", Query(equal, sort=by, descending=down, limit=limit, cursor=cursor))
+        page = await self.store.find(
+            "projects", Query(equal, sort=by, descending=down, limit=limit, cursor=cursor, shared=True)
+        )
         return [self.domain.seen.read(Project, doc) for doc in page.items], page.next, total
 
     async def sessions(

@@ -41,7 +41,7 @@ class Security(Part):
         found: list[Activity] = []
         size = limit
         for _ in range(_ROUNDS):
-            page = await self.store.find("activity", replace(_query(wanted), limit=size, cursor=cursor))
+            page = await self.store.find("activity", replace(_query(wanted), limit=size, cursor=cursor, shared=True))
             found += [entry for doc in page.items if wanted.fits(entry := self.domain.seen.read(Activity, doc))]
             cursor = page.next
             if not cursor or len(found) >= limit:

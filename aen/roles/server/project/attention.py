@@ -41,14 +41,20 @@ async def of(
     found = _sessions(domain, sessions)
     projects = [project for project in projects if not project.going]
     for project in projects:
-        found += await _project(domain, project)
+        if (
+            project.size or project.pending or project.state is ProjectState.PROBLEM
+        ):  # of the others there is nothing to say
+            found += await _project(domain, project)
     for project in {project.owner: project for project in reversed(projects)}.values():  # once for each owner
         if warning := await domain.spaces.owners_warning(project):
             found.append(Notice("busy", project.owner, warning, f"/{quote(project.slug)}/compute#space"))
     found += await _jobs(domain, actor)
     found += await _runs(domain, actor)
     order = {"bad": 0, "busy": 1, "info": 2}
-    people = Counter(user for project in projects for user in project.members if user != actor.name)
+    people: Counter[str] = Counter()
+    for project in projects:
+        people.update(project.members)
+    del people[actor.name]
     return sorted(found, key=lambda one: order[one.kind])[:_MOST], people.most_common(6)
 
 

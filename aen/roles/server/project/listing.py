@@ -63,7 +63,7 @@ class Listing(Part):
         self, actor: Actor, wanted: Callable[[Project], bool], limit: int, cursor: str
     ) -> tuple[list[Project], str]:
         ids = actor.user.starred if actor.user else []
-        return self._of(await self.store.get_many("projects", ids), wanted, limit, cursor)
+        return self._of(await self.store.get_many("projects", ids, shared=True), wanted, limit, cursor)
 
     def _of(
         self, docs: list[Doc], wanted: Callable[[Project], bool], limit: int, cursor: str
@@ -93,7 +93,14 @@ class Listing(Part):
     async def _stream(
         self, equal: Equal, wanted: Callable[[Project], bool], after: Place | None, at_once: int
     ) -> AsyncGenerator[Project, None]:
-        query = Query(equal=equal, sort="updated", descending=True, high=after[0] if after else None, limit=at_once)
+        query = Query(
+            equal=equal,
+            sort="updated",
+            descending=True,
+            high=after[0] if after else None,
+            limit=at_once,
+            shared=True,
+        )
         tied: list[Project] = []  # of one millisecond: the store's order of ties is not ours to rely on
         async for doc in every(self.store, "projects", query):
             project = self.domain.seen.read(Project, doc)

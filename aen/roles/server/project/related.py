@@ -54,7 +54,7 @@ class RelatedProjects(Part):
         ranked, found = await self._alike(project, in_team), []
         for at in range(0, len(ranked), limit * 2):
             some = dict(ranked[at : at + limit * 2])
-            for doc in await self.store.get_many("projects", list(some)):
+            for doc in await self.store.get_many("projects", list(some), shared=True):
                 one = self.domain.seen.read(Project, doc)
                 shares = tuple(each for each in some[one.id] if each != actor.name)  # all of one's own share oneself
                 if shares and may_see(actor, one) and not one.going:
@@ -83,7 +83,7 @@ class RelatedProjects(Part):
             ("members", team[:_PEOPLE], _WEIGHT_PERSON),
         ):
             for value in values:
-                query = Query(equal=((field, value),), sort="updated", descending=True, limit=_OF_EACH)
+                query = Query(equal=((field, value),), sort="updated", descending=True, limit=_OF_EACH, shared=True)
                 for doc in (await self.store.find("projects", query)).items:
                     weights[doc["id"]] += weight
                     shares[doc["id"]].append(value)

@@ -109,6 +109,8 @@ class Spaces(Part):
     def own_warning(self, project: Project) -> str:
         """As far as the project itself is at its bound."""
         used = project.space.bytes if project.space else 0
+        if not used:
+            return ""
         bounds = self.of_project(project)
         if bounds.warn(used):
             most = bounds.hard or bounds.soft

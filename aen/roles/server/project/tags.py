@@ -53,8 +53,8 @@ class Tags(Part):
         return self._public
 
     async def of_person(self, actor: Actor) -> list[Doc]:
-        """The projects whose team the actor is in, changed last first, as the store has them."""
-        query = Query(equal=(("members", actor.name),), sort="updated", descending=True, limit=MOST_OWN)
+        """The projects whose team the actor is in, changed last first, as the store has them; only to be looked at."""
+        query = Query(equal=(("members", actor.name),), sort="updated", descending=True, limit=MOST_OWN, shared=True)
         return (await self.store.find("projects", query)).items
 
     def forget(self) -> None:

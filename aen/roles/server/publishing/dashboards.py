@@ -132,7 +132,7 @@ class Dashboards(Part):
         ]
 
     async def _watched_by(self, name: str, most: int) -> list[Doc]:
-        query = Query(equal=(("watchers", name),), sort="updated", descending=True, limit=most)
+        query = Query(equal=(("watchers", name),), sort="updated", descending=True, limit=most, shared=True)
         return (await self.store.find("projects", query)).items
 
     def beyond_team(self, project: Project) -> bool:
