@@ -120,7 +120,10 @@ class Project(Document):
 
     def role_of(self, user: str) -> Role | None:
         """The role of `user` in the team, or None."""
-        return next((member.role for member in self.team if member.user == user), None)
+        for member in self.team:  # a loop: lists ask this of every project
+            if member.user == user:
+                return member.role
+        return None
 
     def move(self, state: ProjectState, reason: str = "", log_tail: str = "") -> None:
         """Go to `state`. Raises Conflict when that move is not in the table."""

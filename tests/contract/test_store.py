@@ -90,6 +90,27 @@ async def test_get_many_gives_those_that_exist_in_the_order_asked(store: Store) 
     assert await store.get_many("plain", []) == []
 
 
+async def test_what_is_shared_is_as_it_was_stored_last(store: Store) -> None:
+    """Also with what engines put between documents, and with a document that was deleted and made again."""
+    odd = {"id": "a", "value": "\x1e,],[\u2028 ü", "list": [1, 1.5, True]}
+    await store.insert("plain", odd)
+    await store.insert("plain", {"id": "b", "value": 1})
+    for value in ("first", "second"):
+        doc = await store.get("plain", "b")
+        assert doc is not None
+        await store.replace("plain", {**doc, "value": value})
+        for _ in range(2):
+            page = await store.find("plain", Query(shared=True))
+            assert page.items == [{**odd, "rev": 1}, {"id": "b", "value": value, "rev": doc["rev"] + 1}]
+            assert await store.get_many("plain", ["b", "a"], shared=True) == page.items[::-1]
+    await store.delete("plain", "b")
+    await store.insert("plain", {"id": "b", "value": True})
+    assert repr((await store.find("plain", Query(shared=True))).items[1]["value"]) == "True"
+    own = (await store.find("plain", Query())).items
+    own[0]["list"].append("mine")
+    assert (await store.find("plain", Query(shared=True))).items[0]["list"] == odd["list"]
+
+
 async def test_a_taken_id_is_a_duplicate(store: Store) -> None:
     await store.insert("things", thing("a", size=1))
     with pytest.raises(Duplicate) as caught:

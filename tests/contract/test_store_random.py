@@ -76,11 +76,12 @@ class Run:
         some = self.random.sample(IDS, 5)
         have = self.model.docs["things"]
         expected = [have[id] for id in some if id in have]
-        assert await self.store.get_many("things", some) == expected, self.log[-20:]
+        shared = self.random.random() < 0.5
+        assert await self.store.get_many("things", some, shared=shared) == expected, self.log[-20:]
         assert await self.store.get("things", some[0]) == have.get(some[0]), self.log[-20:]
 
     async def find(self) -> None:
-        query = self.query()
+        query = dataclasses.replace(self.query(), shared=self.random.random() < 0.5)
         expected = self.model.find("things", query)
         page = await self.store.find("things", query)
         assert page.items == expected[: query.limit], (query, self.log[-20:])
@@ -90,6 +91,7 @@ class Run:
         query = dataclasses.replace(self.query(), limit=self.random.choice([1, 2, 5, 13]))
         found: list[Doc] = []
         while True:
+            query = dataclasses.replace(query, shared=self.random.random() < 0.5)  # a cursor is the same for both
             page = await self.store.find("things", query)
             found += page.items
             if not page.next:

@@ -112,3 +112,17 @@ def test_each_page_has_its_own_token_and_language() -> None:
     assert ("Password reset" in english, "Passwort zurücksetzen" in german) == (True, True)
     again = templates.render("admin/reset.html", {**context, "csrf": "third"})
     assert "Password reset" in again
+
+
+def test_what_is_known_beforehand_is_in_the_page_as_if_it_were_called() -> None:
+    """Icons and addresses are put in when a template is read: whole, and not escaped."""
+    templates = Templates(Assets("/static/"))
+    environment = templates._in("en")
+    known = environment.from_string(
+        "{{ icon('plus') }}|{{ icon('lock', 14) }}|{{ static('app.js') }}|{{ _('Projects') }}"
+    )
+    asked = environment.from_string("{{ icon(a) }}|{{ icon(b, n) }}|{{ static(c) }}|{{ _(d) }}")
+    given = {"a": "plus", "b": "lock", "n": 14, "c": "app.js", "d": "Projects"}
+    assert known.render() == asked.render(given)
+    assert known.render().startswith('<svg class="icon"')
+    assert environment.from_string("{{ _('<b>') }}").render() == "&lt;b&gt;"

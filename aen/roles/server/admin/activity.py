@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from aen.model import new_id
 from aen.model.activity import Activity
+from aen.model.project import Project
 from aen.roles.server.domain import Part
 from aen.roles.server.permissions import Actor, Permission, check
 from aen.store import Query
@@ -67,7 +68,10 @@ class ActivityLog(Part):
         self, actor: Actor, owner: str, name: str, limit: int = 50, cursor: str = ""
     ) -> tuple[list[Activity], str]:
         """What happened in a project, newest first: for its team and administrators; others get nothing."""
-        project = await self.domain.projects.get(actor, owner, name)
+        return await self.of(actor, await self.domain.projects.get(actor, owner, name), limit, cursor)
+
+    async def of(self, actor: Actor, project: Project, limit: int = 50, cursor: str = "") -> tuple[list[Activity], str]:
+        """The same of a project that the actor was given."""
         if not actor.admin and project.role_of(actor.name) is None:
             return [], ""  # whoever only looks at a public project is told nothing of its people
         return await self._find((("project", project.id),), limit, cursor)

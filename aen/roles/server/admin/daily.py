@@ -96,7 +96,7 @@ class Daily(Part):
 
     async def _new_users(self, first: datetime.date, last: datetime.date) -> tuple[list[tuple[str, str]], int]:
         low, high = _ms(first), _ms(last + datetime.timedelta(days=1)) - 1
-        query = Query(low=low, high=high, sort="created", descending=True, limit=_SHOWN_USERS + 1)
+        query = Query(low=low, high=high, sort="created", descending=True, limit=_SHOWN_USERS + 1, shared=True)
         page = await self.store.find("users", query)
         left = len(page.items) > _SHOWN_USERS
         return [(doc["id"], doc["email"]) for doc in page.items[:_SHOWN_USERS]], int(left)

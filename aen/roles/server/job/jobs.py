@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from aen.errors import Conflict, Denied, Invalid, NotFound
 from aen.model import new_id, now
 from aen.model.job import Job, JobState
+from aen.model.project import Project
 from aen.names import split_slug
 from aen.roles.server.changes import change, every
 from aen.roles.server.domain import Part
@@ -86,6 +87,15 @@ class Jobs(Part):
             await self._check_subject(actor, job.subject)
         return job
 
+    async def of(self, project: Project, limit: int = 50) -> list[Job]:
+        """Jobs about a project that who asks was given, newest first."""
+        return (await self._find((("subject", project.slug),), limit, ""))[0]
+
+    async def _find(self, equal: tuple[tuple[str, Any], ...], limit: int, cursor: str) -> tuple[list[Job], str]:
+        query = Query(equal=equal, sort="created", descending=True, limit=limit, cursor=cursor)
+        page = await self.store.find(JOBS, query)
+        return [Job.model_validate(doc) for doc in page.items], page.next
+
     async def list(
         self,
         actor: Actor,
@@ -97,17 +107,16 @@ class Jobs(Part):
         cursor: str = "",
     ) -> tuple[list[Job], str]:
         """Jobs, newest first, and the next cursor: of a project one may see, else one's own, else (administrators) all."""
-        if subject and not actor.admin:
-            await self._check_subject(actor, subject)
-        equal: tuple[tuple[str, Any], ...] = (("created_by", actor.name),)
         if subject:
-            equal = (("subject", subject),)
-        elif actor.admin:
+            if not actor.admin:
+                await self._check_subject(actor, subject)
+            found, following = await self._find((("subject", subject),), limit, cursor)
+            return [job for job in found if state in (None, job.state) and kind in ("", job.kind)], following
+        equal: tuple[tuple[str, Any], ...] = (("created_by", actor.name),)
+        if actor.admin:
             equal = (("state", state.value),) if state else (("kind", kind),) if kind else ()
-        query = Query(equal=equal, sort="created", descending=True, limit=limit, cursor=cursor)
-        page = await self.store.find(JOBS, query)
-        found = [Job.model_validate(doc) for doc in page.items]
-        return [job for job in found if state in (None, job.state) and kind in ("", job.kind)], page.next
+        found, following = await self._find(equal, limit, cursor)
+        return [job for job in found if state in (None, job.state) and kind in ("", job.kind)], following
 
     async def cancel(self, actor: Actor, id: str) -> Job:
         """End a job: at once while it waits, as soon as its function lets go while it runs. Conflict when it has ended."""

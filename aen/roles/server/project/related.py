@@ -51,14 +51,16 @@ class RelatedProjects(Part):
     async def to(self, actor: Actor, project: Project, limit: int = 5) -> list[Relation]:
         """The same for a project that the actor was given. Who may see what is asked anew each time."""
         in_team = project.role_of(actor.name) is not None or actor.admin
-        ranked, found = await self._alike(project, in_team), []
+        alike = await self._alike(project, in_team)
+        # All of one's own projects share oneself: that says nothing.
+        others = [(id, tuple(each for each in shares if each != actor.name)) for id, shares in alike]
+        ranked, found = [(id, shares) for id, shares in others if shares], []
         for at in range(0, len(ranked), limit * 2):
             some = dict(ranked[at : at + limit * 2])
             for doc in await self.store.get_many("projects", list(some), shared=True):
                 one = self.domain.seen.read(Project, doc)
-                shares = tuple(each for each in some[one.id] if each != actor.name)  # all of one's own share oneself
-                if shares and may_see(actor, one) and not one.going:
-                    found.append(Relation(one, shares))
+                if may_see(actor, one) and not one.going:
+                    found.append(Relation(one, some[one.id]))
             if len(found) >= limit:
                 break
         return found[:limit]

@@ -238,7 +238,10 @@ class Sessions(Shown):
 
     async def of_project(self, actor: Actor, owner: str, name: str) -> list[Session]:
         """The sessions of a project, newest first: for its team and administrators (others see none)."""
-        project = await self.domain.projects.get(actor, owner, name)
+        return await self.of(actor, await self.domain.projects.get(actor, owner, name))
+
+    async def of(self, actor: Actor, project: Project) -> list[Session]:
+        """The same of a project that the actor was given."""
         query = Query(equal=(("project", project.id),), sort="created", descending=True)
         found = [Session.model_validate(doc) async for doc in every(self.store, "sessions", query)]
         return [self._shown(actor, session, project) for session in found if _sees(actor, session, project)]

@@ -10,7 +10,7 @@ from aen.roles.server.domain import DOMAIN, Domain
 from aen.roles.server.pages.api.search import send
 from aen.roles.server.pages.forms import Form, again, person, see_other
 from aen.roles.server.pages.project.views import address, context
-from aen.roles.server.permissions import ACTOR, Actor, Permission, allows
+from aen.roles.server.permissions import ACTOR, Permission, allows
 from aen.roles.server.project.archives import COPY, IMPORT
 from aen.roles.server.urls import Url
 from aen.web.site import render
@@ -30,14 +30,14 @@ async def archive_page(
         "new_name": form.raw("name", 200)[:100] if form else f"{project.name}-copy",
         "may_copy": allows(actor, Permission.LOOK, project),
         "may_export": project.role_of(actor.name) is not None or actor.admin,
-        "jobs": await making(domain, actor, project),
+        "jobs": await making(domain, project),
     }
     return render(request, "project/archive.html", shown, status=status)
 
 
-async def making(domain: Domain, actor: Actor, project: Project) -> list[Job]:
+async def making(domain: Domain, project: Project) -> list[Job]:
     """The copies and imports that made, or are making, this project."""
-    jobs, _ = await domain.jobs.list(actor, subject=project.slug, limit=20)
+    jobs = await domain.jobs.of(project, 20)
     return [job for job in jobs if job.kind in (COPY, IMPORT) and job.payload.get("project") == project.id][:_SHOWN]
 
 

@@ -113,8 +113,8 @@ def visibility(text: str) -> Visibility:
 async def page(request: web.Request) -> web.StreamResponse:
     domain, actor = request.config_dict[DOMAIN], request[ACTOR]
     project = await found(request)
-    sessions = await domain.sessions.of_project(actor, project.owner, project.name)
-    activity, _ = await domain.activity.of_project(actor, project.owner, project.name, 6)
+    sessions = await domain.sessions.of(actor, project)
+    activity, _ = await domain.activity.of(actor, project, 6)
     shown = {
         **context(request, project),
         "sessions": session_rows(domain, actor, sessions, project),
@@ -123,7 +123,7 @@ async def page(request: web.Request) -> web.StreamResponse:
         "activity": activity,
         "present": here(domain, actor, project, sessions),
         "related": await domain.related.to(actor, project),
-        "making": [job for job in await making(domain, actor, project) if job.active],
+        "making": [job for job in await making(domain, project) if job.active],
         "space_warning": await domain.spaces.warning(project),
     }
     return render(request, "project/page.html", shown)
