@@ -134,6 +134,11 @@ OWN: dict[str, str] = {
     "user.removed": N_("removed the account"),
 }
 
+#: Acts whose detail is AEN's own words, and no name or text of somebody's.
+DETAILED: frozenset[str] = frozenset(
+    ("login.ended_everywhere", "login.refused", "project.copied", "project.renamed", "project.space", "user.allowed")
+)
+
 #: Acts that stand in the security log: what one can filter it by.
 SECURITY: frozenset[str] = frozenset(
     """

@@ -13,12 +13,12 @@ from babel.dates import format_datetime, format_timedelta
 from babel.numbers import format_decimal
 from markupsafe import Markup, escape
 
-from aen.languages import LANGUAGE, ngettext
+from aen.languages import LANGUAGE, SOURCE, ngettext, said
 from aen.languages import gettext as _
 from aen.model.activity import Activity
-from aen.web.acts import ACTS, OWN
+from aen.web.acts import ACTS, DETAILED, OWN
 from aen.web.markdown import render_markdown
-from aen.web.words import step, word
+from aen.web.words import WORDS, step, word
 
 _BYTES = ("KB", "MB", "GB", "TB")
 _BROWSERS = (
@@ -147,6 +147,14 @@ def act(entry: Activity) -> str:
     return _(words, who=entry.who)
 
 
+def detail(entry: Activity) -> str:
+    """What a record says besides: roles and sentences of AEN in the reader's language, what people wrote as it is."""
+    if not entry.act.startswith("team.") and entry.act not in DETAILED:
+        return entry.detail
+    role = entry.detail in WORDS and LANGUAGE.get() != SOURCE  # English says it as the code is
+    return word(entry.detail) if role else said(entry.detail)
+
+
 def act_alone(name: str) -> str:
     """An act by itself, whoever did it to whom: what a report counts."""
     words = _(_act(name), who="…").removesuffix(":")
@@ -181,6 +189,7 @@ FILTERS: dict[str, Callable[..., Any]] = {
     "word": word,
     "number": number,
     "act": act,
+    "detail": detail,
     "act_alone": act_alone,
     "browser": browser,
 }

@@ -7,10 +7,14 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
+import pytest
+
 import aen.roles.server
+from aen.languages import LANGUAGE
+from aen.model.activity import Activity
 from aen.roles.server.account.backends import RIGHTS
-from aen.web.acts import ACTS, OWN, SECURITY
-from aen.web.filters import act_alone
+from aen.web.acts import ACTS, DETAILED, OWN, SECURITY
+from aen.web.filters import act_alone, detail
 
 _RECORDERS = {"record", "_record", "_say", "note", "_changed"}
 _FUNCTION = ast.AsyncFunctionDef
@@ -52,3 +56,28 @@ def test_the_security_log_can_be_filtered_by_all_that_stands_there() -> None:
 
 def test_no_two_of_them_read_alike() -> None:
     assert len({act_alone(act) for act in SECURITY}) == len(SECURITY)
+
+
+@pytest.mark.parametrize(
+    ("act", "text", "german"),
+    [
+        ("team.role", "maintainer", "Betreuer"),
+        ("project.renamed", "from old to new", "von old zu new"),
+        ("user.allowed", "as for everybody", "wie für alle"),
+        ("user.allowed", "projects 3", "projects 3"),
+        ("dashboard.deployed", "Settings", "Settings"),  # what people wrote is nobody's to translate
+        ("publication.made", "member", "member"),
+    ],
+)
+def test_details_are_in_the_readers_language_where_they_are_ours(act: str, text: str, german: str) -> None:
+    entry = Activity(id="a", who="bob", actor="alice", act=act, detail=text)
+    assert detail(entry) == text
+    before = LANGUAGE.set("de")
+    try:
+        assert detail(entry) == german
+    finally:
+        LANGUAGE.reset(before)
+
+
+def test_acts_with_words_of_ours_are_acts() -> None:
+    assert ACTS.keys() >= DETAILED

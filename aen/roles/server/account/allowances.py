@@ -9,6 +9,7 @@ from contextlib import asynccontextmanager, nullcontext
 from typing import TYPE_CHECKING
 
 from aen.errors import Conflict
+from aen.languages import N_
 from aen.model.session import LIVE
 from aen.model.user import Allowance, User
 from aen.roles.server.changes import every
@@ -44,7 +45,7 @@ class Allowances(Part):
             user.allowance = wanted
 
         changed = await self.domain.accounts.change_user(name, edit)
-        told = in_words(wanted) or "as for everybody"
+        told = in_words(wanted) or N_("as for everybody")
         await self.domain.activity.record(actor, "user.allowed", name, who=name, detail=told, security=True)
         return changed
 

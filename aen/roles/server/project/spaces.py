@@ -10,6 +10,7 @@ import structlog
 from aen import names
 from aen.config.sizes import size_in_bytes
 from aen.errors import AenError, Conflict, Invalid
+from aen.languages import N_
 from aen.messages import MeasureProject
 from aen.model import now
 from aen.model.project import Project, ProjectState
@@ -145,7 +146,7 @@ class Spaces(Part):
 
         changed = await self.domain.projects.edit(project.id, edit)
         await self.domain.activity.record(
-            actor, "project.space", project.slug, project=project.id, detail=size(most) if most else "as configured"
+            actor, "project.space", project.slug, project=project.id, detail=size(most) if most else N_("as configured")
         )
         return changed
 
