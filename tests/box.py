@@ -9,6 +9,7 @@ from pathlib import Path
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
+from aen.bus import Bus
 from aen.bus.local import LocalBus
 from aen.config import Config
 from aen.model import new_id, now
@@ -40,7 +41,7 @@ class Box:
     """A server and one compute node."""
 
     folder: Path
-    bus: LocalBus
+    bus: Bus
     store: SqliteStore
     domain: Domain
     service: Opened
@@ -68,7 +69,7 @@ class Box:
         return Actor(user, login)
 
 
-def _domain(folder: Path, store: SqliteStore, bus: LocalBus) -> Domain:
+def _domain(folder: Path, store: SqliteStore, bus: Bus) -> Domain:
     signer = Signer(Ed25519PrivateKey.generate())
     config = Config.model_validate(
         {
@@ -82,7 +83,7 @@ def _domain(folder: Path, store: SqliteStore, bus: LocalBus) -> Domain:
 
 
 @contextlib.asynccontextmanager
-async def box(folder: Path, bus: LocalBus | None = None) -> AsyncIterator[Box]:
+async def box(folder: Path, bus: Bus | None = None) -> AsyncIterator[Box]:
     """A running server with one compute node, `n1`; on a bus of its own, or one that is open."""
     async with contextlib.AsyncExitStack() as stack:
         store = SqliteStore(folder / "aen.db")

@@ -103,7 +103,7 @@ class Link:
             with suppress(TimeoutError):
                 await asyncio.wait_for(self._connected.wait(), max(left, 0))
         if self._client is None:
-            raise Unavailable(f"The bus between the nodes can't be reached right now: {self.why}.")
+            raise Unavailable(f"The bus between the nodes can't be reached right now: {self.why}.", retry_after=2)
         return self._client
 
     def listen(self, interest: Interest) -> None:

@@ -12,14 +12,17 @@ def nobody(address: str, kind: str) -> Unavailable:
     name = plain(part)
     if role == "compute":
         return Unavailable(
-            f"The compute node {name} does not answer right now ({kind}). It may be starting again; if it stays away, tell your administrator."
+            f"The compute node {name} does not answer right now ({kind}). It may be starting again; if it stays away, tell your administrator.",
+            retry_after=2,
         )
     if role == "gateway":
         return Unavailable(
-            f"The gateway of {name} does not answer right now ({kind}). It may be starting again; if it stays away, tell your administrator."
+            f"The gateway of {name} does not answer right now ({kind}). It may be starting again; if it stays away, tell your administrator.",
+            retry_after=2,
         )
     return Unavailable(
-        f"The server does not answer right now ({kind}). It may be starting again: try once more in a moment."
+        f"The server does not answer right now ({kind}). It may be starting again: try once more in a moment.",
+        retry_after=2,
     )
 
 

@@ -259,12 +259,67 @@ async def test_a_process_that_ends_by_itself(server: Box, alice: Actor) -> None:
     await routed(server, session.id, False)
 
 
-async def test_nobody_at_the_node(server: Box, alice: Actor) -> None:
+async def test_a_node_that_is_away_for_a_moment_is_waited_for(server: Box, alice: Actor) -> None:
+    """As after a restart of the bus: the start goes on by itself, once, and the page says what it waits for."""
+    server.node.leave()
+    session = await opened(server, alice)
+    assert (session.phase, session.steps[0].detail) == (P.QUEUED, "waiting for the compute node n1")
+    again = await opened(server, alice)  # who presses twice gets the same start
+    assert (again.id, again.generation) == (session.id, session.generation)
+    server.node.listen()
+    running = await phase(server, session.id, P.RUNNING)
+    assert running.steps[0].detail == ""
+    assert {(one.session, one.generation) for one in server.node.of(StartSession)} == {(session.id, session.generation)}
+    assert list(server.node.sessions) == [session.id]
+
+
+async def test_who_stops_waiting_starts_nothing(server: Box, alice: Actor, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("aen.roles.server.session.reports._MISSING_SECONDS", 0.1)
+    server.node.leave()
+    session = await opened(server, alice)
+    await server.domain.sessions.stop(alice, session.id)
+    server.node.listen()
+    await phase(server, session.id, P.STOPPED)
+    await server.domain.projects.background.idle()
+    assert server.node.of(StartSession) == []
+
+
+async def test_starts_asked_all_at_once_while_nobody_answers_are_one(server: Box, alice: Actor) -> None:
+    """And are asked again by the sweep as well: the node starts one session of one generation."""
+    server.node.leave()
+    many = await asyncio.gather(*(opened(server, alice) for _ in range(10)))
+    assert len({(one.id, one.generation) for one in many}) == 1
+    server.domain.sessions.dispatch.launch_soon(many[0])
+    server.node.listen()
+    await phase(server, many[0].id, P.RUNNING)
+    assert {one.generation for one in server.node.of(StartSession)} == {many[0].generation}
+
+
+async def test_a_start_that_the_node_refuses_is_not_tried_again(server: Box, alice: Actor) -> None:
+    server.node.refuse = Unavailable("The disk of the projects on n1 is full.")  # waiting does not help
+    session = await opened(server, alice)
+    assert (session.phase, session.reason) == (P.PROBLEM, "The disk of the projects on n1 is full.")
+    assert len(server.node.of(StartSession)) == 1
+
+
+async def test_nobody_at_the_node(server: Box, alice: Actor, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("aen.roles.server.patience.SECONDS", 1.0)
     server.node.leave()  # it was heard of a moment ago, and is gone
     session = await opened(server, alice)
-    assert session.phase is P.PROBLEM
+    assert session.phase is P.QUEUED
+    failed = await phase(server, session.id, P.PROBLEM)
+    assert "The compute node n1 does not answer right now" in failed.reason
     found = await project(server, lambda p: p.state is ProjectState.PROBLEM, "the project has a problem")
     assert (found.placed, found.node) == (False, "")
+
+
+async def test_a_project_is_prepared_when_its_node_is_back(server: Box, alice: Actor) -> None:
+    server.node.leave()
+    begun = await server.domain.projects.start(alice, "alice", "genome")
+    assert begun.state is ProjectState.STARTING
+    assert [step.detail for step in server.domain.projects.life.steps(begun.id)] == ["waiting for the compute node n1"]
+    server.node.listen()
+    await project(server, lambda p: p.state is ProjectState.RUNNING, "the project runs")
 
 
 async def test_stopped_before_it_ran(server: Box, alice: Actor) -> None:

@@ -26,7 +26,7 @@ from aen.roles.gateway.addresses import netloc, next_of, see
 from aen.roles.gateway.admission import Doorman
 from aen.roles.gateway.caller import CALLER, Caller, by_data_plane
 from aen.roles.gateway.opening import Opening
-from aen.roles.gateway.trouble import start_page
+from aen.roles.gateway.trouble import in_their_words, start_page
 from aen.tickets import hash_nonce
 from aen.web.site import site
 
@@ -214,10 +214,9 @@ class Pages:
         owner, project, server = (request.query.get(name, "") for name in ("owner", "project", "server"))
         if not _KEY.fullmatch(f"/{owner}/{project}/{server}"):
             raise NotFound("There is no such app.")
-        look = request.method != "POST"
-        view = await self._view(request, owner, project, server, app=request.query.get("app", ""), look=look)
-        told = {**view.model_dump(mode="json"), "reason": in_words(view.reason)}
-        return web.json_response(told, headers={"Cache-Control": "no-store"})
+        app, look = request.query.get("app", ""), request.method != "POST"
+        view = await self._view(request, owner, project, server, app=app, look=look)
+        return web.json_response(in_their_words(view), headers={"Cache-Control": "no-store"})
 
     async def _view(
         self, request: web.Request, owner: str, project: str, server: str, *, app: str = "", look: bool = True

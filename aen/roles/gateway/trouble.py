@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from aiohttp import web
 
 from aen import names
 from aen.bus import Bus
 from aen.errors import KINDS, AenError, Invalid, NotFound, Unavailable
+from aen.languages import said
 from aen.messages import OpenSession, SessionView
 from aen.model.session import Phase
 from aen.proxy.answers import cleared
@@ -41,6 +44,12 @@ def start_page(
     context = {"owner": owner, "project": project, "app_server": server, "app": "", "view": view}
     context["next"] = safe_next(request.raw_path, f"/{owner}/{project}/{server}/")
     return render(request, "session/start.html", context, status=status)
+
+
+def in_their_words(view: SessionView) -> dict[str, Any]:
+    """How a session is doing, as the start page's script shows it: in the language of who asks."""
+    steps = [{**step.model_dump(mode="json"), "detail": said(step.detail)} for step in view.steps]
+    return {**view.model_dump(mode="json"), "reason": said(view.reason), "steps": steps}
 
 
 async def page(request: web.Request, bus: Bus, owner: str, project: str, server: str) -> web.Response:

@@ -52,6 +52,7 @@ class Nodes(DataCenters):
         self._unsaved: set[str] = set()
         self.heard: dict[str, float] = {}  # node → its last heartbeat, since this server began
         self._began, self._began_at = time.monotonic(), now()
+        self._connections = 0  # that the bus had made when it was looked at last
         self._rule = plugins.load("aen.placements", domain.config.compute.placement)()
 
     async def begin(self, service: Service) -> None:
@@ -90,6 +91,15 @@ class Nodes(DataCenters):
         # This server has only just begun to listen: who was there shortly before has not had the time to say so.
         before = self._began_at - node.last_seen
         return time.monotonic() - self._began + (before / 1000 if before >= _GRACE_MS else 0)
+
+    def _forgive_the_bus(self) -> None:
+        """While this server heard nobody, because the bus was away, no node was silent: those of before get time to speak."""
+        made = self.bus.health().get("connections", 0)
+        if made == self._connections:
+            return
+        self._connections = made
+        away = time.monotonic() - max(self.heard.values(), default=time.monotonic())
+        self.heard = {name: at + away for name, at in self.heard.items()}
 
     def drains(self, draining: dict[str, bool]) -> None:
         """What is stored of who is being emptied: another server may have been told so."""
@@ -141,6 +151,7 @@ class Nodes(DataCenters):
 
         When none is ready yet, one that is getting ready: the start waits there and shows how far it is.
         """
+        self._forgive_the_bus()
         there = [node for node in self._nodes.values() if "compute" in node.roles and node.datacenter == datacenter]
         if project is not None and project.storage:
             there = [node for node in there if node.storage == project.storage]
@@ -186,6 +197,7 @@ class Nodes(DataCenters):
 
     def need(self, name: str) -> None:
         """Raise Unavailable, with what to do, unless the node is there. One that is getting ready makes starts wait."""
+        self._forgive_the_bus()
         node = self._nodes.get(name)
         if node is not None and self.up(name) and node.draining:
             raise Unavailable(
@@ -228,6 +240,7 @@ class Nodes(DataCenters):
             # First: whoever sees the gateway up may invite compute nodes through it.
             with contextlib.suppress(AenError):  # the store is away: its next heartbeat tells it again
                 await self.ensure_datacenter(event.datacenter, event.gateway_url)
+        self._forgive_the_bus()
         heard = self.heard[event.node] = time.monotonic()
         before = self._nodes.get(event.node)
         record = NodeRecord(

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Sequence
 from typing import TYPE_CHECKING
 
 import structlog
@@ -13,13 +12,13 @@ from aen import names
 from aen.errors import AenError, Conflict, NotFound, TimedOut
 from aen.messages import ApplyPermissions, PermissionsReport, PrepareProject, ProjectReported
 from aen.model.project import Project, ProjectState
-from aen.model.session import Phase, Session, Step, StepState
+from aen.model.session import Phase, Session, Step
 from aen.roles.server.background import held
-from aen.roles.server.changes import every
 from aen.roles.server.domain import Part
+from aen.roles.server.patience import Patience, waiting_step
 from aen.roles.server.permissions import Actor, Permission
+from aen.roles.server.project.starting import check_startable, directory_done, in_state
 from aen.service import Service
-from aen.store import Query
 
 if TYPE_CHECKING:
     from aen.roles.server.domain import Domain
@@ -42,6 +41,7 @@ class Life(Part):
         super().__init__(domain)
         self._heard: dict[str, float] = {}  # project id → when its preparation was last heard of (monotonic)
         self._steps: dict[str, list[Step]] = {}  # project id → the steps of its preparation, while it is under way
+        self._patience = Patience(domain)
 
     async def begin(self, service: Service) -> None:
         """See Part."""
@@ -110,7 +110,7 @@ class Life(Part):
         """The project STARTING at a node that can take it (RUNNING and STARTING stay). Conflict, Unavailable."""
 
         def edit(project: Project) -> None:
-            _startable(project)
+            check_startable(project)
             if project.node and (project.placed or project.state in (S.STARTING, S.RUNNING)):
                 self._stay_or_go(project)
             else:
@@ -132,7 +132,7 @@ class Life(Part):
 
     async def session_changed(self, session: Session) -> None:
         """A session entered another phase: the project goes along."""
-        placed = _directory_done(session.steps)
+        placed = directory_done(session.steps)
         if session.phase is Phase.RUNNING:
             await self.arrived(session.project, session.node)
         elif session.phase in (Phase.PROBLEM, Phase.LOST, Phase.STOPPED):
@@ -175,26 +175,36 @@ class Life(Part):
         except TimedOut:
             log.warning("no answer to the start of a project; it is asked again", project=project.slug)
         except AenError as error:
+            if self._patience.bears(project.id, error):
+                self._patience.again(project.id, lambda: self._ask_again(project))
+                self._tell_steps(project, [waiting_step("account", project.node)])
+                return project
             await self.failed(project.id, error.message)
-            return await self.domain.projects.by_id(project.id) or project
+            project = await self.domain.projects.by_id(project.id) or project
+        self._patience.forget(project.id)
         return project
+
+    def _tell_steps(
+        self, project: Project, steps: list[Step], state: ProjectState = S.STARTING, reason: str = ""
+    ) -> None:
+        self._steps[project.id] = steps
+        told = [step.model_dump(mode="json") for step in steps]
+        data = {"project": project.slug, "state": state, "steps": told, "reason": reason}
+        self.domain.events.publish(f"project:{project.id}", "steps", data)
 
     async def _reported(self, event: ProjectReported) -> None:
         project = await self.domain.projects.by_id(event.project)
         if project is None or project.node != event.node:
             return
         self._heard[project.id] = time.monotonic()
-        self._steps[project.id] = event.steps
+        self._tell_steps(project, event.steps, event.state, event.reason)
         if event.state is not S.STARTING:
             self._steps.pop(project.id)
-        steps = [step.model_dump(mode="json") for step in event.steps]
-        data = {"project": project.slug, "state": event.state, "steps": steps, "reason": event.reason}
-        self.domain.events.publish(f"project:{project.id}", "steps", data)
         if event.state is S.RUNNING:
             await self.arrived(project.id, event.node)
         elif event.state is S.PROBLEM:
-            await self.failed(project.id, event.reason, event.log_tail, _directory_done(event.steps))
-        elif _directory_done(event.steps) and not project.placed:
+            await self.failed(project.id, event.reason, event.log_tail, directory_done(event.steps))
+        elif directory_done(event.steps) and not project.placed:
             await self._placed(project.id, event.node)
 
     async def _session_ended(self, session: Session, placed: bool) -> None:
@@ -259,9 +269,9 @@ class Life(Part):
     async def sweep(self) -> None:
         """Finish what was begun and interrupted: stops go on, starts without a word are asked for again."""
         starting = set()
-        async for project in self._in_state(S.STOPPING):
+        async for project in in_state(self.store, S.STOPPING):
             self.domain.projects.background.spawn(f"stop:{project.id}", self.finish_stop(project.id))
-        async for project in self._in_state(S.STARTING):
+        async for project in in_state(self.store, S.STARTING):
             starting.add(project.id)
             first = time.monotonic() - max(_SILENT_SECONDS - _UNHEARD_SECONDS, 0)
             quiet = time.monotonic() - self._heard.setdefault(project.id, first)
@@ -278,23 +288,9 @@ class Life(Part):
             await self.failed(project.id, f"The compute node {project.node} has not been heard of during the start.")
 
     async def _ask_again(self, project: Project) -> None:
-        await self._prepare(project)
-
-    async def _in_state(self, state: ProjectState) -> AsyncIterator[Project]:
-        async for doc in every(self.store, "projects", Query(equal=(("state", state.value),), sort="updated")):
-            yield Project.model_validate(doc)
-
-
-def _startable(project: Project) -> None:
-    if project.renaming:
-        raise Conflict(f"{project.slug} is being renamed. Try again in a moment.", retry_after=2)
-    if project.state is S.STOPPING:
-        raise Conflict(f"{project.slug} is stopping. Start it again in a moment.", retry_after=2)
-    if project.state is S.DELETING:
-        raise Conflict(f"{project.slug} is being deleted.")
-    if project.ends:
-        raise Conflict(f"{project.slug} is deleted. Its owner, {project.owner}, can restore it for some days.")
-
-
-def _directory_done(steps: Sequence[Step]) -> bool:
-    return any(step.name == "directory" and step.state in (StepState.DONE, StepState.SKIPPED) for step in steps)
+        """Unless it was stopped, or is elsewhere, meanwhile."""
+        stored = await self.domain.projects.by_id(project.id)
+        if stored is None or (stored.state, stored.node) != (S.STARTING, project.node):
+            self._patience.forget(project.id)
+            return
+        await self._prepare(stored)

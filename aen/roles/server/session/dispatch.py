@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 import structlog
 
@@ -16,6 +17,10 @@ from aen.model.route import ANYONE
 from aen.model.session import LIVE, Phase, Session
 from aen.roles.server.changes import change
 from aen.roles.server.domain import Part
+from aen.roles.server.patience import Patience, waiting_step
+
+if TYPE_CHECKING:
+    from aen.roles.server.domain import Domain
 
 log = structlog.get_logger(__name__)
 
@@ -26,8 +31,38 @@ _STARTABLE = (ProjectState.STARTING, ProjectState.RUNNING)
 class Dispatch(Part):
     """Wishes to nodes. The record is changed first: what the node does not hear now, the sweep says again."""
 
+    def __init__(self, domain: Domain) -> None:
+        super().__init__(domain)
+        self._waiting = Patience(domain)
+
     async def launch(self, session: Session) -> Session:
-        """Ask the session's node to start it (or to say how it is doing). Returns the session as it is then."""
+        """Ask the session's node to start it (or to say how it is doing). Returns the session as it is then.
+
+        QUEUED still where the node can't be reached right now: it is asked again for a moment.
+        """
+        wish = _wish(session)
+        try:
+            session = await self._ask_to_start(session)
+        except Unavailable as error:
+            if self._waiting.bears(wish, error):
+                log.info("a node can't be reached: a start is tried again", session=session.id, node=session.node)
+                self._waiting.again(wish, lambda: self._launch_if_queued(session))
+                return await self.edit(session, _waits)
+            session = await self.ended(session, Phase.PROBLEM, error.message)
+        self._waiting.forget(wish)
+        return session
+
+    async def _launch_if_queued(self, session: Session) -> None:
+        """Unless it was stopped, or started anew, meanwhile."""
+        doc = await self.store.get("sessions", session.id)
+        stored = Session.model_validate(doc) if doc else None
+        if stored is None or (stored.generation, stored.phase) != (session.generation, Phase.QUEUED):
+            self._waiting.forget(_wish(session))
+            return
+        await self.launch(stored)
+
+    async def _ask_to_start(self, session: Session) -> Session:
+        """Raises Unavailable."""
         project = await self.domain.projects.by_id(session.project)
         refusal = await self._refusal(session, project)
         if project is None or refusal:
@@ -53,6 +88,8 @@ class Dispatch(Part):
         except TimedOut:
             log.warning("no answer to the start of a session; it is asked again", session=session.id, node=session.node)
             return session
+        except Unavailable:
+            raise
         except AenError as error:
             return await self.ended(session, Phase.PROBLEM, error.message)
         return await self.domain.sessions.reports.apply(session.node, report) or session
@@ -89,11 +126,8 @@ class Dispatch(Part):
 
     def launch_soon(self, session: Session) -> None:
         """Ask for a start again, in the background."""
-
-        async def work() -> None:
-            await self.launch(session)
-
-        self.domain.projects.background.spawn(f"launch:{session.id}", work())
+        if _wish(session) not in self._waiting:
+            self.domain.projects.background.spawn(f"launch:{session.id}", self._launch_if_queued(session))
 
     def stop_stray(self, node: str, report: SessionReport) -> None:
         """Stop what runs at a node and is not wanted there, in the background."""
@@ -164,7 +198,18 @@ class Dispatch(Part):
         """Why the session must not start after all: the project may have been stopped, or the person removed, meanwhile."""
         if project is None or project.state not in _STARTABLE:
             return "the project was stopped"
+        if project.node not in ("", session.node):  # never at two nodes
+            return f"the project is at {project.node} now"
         return await self.domain.admitting.refusal(session, project)
 
     def _patience(self) -> float:
         return self.domain.config.compute.stop_seconds + 10
+
+
+def _wish(session: Session) -> str:
+    return f"{session.id}:{session.generation}"
+
+
+def _waits(session: Session) -> None:
+    if session.phase is Phase.QUEUED:
+        session.steps = [waiting_step(session.steps[0].name, session.node), *session.steps[1:]]
