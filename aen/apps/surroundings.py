@@ -14,7 +14,7 @@ _CERTIFICATES = ("SSL_CERT_FILE", "REQUESTS_CA_BUNDLE", "PIP_CERT", "NODE_EXTRA_
 def surroundings(launch: Launch) -> dict[str, str]:
     """Variables by which an app finds its person, its project and the project's environment."""
     project = str(launch.project_dir)
-    tools = launch.apps_python.parent.parent / "tools"  # uv, for those who type it
+    apps = launch.apps_python.parent.parent  # front: our git; tools: uv, for those who type it
     binaries = str(launch.environment / "bin")
     owner_and_name = "/".join(launch.project_dir.parts[-2:])
     return {
@@ -24,7 +24,7 @@ def surroundings(launch: Launch) -> dict[str, str]:
         "LOGNAME": launch.account,
         "SHELL": launch.shell,
         "LANG": "C.UTF-8",
-        "PATH": f"{binaries}:/usr/local/bin:/usr/bin:/bin:{tools}",
+        "PATH": f"{binaries}:{apps / 'front'}:/usr/local/bin:/usr/bin:/bin:{apps / 'tools'}",
         **_environment(launch),
         "AEN_USER": launch.user,
         "AEN_PROJECT": owner_and_name,
@@ -40,6 +40,7 @@ def surroundings(launch: Launch) -> dict[str, str]:
         "GIT_CONFIG_VALUE_0": project,
         "GIT_CONFIG_KEY_1": "safe.directory",
         "GIT_CONFIG_VALUE_1": f"{project}/*",
+        **_identity(launch),
     }
 
 
@@ -49,6 +50,12 @@ def _environment(launch: Launch) -> dict[str, str]:
     if os.path.isdir(place / "conda-meta"):
         return {"CONDA_PREFIX": str(place), "CONDA_DEFAULT_ENV": place.name}
     return {"VIRTUAL_ENV": str(place)}
+
+
+def _identity(launch: Launch) -> dict[str, str]:
+    """As whom our git commits where the person has told git nothing (`aen_jupyter/git.sh`)."""
+    told = {f"AEN_GIT_{key.upper()}": launch.told.get(key, "") for key in ("name", "email")}
+    return {key: value for key, value in told.items() if value}
 
 
 def _of_the_site() -> dict[str, str]:

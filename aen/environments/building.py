@@ -143,7 +143,8 @@ def reuse(top: Path, name: str, base: str, additions: Sequence[Path], staging: P
     site = next((staging / "lib").glob("python3.*/site-packages"))
     for ours in (staging / _BASE).read_text().split()[1:]:
         remove(site / ours)
-    remove(staging / "tools")
+    for programs in ("tools", "front"):
+        remove(staging / programs)
     (staging / _BASE).unlink()
     return True
 
@@ -171,10 +172,17 @@ def add(environment: Path, python: Path, additions: Sequence[Path]) -> None:
         subprocess.run(compile_ours, check=False, timeout=60)
 
 
-def offer_uv(environment: Path) -> None:
-    """uv by itself in a folder that may stand on everybody's PATH: the app servers' own programs are not for that."""
-    (environment / "tools").mkdir()
+def offer_tools(environment: Path) -> None:
+    """Programs for everybody's PATH, in folders by themselves: the app servers' own are not for that.
+
+    `tools` comes last there (uv), `front` before the machine's own: our git, which runs theirs.
+    """
+    for folder in ("tools", "front"):
+        (environment / folder).mkdir()
     (environment / "tools" / "uv").symlink_to("../bin/uv")
+    for ours in environment.glob("lib/python3.*/site-packages/aen_jupyter/git.sh"):
+        shutil.copyfile(ours, environment / "front" / "git")
+        (environment / "front" / "git").chmod(0o755)
 
 
 def read_only_tree(environment: Path) -> None:

@@ -14,7 +14,7 @@ import structlog
 
 from aen.config import Config
 from aen.environments import Progress, RootEnvironment
-from aen.environments.building import ROOTS, Site, add, digest_of, ensure, offer_uv
+from aen.environments.building import ROOTS, Site, add, digest_of, ensure, offer_tools
 from aen.errors import Invalid, Unavailable
 
 try:
@@ -116,7 +116,7 @@ class CondaBackend:
     def _finish(self, name: str, place: Path) -> None:
         add(place, self.python(place), self._additions.get(name, ()))
         if name == "apps":
-            offer_uv(place)
+            offer_tools(place)
             self._offer_conda(place)
         (place / _COMPLETE).touch()
 

@@ -13,7 +13,7 @@ import structlog
 from aen.config import Config
 from aen.config.files import packaged
 from aen.environments import Progress, RootEnvironment, uv
-from aen.environments.building import ROOTS, Site, add, digest_of, ensure, note_base, offer_uv, reuse
+from aen.environments.building import ROOTS, Site, add, digest_of, ensure, note_base, offer_tools, reuse
 from aen.environments.interpreter import Interpreter, find
 from aen.errors import Invalid
 
@@ -76,7 +76,7 @@ class VenvBackend:
         def finish(place: Path) -> None:
             add(place, self.python(place), ours)
             if name == "apps":
-                offer_uv(place)
+                offer_tools(place)
             note_base(place, base, ours)
 
         advice = "; check that a Python package index can be reached"

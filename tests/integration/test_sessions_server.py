@@ -103,6 +103,8 @@ async def test_open_runs_and_is_reached(server: Box, alice: Actor) -> None:
     assert route is not None
     assert (route.users, route.user, route.generation) == (["alice"], "alice", session.generation)
     assert [event.route for event in added] == [route]
+    (command,) = server.node.of(StartSession)
+    assert command.told == {"name": "alice", "email": "alice@localhost"}  # as whom git commits
     subscription.cancel()
 
 
@@ -151,7 +153,7 @@ async def test_a_shared_app_is_one_for_all_and_runs_as_the_owner(server: Box, al
     first, second = await opened(server, bob, "board"), await opened(server, alice, "board")
     assert (first.id, first.user) == (second.id, "*")
     command = server.node.of(StartSession)[0]
-    assert (command.user, command.shared) == ("alice", True)
+    assert (command.user, command.shared, command.told) == ("alice", True, {})
     await routed(server, first.id)
     route = server.domain.sessions.routes.get(first.id)
     assert route is not None

@@ -111,6 +111,14 @@ def test_project_environment_comes_first_and_caches_are_copied(launch: Launch) -
     assert environ["UV_LINK_MODE"] == "copy"
 
 
+def test_git_is_ours_and_knows_who_commits(launch: Launch) -> None:
+    told = replace(launch, told={"name": "Al Khwarizmi", "email": "al@example.org"})
+    environ = JupyterServer().command(told).environ
+    assert environ["PATH"].split(":")[1].endswith("/front")
+    assert (environ["AEN_GIT_NAME"], environ["AEN_GIT_EMAIL"]) == ("Al Khwarizmi", "al@example.org")
+    assert "AEN_GIT_NAME" not in JupyterServer().command(launch).environ
+
+
 def test_folder_of_the_project_is_not_on_the_path_of_imports(launch: Launch) -> None:
     command = JupyterServer().command(launch)
     assert command.argv[1] == "-P"

@@ -87,11 +87,16 @@ class Admitting(Part):
         if session.app_server.startswith(BOARD):
             return await self.domain.dashboards.told(session)
         if session.user != ANYONE:
-            return {}
+            return await self._as_whom(session.user)
         if not session.app_server.startswith(SHARED):
             return {"open": "project"}
         share = await self.domain.shares.get(session.app_server.removeprefix(SHARED))
         return {"open": "share", "path": share.path, "hash": share.hash} if share else {"open": "share", "hash": ""}
+
+    async def _as_whom(self, name: str) -> dict[str, str]:
+        """Whom git names where the person has told it nothing; nobody for an app that the team shares."""
+        user = await self.domain.accounts.find(name) if name != "*" else None
+        return {"name": user.full_name or user.id, "email": user.email or f"{user.id}@localhost"} if user else {}
 
     def _roles(self, app_server: str) -> frozenset[Role]:
         server = self.domain.sessions.servers.get(kind(app_server))
