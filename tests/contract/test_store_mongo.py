@@ -70,7 +70,7 @@ async def test_a_server_that_is_not_there_is_told_with_what_to_do() -> None:
 
 async def test_a_server_that_comes_late_is_waited_for(tmp_path: Path) -> None:
     late = standin.Standin(tmp_path)
-    opening = asyncio.create_task(MongoStore(f"{late.url}/aen?serverSelectionTimeoutMS=100", (THINGS,)).__aenter__())
+    opening = asyncio.create_task(MongoStore(f"{late.url}/aen?serverSelectionTimeoutMS=1000", (THINGS,)).__aenter__())
     await asyncio.sleep(0)
     try:
         await asyncio.to_thread(late.start)
