@@ -17,7 +17,6 @@ from aen.languages import LANGUAGE, SOURCE, ngettext, said
 from aen.languages import gettext as _
 from aen.model.activity import Activity
 from aen.web.acts import ACTS, DETAILED, OWN
-from aen.web.markdown import render_markdown
 from aen.web.words import WORDS, step, word
 
 _BYTES = ("KB", "MB", "GB", "TB")
@@ -181,7 +180,6 @@ FILTERS: dict[str, Callable[..., Any]] = {
     "iso": iso,
     "bytes": size,
     "duration": duration,
-    "markdown": render_markdown,
     "segment": segment,
     "hue": hue,
     "initials": initials,

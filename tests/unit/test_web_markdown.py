@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import re
+import threading
 
 import pytest
+from markupsafe import Markup, escape
 
-from aen.web.markdown import render_markdown
+from aen.web import markdown
+from aen.web.markdown import Descriptions, render_markdown
 
 HOSTILE = [
     "<script>alert(1)</script>",
@@ -59,3 +62,25 @@ def test_pictures_of_ours_are_pictures() -> None:
     html = str(render_markdown("![a figure](/static/a.png) ![b](a.png)"))
     assert 'src="/static/a.png"' in html
     assert 'src="a.png"' in html
+
+
+@pytest.mark.parametrize("text", ["[" * 100_000, "> " * 60 + "a\n" * 40_000, "![[" * 40_000], ids=["[", "lazy", "!["])
+def test_a_text_that_would_take_for_ever_is_shown_as_it_is(text: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(markdown, "_SECONDS", 0.05)
+    assert render_markdown(text) == f"<pre>{escape(text)}</pre>"
+
+
+async def test_a_description_is_made_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    made: list[str] = []
+
+    def counted(text: str) -> Markup:
+        made.append(threading.current_thread().name)
+        return render_markdown(text)
+
+    monkeypatch.setattr(markdown, "render_markdown", counted)
+    descriptions, long = Descriptions(), "*a* " * 1_000
+    for _ in range(2):
+        assert await descriptions.html("**b**") == "<p><strong>b</strong></p>\n"
+        assert str(await descriptions.html(long)).startswith("<p><em>a</em>")
+    assert made[0] == threading.current_thread().name
+    assert [name.split("_")[0] for name in made[1:]] == ["markdown"]  # a long one holds nobody up

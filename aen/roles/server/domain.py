@@ -11,6 +11,7 @@ from aen.config import Config
 from aen.roles.server.seen import Seen
 from aen.service import Service
 from aen.store import Store
+from aen.web.markdown import Descriptions
 
 if TYPE_CHECKING:
     from aen.roles.server.account.accounts import Accounts
@@ -200,6 +201,7 @@ class Domain:
         self.signer = signer
         self.roles = roles
         self.seen = Seen()
+        self.descriptions = Descriptions()
         for attribute, module, name in self.PARTS:
             part: Any = getattr(import_module(f"aen.roles.server.{module}"), name)(self)
             setattr(self, attribute, part)

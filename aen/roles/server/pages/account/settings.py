@@ -16,7 +16,6 @@ from aen.roles.server.pages.forms import Form, again, asked_text, page_links, pe
 from aen.roles.server.permissions import ACTOR, Permission
 from aen.roles.server.urls import Url
 from aen.web import logins as cookies
-from aen.web.markdown import render_markdown
 from aen.web.site import render
 
 _PROFILE = ("full_name", "email", "company", "location", "url")
@@ -168,7 +167,8 @@ async def security_page(request: web.Request) -> web.StreamResponse:
 async def markdown(request: web.Request) -> web.StreamResponse:
     """A preview of what somebody is writing."""
     form = await read(request)
-    return web.Response(text=render_markdown(form.raw("text")), content_type="text/html")
+    html = await request.config_dict[DOMAIN].descriptions.html(form.raw("text"))
+    return web.Response(text=html, content_type="text/html")
 
 
 P = Permission

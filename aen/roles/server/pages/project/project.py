@@ -124,6 +124,7 @@ async def page(request: web.Request) -> web.StreamResponse:
         "present": here(domain, actor, project, sessions),
         "related": await domain.related.to(actor, project),
         "making": [job for job in await making(domain, project) if job.active],
+        "description": await domain.descriptions.html(project.description) if project.description else "",
         "space_warning": await domain.spaces.warning(project),
     }
     return render(request, "project/page.html", shown)
