@@ -206,15 +206,17 @@ class Archives(Part):
         self, actor: Actor, project: Project, metadata: dict[str, Any], report: ArchiveReport, progress: Progress
     ) -> None:
         await self._settled.apply(project, metadata)
-        notes = list(report.notes)
-        if report.skipped > len(notes):
-            notes.append(f"and {report.skipped - len(notes)} more")
+        notes: list[str] = []
+        notes.append(f"Files taken over: {report.files:,}")
+        for note in report.notes:
+            notes.append(f"Left out: {note}")
+        if report.skipped > len(report.notes):
+            notes.append(f"Left out besides: {report.skipped - len(report.notes)}")
         notes += await self._settled.environments(actor, project, metadata, progress)
         notes += await self._settled.dashboards(
             actor, await self.domain.projects.by_id(project.id) or project, metadata
         )
-        said = f"{report.files:,} files" + (f"; left out: {'; '.join(notes)}" if notes else "")
-        await progress(1.0, said[:2000])
+        await progress(1.0, "\n".join(notes)[:2000])
 
     # ── streams ─────────────────────────────────────────────────────────────────────────────────────
 
