@@ -133,6 +133,7 @@ class FakeNode:
                 progress=self.progress,
                 sessions=list(self.sessions.values()),
                 started=now(),
+                project_root="/srv/projects",
             )
         )
 

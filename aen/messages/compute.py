@@ -261,4 +261,5 @@ class NodeReported(Event):
     sessions: list[SessionReport]
     started: int
     storage: str = ""  # of a compute node: the name of what its project root lies on, when others share it
+    project_root: str = ""  # of a compute node: the folder that its projects lie in
     gateway_url: str = ""  # of a gateway: the address people reach it by, which makes its data center known

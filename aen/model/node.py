@@ -39,6 +39,7 @@ class NodeRecord(Document):
     message: str = ""  # what is being built, or what is wrong
     progress: float = 1.0  # 0 to 1, of what `message` says
     draining: bool = False  # an administrator wants nothing new to be started there
+    project_root: str = ""  # the folder that its projects lie in
     storage: str = ""  # nodes of one data center with the same name here share their project root
     last_seen: int = Field(default_factory=now)
     started: int = Field(default_factory=now)

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from aen.model import now
+from aen.model.project import Visibility
 from aen.model.session import Idle, Session, Use
 from aen.roles.server.pages.project.session_words import why
 from aen.roles.server.project.projects import NewProject
@@ -68,3 +69,19 @@ async def test_warned_and_kept(server: tuple[Served, FakeNode]) -> None:
     assert (await alice.post(f"/api/v1/sessions/{session.id}/keep", {"hours": "long"})).status == 400
     activity = (await alice.get("/alice/genome/activity")).text
     assert "asked to keep a session" in activity
+
+
+async def test_where_its_files_lie_is_told_to_the_team(server: tuple[Served, FakeNode]) -> None:
+    made, _ = server
+    alice, eve = await made.browser("alice"), await made.browser("eve")
+    new = NewProject(name="genome", visibility=Visibility.PUBLIC)
+    await made.domain.projects.create(await made.actor("alice"), new)
+    assert "…/alice/genome" in (await alice.get("/alice/genome/settings/info")).text  # no node is chosen yet
+    await made.domain.sessions.open(await made.actor("alice"), "alice", "genome", "jupyterlab")
+    await shown(alice, "Started")
+    for page, text in (
+        ("settings/info", "/srv/projects/alice/genome<"),
+        ("compute", "/srv/projects/alice/genome/envs/default<"),
+    ):
+        assert text in (await alice.get(f"/alice/genome/{page}")).text
+    assert "/srv/projects" not in (await eve.get("/alice/genome/settings/info")).text

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 
+from aen.languages import LANGUAGE
 from aen.model import now
 from aen.model.session import Idle, Phase, Session, Use
 from aen.roles.server.pages.project.session_words import curve, keep_choices, use_text, why
@@ -69,3 +70,17 @@ def test_curve_stays_in_its_box() -> None:
     points = [tuple(map(float, point.split(","))) for point in curve(uses).split()]
     assert len(points) == 60
     assert all(0 <= x < 60 and 1 <= y <= 15 for x, y in points)
+
+
+def test_what_was_seen_is_said_in_the_readers_language() -> None:
+    before = LANGUAGE.set("de")
+    try:
+        for source, words in (
+            ("files", "(Dateien)"),
+            ("terminal 1", "(Terminal 1)"),
+            ("the kernel of a b.ipynb", "(der Kernel von a b.ipynb)"),
+            ("what an app of the site says", "(what an app of the site says)"),
+        ):
+            assert words in said(Idle(hours=2, stops_at=now() + 7_200_000), now(), source)
+    finally:
+        LANGUAGE.reset(before)

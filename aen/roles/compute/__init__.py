@@ -231,6 +231,7 @@ class Compute(Role):
             sessions=self.sessions.reports(),
             started=self._started,
             storage=config.compute.storage,
+            project_root=str(config.compute.project_root),
             gateway_url=config.gateway.url if "gateway" in self.context.roles else "",
         )
         await self.context.bus.publish(event)

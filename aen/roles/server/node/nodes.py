@@ -33,7 +33,7 @@ HEARD_SECONDS = 10.0  # without a heartbeat for longer, a node gets nothing new
 _GRACE_MS = 600_000
 _STORE_EVERY = 30.0  # seconds between writes of a node that only breathes
 _TELL_EVERY = 10.0  # seconds between events of a node that only breathes
-_TELLING = ("roles", "datacenter", "version", "isolated", "ready", "message", "started", "storage")
+_TELLING = ("roles", "datacenter", "version", "isolated", "ready", "message", "started", "storage", "project_root")
 
 
 class Nodes(DataCenters):

@@ -18,6 +18,19 @@ _ENDED = {
     Phase.PROBLEM: N_("It ended by itself."),
     Phase.LOST: N_("Its node is not heard."),
 }
+#: What nodes and apps call what they saw (`SessionReport.activity_source`).
+SOURCES = (
+    N_("files"),
+    N_("an upload"),
+    N_("what it started"),
+    N_("a change of files"),
+    N_("a terminal that was opened or closed"),
+    N_("a kernel that was started or ended"),
+    N_("a page that was opened"),
+    N_("the kernel of {path}"),
+    N_("the kernel of {path} and {n} more"),
+    N_("terminal {number}"),
+)
 _FIRST_LOOK = 90_000  # ms: a node has not looked at a session that is younger
 _HOURS = (1, 4, 12, 24, 72, 168)  # offered to keep a session for
 _WIDE, _HIGH = 60, 16  # of the curve, in its own units: one measurement is one unit wide
@@ -45,10 +58,12 @@ def _alive(session: Session, idle: Idle | None, activity: int, source: str) -> s
     if idle is None:
         return begin + _("AEN can\u2019t see whether it is used, so it goes on until somebody stops it.")
     if idle.busy_since:
-        what = _("alive because {source} has been busy since {time}. ", source=source, time=clock(idle.busy_since))
+        what = _(
+            "alive because {source} has been busy since {time}. ", source=said(source), time=clock(idle.busy_since)
+        )
     else:
         seen = _("last activity {ago}", ago=ago(activity)) if activity else _("no activity seen yet")
-        what = seen + (Markup(" ({})").format(source) if source else "") + ". "
+        what = seen + (Markup(" ({})").format(said(source)) if source else "") + ". "
     return Markup("").join([begin, what, _end(idle)])
 
 

@@ -13,7 +13,7 @@ from aen.apps import App, catalog
 from aen.languages import gettext as _
 from aen.model.project import Project, Role
 from aen.model.session import LIVE, Idle, Phase, Session, Use
-from aen.roles.server.domain import Domain
+from aen.roles.server.domain import DOMAIN, Domain
 from aen.roles.server.pages.project.session_words import curve, keep_choices, use_text, why
 from aen.roles.server.permissions import ACTOR, Actor, Permission, allows
 
@@ -41,7 +41,16 @@ def context(request: web.Request, project: Project) -> dict[str, Any]:
         "may": {name: allows(actor, permission, project) for name, permission in _MAY.items()},
         "starred": actor.user is not None and project.id in actor.user.starred,
         "run_reason": _run_reason(actor, project),
+        "folder": _folder(request.config_dict[DOMAIN], actor, project),
     }
+
+
+def _folder(domain: Domain, actor: Actor, project: Project) -> str:
+    """Where its files lie on its node, for its team; the last folders of it for others, and before a node is chosen."""
+    node = next((one for one in domain.nodes.list() if one.id == project.node), None)
+    inside = actor.admin or project.role_of(actor.name) is not None
+    root = node.project_root if node is not None and inside else ""
+    return f"{root.rstrip('/') or '…'}/{project.slug}"
 
 
 def _run_reason(actor: Actor, project: Project) -> str:
