@@ -15,10 +15,12 @@ from aen.errors import Invalid
 from aen.launchers import dbus
 from aen.launchers.cgroups import CONTROLLERS, Cgroup, Kept, Placed, v1_places
 from aen.launchers.loop import Loop
+from aen.launchers.toll import Toll
 
 BOOTED = "/run/systemd/system"  # there when systemd is the machine's first process
 _SOCKET = "/run/systemd/private"  # root's own way to it: works without a message bus
 _SLICE = "aen-apps.slice"
+_SLICE_PLACE = "aen.slice/aen-apps.slice"
 _PLACES = ("/sys/fs/cgroup/unified", "/sys/fs/cgroup")
 _CONNECT_SECONDS = 1.0
 _PLACE_SECONDS = 5.0
@@ -55,6 +57,7 @@ class Scopes(Kept):
         self._serial = 0
         self._waiting: dict[int, Waiting] = {}
         self._extra: list[tuple[str, dbus.Value]] = [("OOMPolicy", dbus.Value("s", "continue"))]  # from 253 on
+        self._toll = Toll(self._top / _SLICE_PLACE)
         self.holds = held_by_systemd()
 
     @staticmethod
@@ -71,7 +74,7 @@ class Scopes(Kept):
         """See Kept."""
         name = os.path.basename(path)
         ours = name.startswith(f"aen-{self._label}-") and name.endswith(".scope")
-        return Scope(Path(path), self._top) if ours and os.path.isdir(path) else None
+        return Scope(Path(path), self._top, self._toll) if ours and os.path.isdir(path) else None
 
     def sweep(self, in_use: Iterable[Path]) -> None:
         """See Kept. systemd tidies up by itself."""
@@ -109,6 +112,10 @@ class Scopes(Kept):
             for limit, (name, factor) in _PROPERTIES.items()
             if limit in waiting.limits
         ]
+        if (
+            "memory_bytes" in waiting.limits
+        ):  # else what is too much goes to the machine's swap, and slows down everybody
+            limits.append(("MemorySwapMax", dbus.Value("t", 0)))
         return [
             ("Description", dbus.Value("s", "An app of AEN")),
             ("Slice", dbus.Value("s", _SLICE)),
@@ -159,7 +166,7 @@ class Scopes(Kept):
         path = _group_of(waiting.pid)
         if path.endswith(f"/{waiting.unit}"):
             del self._waiting[serial]
-            waiting.placed(Scope(self._top / path.lstrip("/"), self._top))
+            waiting.placed(Scope(self._top / path.lstrip("/"), self._top, self._toll))
         elif time.monotonic() > waiting.deadline:
             self._failed(serial, "the process was not moved in time")
         else:
@@ -184,12 +191,18 @@ class Scopes(Kept):
 class Scope(Cgroup):
     """A control group that systemd made and takes away itself once nobody is in it."""
 
-    def __init__(self, path: Path, top: Path) -> None:
+    def __init__(self, path: Path, top: Path, toll: Toll) -> None:
         below = path.relative_to(top)
         super().__init__(path, {name: place / below for name, place in v1_places().items()})
+        self._toll = toll
+
+    def out_of_memory(self) -> int:
+        """See Cgroup. Often systemd has taken it away before we hear that its last process ended."""
+        return super().out_of_memory() if "memory" in self._first else self._toll.of(self.path)
 
     def remove(self) -> bool:
         """Nothing to do: systemd does."""
+        self._toll.settled(self.path)
         return True
 
 
