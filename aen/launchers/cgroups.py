@@ -53,7 +53,18 @@ class Cgroup:
                 for file, words in _FILES[name] if first is None else _FILES_V1[name]:
                     ((first or self.path) / file).write_text(words.format(limits[name]))
                 held.add(name)
+        if "memory_bytes" in held:
+            self._no_swap(limits["memory_bytes"])
         return held
+
+    def _no_swap(self, memory: int) -> None:
+        """What is over the limit may not go to the machine's swap instead, and slow down everybody. Kernels may lack this."""
+        first = self._first.get("memory")
+        with suppress(OSError):
+            if first is None:
+                (self.path / "memory.swap.max").write_text("0")
+            else:
+                (first / "memory.memsw.limit_in_bytes").write_text(str(memory))
 
     def pids(self) -> list[int]:
         """Who is in it."""

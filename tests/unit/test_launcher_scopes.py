@@ -125,6 +125,14 @@ def test_it_does_not_know_a_property(tmp_path: Path, bus: Bus) -> None:
     scopes.close()
 
 
+@pytest.mark.parametrize("limited", [True, False])
+def test_a_limit_of_memory_is_none_of_memory_and_swap(tmp_path: Path, bus: Bus, limited: bool) -> None:
+    scopes = Scopes("aent0000", Hand(), str(tmp_path / "bus"))  # type: ignore[arg-type]
+    scopes.place("a.1", 1, {"memory_bytes": 1 << 30} if limited else {"processes": 5}, lambda group: None)
+    assert (b"MemorySwapMax" in until_one(bus).recv(4096)) == limited
+    scopes.close()
+
+
 def test_it_hangs(tmp_path: Path, bus: Bus) -> None:
     scopes, hand, placed = asked(tmp_path / "bus")
     until_one(bus)
