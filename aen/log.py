@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import sys
 from collections.abc import Callable
 from typing import Any
@@ -13,6 +14,7 @@ from structlog.typing import EventDict, WrappedLogger
 _SECRET_KEYS = ("password", "secret", "token", "cookie", "authorization", "ticket", "grant", "csrf")
 _LEVELS = ("debug", "info", "warning", "error", "critical")
 _LEVEL_OF = {"exception": "error", "warn": "warning", "fatal": "critical", "msg": "info"}
+_PRIORITIES = {"debug": 7, "info": 6, "warning": 4, "error": 3, "critical": 2}  # as syslog counts them
 _least = 1
 _noticed: list[Callable[[EventDict], None]] = []  # told of each error with an exception
 _LONGEST = 2_000  # characters of one value; a huge user name must not fill the disk
@@ -33,6 +35,8 @@ def configure(level: str = "info", format: str = "auto") -> None:
     ]
     if not text:
         processors.append(structlog.processors.format_exc_info)
+    if _goes_to_the_journal():
+        renderer = _with_priority(renderer)
     structlog.configure(
         processors=[*processors, renderer],
         wrapper_class=structlog.make_filtering_bound_logger("debug"),
@@ -59,6 +63,24 @@ def _on_a_terminal() -> structlog.dev.ConsoleRenderer:
     # The fancy tracebacks show local variables: passwords and tokens among them.
     plain = structlog.dev.plain_traceback
     return structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty(), exception_formatter=plain)
+
+
+def _goes_to_the_journal() -> bool:
+    """Whether our stderr is the very stream that systemd made for us, and not a file or pipe that somebody put there since."""
+    try:
+        file = os.fstat(sys.stderr.fileno())
+    except (OSError, ValueError):
+        return False
+    return os.environ.get("JOURNAL_STREAM") == f"{file.st_dev}:{file.st_ino}"
+
+
+def _with_priority(render: Any) -> Any:
+    """Lines begin with `<3>` and the like, which the journal takes off: `journalctl -p warning` finds what matters."""
+
+    def rendered(logger: WrappedLogger, method: str, event: EventDict) -> str:
+        return f"<{_PRIORITIES[_LEVEL_OF.get(method, method)]}>{render(logger, method, event)}"
+
+    return rendered
 
 
 def set_level(level: str) -> None:
