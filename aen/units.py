@@ -51,9 +51,13 @@ WantedBy=multi-user.target
 
 #: What fits every role: the launcher and apps need the rest of the system as it is.
 _MILD = """\
-# People's apps are children of the launcher, so little may be taken away here: no NoNewPrivileges (sudo in a terminal),
-# no ProtectHome, no PrivateTmp (apps would see another /tmp after a restart), no device rules (GPUs).
+# People's apps are children of the launcher, so little may be taken away here: no ProtectHome, no PrivateTmp (apps would
+# see another /tmp after a restart), no device rules (GPUs). Apps themselves can't gain rights: the launcher sees to that.
 RestrictRealtime=yes
+# What even the launcher, which stays root, never needs: the network, devices, the clock, the kernel.
+CapabilityBoundingSet=~CAP_NET_ADMIN CAP_NET_RAW CAP_MKNOD CAP_SYS_RAWIO CAP_SYS_MODULE CAP_SYS_TIME CAP_SYS_BOOT
+CapabilityBoundingSet=~CAP_SYSLOG CAP_BPF CAP_PERFMON CAP_MAC_ADMIN CAP_MAC_OVERRIDE CAP_AUDIT_CONTROL CAP_AUDIT_READ
+CapabilityBoundingSet=~CAP_SYS_PACCT CAP_SYS_TTY_CONFIG CAP_WAKE_ALARM CAP_BLOCK_SUSPEND CAP_IPC_OWNER CAP_LEASE
 """
 #: A server or a gateway of its own: nothing but AEN runs. /etc stays writable: the first start makes the service account.
 _STRICT = """\
@@ -72,6 +76,9 @@ RestrictRealtime=yes
 RestrictSUIDSGID=yes
 LockPersonality=yes
 RestrictAddressFamilies=AF_INET AF_INET6 AF_UNIX AF_NETLINK
+SystemCallArchitectures=native
+# Root's only to become the service account, to make it, its directories and files, and to listen on low ports.
+CapabilityBoundingSet=CAP_SETUID CAP_SETGID CAP_CHOWN CAP_FOWNER CAP_FSETID CAP_DAC_OVERRIDE CAP_NET_BIND_SERVICE CAP_AUDIT_WRITE
 """
 
 _SLICE = """\
