@@ -5,6 +5,7 @@ from __future__ import annotations
 import ctypes.util
 import json
 import pwd
+import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -20,6 +21,7 @@ _R_LIBRARIES = {
     "pango-1.0": ("libpango-1.0-0", "pango"),
 }
 _TOLD = 5  # names in one message
+_LOGIND = ("org.freedesktop.login1", "/org/freedesktop/login1", "org.freedesktop.login1.Manager")
 
 
 def selinux(patient: Patient) -> Iterator[Finding]:
@@ -55,6 +57,26 @@ def graphics(patient: Patient) -> Iterator[Finding]:
         f"lib{', lib'.join(missing)} missing: plots of R from the system or conda may fail (Python is not concerned)",
         f"`apt-get install {debian}` or `dnf install {fedora}`.",
     )
+
+
+def shared_memory(patient: Patient) -> Iterator[Finding]:
+    """Whether logind takes away what people's apps have in shared memory, once they log out of SSH."""
+    if patient.config.accounts.mode == "single" or not patient.machine.root:
+        return
+    try:
+        asked = ["busctl", "--json=short", "get-property", *_LOGIND, "RemoveIPC"]
+        done = subprocess.run(asked, capture_output=True, text=True, timeout=5, check=True)
+        removed = json.loads(done.stdout)["data"]
+    except (OSError, subprocess.SubprocessError, ValueError, KeyError, TypeError):
+        return  # there is no logind, or it can't be asked
+    if removed:
+        yield warning(
+            "shared memory",
+            "logind removes a person's when they log out of SSH: programs of theirs that still run in AEN lose it",
+            "Put config/ssh/logind.conf into /etc/systemd/logind.conf.d/ as aen.conf, and restart systemd-logind.",
+        )
+    else:
+        yield ok("shared memory", "of running apps stays when somebody logs out of SSH")
 
 
 def accounts(patient: Patient) -> Iterator[Finding]:

@@ -9,6 +9,7 @@ import pwd
 import shutil
 import socket
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -172,6 +173,24 @@ def test_selinux(site: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:
     assert (said.state, "enforcing" in said.message) == ("ok", True)
     below_homes = {**site, "compute": {"project_root": "/home/projects"}}
     assert one(machine.selinux(patient(("compute",), **below_homes)), "below /home").state == "warning"
+
+
+@pytest.mark.parametrize(
+    ("said", "state"), [('{"type":"b","data":true}', "warning"), ('{"type":"b","data":false}', "ok")]
+)
+def test_shared_memory_that_logind_takes_away(
+    said: str, state: str, site: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    busctl = tmp_path / "busctl"
+    busctl.write_text(f"#!/bin/sh\necho '{said}'\n")
+    busctl.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+    root = patient(("compute",), **site)
+    root = Patient(root.config, replace(root.machine, root=True), (), root.roles)
+    (found,) = machine.shared_memory(root)
+    assert found.state == state
+    busctl.write_text("#!/bin/sh\nexit 1\n")  # no logind
+    assert list(machine.shared_memory(root)) == []
 
 
 def test_a_front_proxy_that_passes_no_websockets_on(monkeypatch: pytest.MonkeyPatch) -> None:
