@@ -88,13 +88,22 @@ async def _build(site: Site, made: RootEnvironment, progress: Progress) -> None:
         ) from error
     except OSError as error:
         raise Unavailable(
-            f"{title[0].upper()}{title[1:]} could not be built in {site.top} (envs_dir): {error.strerror}."
+            f"{title[0].upper()}{title[1:]} could not be built in {site.top} (envs_dir): {_why(error)}."
         ) from error
     finally:
         if staging.exists():
             await asyncio.to_thread(remove, staging)
     note("done", 1.0)
     log.info("built a root environment", name=made.name, path=str(made.path))
+
+
+def _why(error: OSError) -> str:
+    """What went wrong, in words. A copy of a whole folder (shutil.Error) tells of each file, in a list: the first says enough."""
+    if error.strerror or not error.args or not isinstance(error.args[0], list):
+        return error.strerror or str(error) or type(error).__name__
+    failed = error.args[0]
+    more = f" (and {len(failed) - 1} more)" if len(failed) > 1 else ""
+    return f"{failed[0][-1]}{more}" if failed else type(error).__name__
 
 
 def sweep(site: Site, made: RootEnvironment) -> None:
