@@ -21,7 +21,10 @@ async def test_a_folder_that_cant_be_copied_says_which_file(tmp_path: Path) -> N
     async def install(staging: Path, note: Progress) -> None:
         staging.mkdir()
 
-    site = Site(tmp_path / "envs", "", "", install, lambda place: shutil.copytree(ours, place / "ours") and None)
+    def finish(place: Path) -> None:
+        shutil.copytree(ours, place / "ours")
+
+    site = Site(tmp_path / "envs", "", "", install, finish)
     with pytest.raises(Unavailable) as caught:
         await ensure(site, made, lambda: False, lambda text, part: None)
     assert "page.css" in caught.value.message
