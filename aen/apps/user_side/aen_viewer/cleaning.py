@@ -52,14 +52,15 @@ class _Cleaner:
         at = 0
         while 0 <= at < len(self._text):
             sign = self._text.find("<", at)
-            self._say(self._text[at : sign if sign >= 0 else None])
+            if sign != at:
+                self._say(self._text[at : sign if sign >= 0 else None])
             at = self._markup(sign) if sign >= 0 else -1
         while self._open:
             self._close(self._open[-1])
         return "".join(self._made)
 
     def _say(self, text: str) -> None:
-        self._made.append(html.escape(html.unescape(text), quote=False))
+        self._made.append(html.escape(html.unescape(text) if "&" in text else text, quote=False))
 
     def _markup(self, at: int) -> int:
         """What begins with the `<` at `at`; where it ends, -1 when the text does before."""
@@ -94,8 +95,8 @@ class _Cleaner:
         return end.end()
 
     def _begin(self, name: str, given: dict[str, str]) -> None:
-        kept = "".join(_attribute(name, key, html.unescape(value)) for key, value in given.items())
-        self._made.append(f"<{name}{kept}>")
+        kept = [_attribute(name, key, html.unescape(value)) for key, value in given.items()]
+        self._made.append(f"<{name}{''.join(kept)}>")
         if name not in _VOID:
             self._open.append(name)
             self._count[name] += 1
