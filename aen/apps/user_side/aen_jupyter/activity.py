@@ -21,7 +21,7 @@ from jupyter_server.utils import url_path_join
 from jupyter_server_terminals.terminalmanager import TerminalManager
 from tornado import web
 
-from aen_jupyter import language
+from aen_jupyter import exports, language
 
 _LOOKING = frozenset({"GET", "HEAD", "OPTIONS"})
 _DONE = re.compile(r"/api/(contents|sessions|kernels|terminals)(/|$)")
@@ -84,6 +84,7 @@ class ActivityHandler(APIHandler):
 
 def _load_jupyter_server_extension(server: Any) -> None:
     """Called by Jupyter: answer at `aen/activity`, and look at requests that have been answered."""
+    exports.offer_what_can_be_made(server.config)
     application = server.web_app
     place = url_path_join(application.settings["base_url"], "aen/activity")
     application.add_handlers(".*$", [(place, ActivityHandler)])
