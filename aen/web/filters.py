@@ -17,7 +17,7 @@ from aen.languages import LANGUAGE, SOURCE, ngettext, said
 from aen.languages import gettext as _
 from aen.model.activity import Activity
 from aen.web.acts import ACTS, DETAILED, OWN
-from aen.web.words import WORDS, step, word
+from aen.web.words import WORDS, job, step, word
 
 _BYTES = ("KB", "MB", "GB", "TB")
 _BROWSERS = (
@@ -188,6 +188,7 @@ FILTERS: dict[str, Callable[..., Any]] = {
     "number": number,
     "act": act,
     "detail": detail,
+    "job": job,
     "act_alone": act_alone,
     "browser": browser,
 }

@@ -41,10 +41,28 @@ STEPS: dict[str, str] = {
     "app": N_("App"),
 }
 
+#: Kinds of jobs.
+JOBS: dict[str, str] = {
+    "project.copy": N_("Copy a project"),
+    "project.delete": N_("Delete a project"),
+    "project.import": N_("Import a project"),
+    "project.permissions": N_("Bring permissions in line with a team"),
+    "project.repair": N_("Repair permissions"),
+    "publication.render": N_("Render what is published"),
+    "records.prune": N_("Take old records out of the log"),
+    "user.keys": N_("Install SSH keys on nodes"),
+    "user.retire": N_("Take a removed person out of files and nodes"),
+}
+
 
 def word(code: str) -> str:
     """What people read for the code of a state or role."""
     return gettext(WORDS[code]) if code in WORDS else str(code).lower().capitalize()
+
+
+def job(kind: str) -> str:
+    """What a kind of job does; its code where it is none of ours."""
+    return gettext(JOBS[kind]) if kind in JOBS else kind
 
 
 def step(name: str) -> str:

@@ -205,6 +205,8 @@ async def test_a_failed_job_is_tried_again_and_the_queue_ordered(tmp_path: Path)
         await until(lambda: state(JobState.FAILED), 20, "it failed")
         browser = await server.browser("root1")
         assert "not today" in (await browser.get("/admin/jobs?state=FAILED&kind=test.work")).text
+        page = (await browser.get("/admin/jobs?kind=project.delete", headers={"Accept-Language": "de"})).text
+        assert '<option value="project.delete" selected>Ein Projekt löschen</option>' in page
         assert (await browser.post(f"/admin/jobs/{job.id}/retry", data={})).status == 303
         await until(lambda: state(JobState.DONE), 20, "it is done")
         with pytest.raises(Conflict):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import re
 from collections.abc import Iterator
+from importlib import import_module
 from pathlib import Path
 
 import pytest
@@ -15,6 +16,7 @@ from aen.model.activity import Activity
 from aen.roles.server.account.backends import RIGHTS
 from aen.web.acts import ACTS, DETAILED, OWN, SECURITY
 from aen.web.filters import act_alone, detail
+from aen.web.words import JOBS
 
 _RECORDERS = {"record", "_record", "_say", "note", "_changed"}
 _FUNCTION = ast.AsyncFunctionDef
@@ -81,3 +83,21 @@ def test_details_are_in_the_readers_language_where_they_are_ours(act: str, text:
 
 def test_acts_with_words_of_ours_are_acts() -> None:
     assert ACTS.keys() >= DETAILED
+
+
+def test_every_kind_of_job_has_words() -> None:
+    """What the server registers, however it names it."""
+    (folder,) = aen.roles.server.__path__
+    found = set()
+    for file in Path(folder).rglob("*.py"):
+        text = file.read_text()
+        for name in re.findall(r"jobs\.handle\(([^,]+),", text):
+            imported = re.search(rf"from ([\w.]+) import [^\n]*\b{re.escape(name)}\b", text)
+            module = (
+                imported[1]
+                if imported
+                else "aen.roles.server." + ".".join(file.relative_to(folder).with_suffix("").parts)
+            )
+            found.add(ast.literal_eval(name) if name.startswith('"') else getattr(import_module(module), name))
+    assert len(found) > 5
+    assert found == JOBS.keys()

@@ -17,6 +17,7 @@ from aen.roles.server.pages.project import session_words
 from aen.roles.server.permissions import ACTOR, Permission
 from aen.roles.server.urls import Url
 from aen.web.site import render
+from aen.web.words import JOBS
 
 _PAGE = 50
 
@@ -76,6 +77,7 @@ async def jobs(
         "workers": await part.workers(actor),
         "state_asked": state if chosen else "",
         "kind": kind,
+        "kinds": [*JOBS, *([kind] if kind and kind not in JOBS else [])],
         "states": [str(each) for each in JobState],
         "problem": problem,
         **page_links(request, cursor),
