@@ -279,6 +279,16 @@ async def test_trash_there_and_back(here: Stand, alice: Bench, bob: Bench) -> No
     assert (here.project / "bin/notes (restored).md").exists()
 
 
+async def test_the_trash_gets_rid_of_what_lies_deeper_than_descriptors_reach(here: Stand, alice: Bench) -> None:
+    here.put("bomb/" + "d/" * 450 + "end", "x")
+    here.put("bomb/d/beside", "x")
+    gone = (await alice.post("delete", path=here.project / "bomb")).json
+    emptied = await alice.post("trash/empty", root=here.project, entry=gone["entry"])
+    assert (emptied.status, emptied.json["left"]) == (200, 0)
+    assert emptied.json["removed"] >= 453
+    assert gone["entry"] not in os.listdir(here.project / ".trash")
+
+
 async def test_trash_outside_is_told_and_for_good_only(here: Stand, alice: Bench) -> None:
     outside = here.top / "outside"
     outside.mkdir(exist_ok=True)

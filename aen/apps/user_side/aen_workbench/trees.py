@@ -5,6 +5,7 @@ from __future__ import annotations
 import ctypes
 import errno
 import os
+import secrets
 import stat
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -129,19 +130,38 @@ def write_all(fd: int, data: bytes) -> None:
         view = view[os.write(fd, view) :]
 
 
-def remove(parent: int, name: bytes, count: Count, depth: int = 0) -> None:
+def remove(parent: int, name: bytes, count: Count) -> None:
     """Remove a file, or a folder with all in it, for good. Fine when it is gone. Raises OSError."""
     with suppress(FileNotFoundError):
-        if not stat.S_ISDIR(os.stat(name, dir_fd=parent, follow_symlinks=False).st_mode):
+        if _is_folder(parent, name):
+            with _opened(parent, name) as inside:
+                while names := os.listdir(inside):  # what lay too deep has come up meanwhile
+                    for each in names:
+                        _remove_inner(inside, os.fsencode(each), inside, count, 1)
+            os.rmdir(name, dir_fd=parent)
+        else:
             os.unlink(name, dir_fd=parent)
+        count.done += 1
+
+
+def _remove_inner(parent: int, name: bytes, top: int, count: Count, depth: int) -> None:
+    """One thing in a folder that goes. Folders that lie deep go up to `top` first: a descriptor is open for each level."""
+    with suppress(FileNotFoundError):
+        if not _is_folder(parent, name):
+            os.unlink(name, dir_fd=parent)
+        elif depth > _DEEPEST:
+            os.rename(name, b"deep-" + secrets.token_hex(8).encode(), src_dir_fd=parent, dst_dir_fd=top)
+            return
         else:
             with _opened(parent, name) as inside:
-                if depth > _DEEPEST:
-                    raise Trouble(409, "deep", f"The folders lie deeper than {_DEEPEST} levels.")
                 for each in os.listdir(inside):
-                    remove(inside, os.fsencode(each), count, depth + 1)
+                    _remove_inner(inside, os.fsencode(each), top, count, depth + 1)
             os.rmdir(name, dir_fd=parent)
         count.done += 1
+
+
+def _is_folder(parent: int, name: bytes) -> bool:
+    return stat.S_ISDIR(os.stat(name, dir_fd=parent, follow_symlinks=False).st_mode)
 
 
 @contextmanager
