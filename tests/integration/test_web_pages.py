@@ -19,7 +19,7 @@ from tests.integration.test_pictures import picture
 from tests.served import PASSWORD, ROOT, Client, Served, served
 from tests.waiting import until
 
-HOSTILE = "'\"><script>alert(1)</script><img src=x onerror=alert(1)>{{90001*90001}}"
+HOSTILE = "'\"><script>alert(1)</script><img src=x onerror=alert(1)>{{7**9}}"
 HTML = {"Accept": "text/html"}
 
 
@@ -40,7 +40,7 @@ def sound(text: str) -> None:
     assert "<img src=x" not in text
     for tag in re.findall(r"<[a-zA-Z][^<>]*>", text):
         assert not re.search(r"\son\w+\s*=", re.sub(r'"[^"]*"', '""', tag)), tag
-    assert "8100180001" not in text  # what a template would make of it: nothing else is ever that
+    assert "40353607" not in text  # what a template would make of it: nothing else is ever that
 
 
 def browserlike(client: Client) -> Client:
