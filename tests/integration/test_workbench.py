@@ -206,6 +206,36 @@ async def test_the_kernel_decides(here: Stand, alice: Bench) -> None:
         assert (await vera.get("folder", here.project)).json["writable"] is False
 
 
+async def test_rows_come_in_the_order_that_is_asked_for(here: Stand, alice: Bench) -> None:
+    top = here.project / "rows"
+    for place, size, at in (("b.txt", 3, 30), ("A.txt", 5, 10), ("c.txt", 1, 20), ("z/x", 1, 1), ("y/x", 1, 1)):
+        path = here.put(f"rows/{place}", "x" * size)
+        os.utime(path, (at, at))
+    (top / "gone").symlink_to("nowhere")
+
+    async def names(**query: str) -> list[str]:
+        return [row["name"] for row in await alice.rows(top, **query)]
+
+    assert await names() == ["y", "z", "A.txt", "b.txt", "c.txt", "gone"]
+    assert await names(desc="1") == ["z", "y", "gone", "c.txt", "b.txt", "A.txt"]
+    assert (await names(sort="size"))[2:] == ["gone", "c.txt", "b.txt", "A.txt"]
+    assert (await names(sort="size", desc="1"))[2:5] == ["A.txt", "b.txt", "c.txt"]
+    assert (await names(sort="modified"))[2:5] == ["A.txt", "c.txt", "b.txt"]
+    for place, owner in (("b.txt", VERA), ("c.txt", BOB)):
+        os.chown(top / place, here.people[owner].pw_uid, -1)
+    assert [name for name in await names(sort="owner") if name.endswith("txt")] == ["A.txt", "c.txt", "b.txt"]
+
+
+async def test_of_a_huge_folder_the_first_rows_are_shown(here: Stand, alice: Bench) -> None:
+    top = here.put("huge/zz/x").parent.parent
+    for number in range(2100):
+        (top / f"f{number:04d}").touch()
+    for query, last in ({}, "f1998"), ({"sort": "size"}, ""), ({"desc": "1"}, "f0101"):
+        found = (await alice.get("folder", top, **query)).json
+        assert (found["total"], len(found["rows"]), found["rows"][0]["name"]) == (2101, 2000, "zz")
+        assert not last or found["rows"][-1]["name"] == last
+
+
 async def test_search_finds_as_one_types(here: Stand, alice: Bench) -> None:
     here.put("deep/er/Genome Results.CSV")
     here.put("envs/default/genome.py")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import heapq
 import os
 import pwd
 import stat
@@ -19,12 +20,6 @@ MOST_ROWS = 2000  # of one folder; beyond, people search
 _MOST_FOUND = 200
 _SEARCH_SECONDS = 5.0
 _DEEPEST = 100
-_SORTS: dict[str, Callable[[dict[str, Any]], Any]] = {
-    "name": lambda row: row["name"].casefold(),
-    "size": lambda row: row["size"],
-    "modified": lambda row: row["modified"],
-    "owner": lambda row: row["owner"],
-}
 
 
 @dataclass(frozen=True)
@@ -42,19 +37,20 @@ def look(places: Places, path: bytes, view: View) -> dict[str, Any]:
         status = os.stat(pinned)
         fd = listable(pinned)
         try:
-            rows, partial = _rows(fd, path, view)
+            folders, others, partial = _listed(fd, view)
+            first = _first(fd, folders, view, MOST_ROWS)
+            first += _first(fd, others, view, MOST_ROWS - len(first))
+            rows = [_row_in(fd, name, path, each) for name, each in first]
         finally:
             os.close(fd)
         writable = os.access(f"/proc/self/fd/{pinned}", os.W_OK | os.X_OK)
-    rows.sort(key=_SORTS.get(view.sort, _SORTS["name"]), reverse=view.descending)
-    rows.sort(key=lambda row: row["kind"] != "folder")
     return {
         "path": to_wire(path),
         "owner": account(status.st_uid),
         "mine": status.st_uid == os.geteuid(),
         "writable": writable,
-        "total": len(rows),
-        "rows": rows[:MOST_ROWS],
+        "total": len(folders) + len(others),
+        "rows": rows,
         "partial": partial,
     }
 
@@ -80,6 +76,13 @@ def account(uid: int) -> str:
         return pwd.getpwuid(uid).pw_name
     except KeyError:
         return str(uid)
+
+
+_SORTS: dict[str, Callable[[os.stat_result], Any]] = {  # names are sorted without looking at what has them
+    "size": lambda status: status.st_size if stat.S_ISREG(status.st_mode) else 0,
+    "modified": lambda status: status.st_mtime_ns,
+    "owner": lambda status: account(status.st_uid),
+}
 
 
 def resolve(path: bytes) -> bytes:
@@ -132,22 +135,37 @@ def _names(fd: int) -> list[tuple[bytes, bool]]:
     return sorted(one for one in entries if not one[0].startswith(PARTIAL) and one[0] not in HIDDEN)
 
 
-def _rows(fd: int, path: bytes, view: View) -> tuple[list[dict[str, Any]], dict[str, int]]:
-    rows = []
+def _listed(fd: int, view: View) -> tuple[list[bytes], list[bytes], dict[str, int]]:
+    """The names of folders, those of all else, and what there is of one's own uploads that are not whole."""
+    folders: list[bytes] = []
+    others: list[bytes] = []
     partial = {"count": 0, "bytes": 0}
     with os.scandir(fd) as found:
         for entry in found:
             name = os.fsencode(entry.name)
-            try:
-                status = entry.stat(follow_symlinks=False)
-            except OSError:
-                continue  # gone meanwhile
             if name.startswith(PARTIAL):
-                if status.st_uid == os.geteuid():
-                    partial = {"count": partial["count"] + 1, "bytes": partial["bytes"] + status.st_size}
+                with suppress(OSError):
+                    status = entry.stat(follow_symlinks=False)
+                    if status.st_uid == os.geteuid():
+                        partial = {"count": partial["count"] + 1, "bytes": partial["bytes"] + status.st_size}
             elif name not in HIDDEN and (view.hidden or not name.startswith(b".")):
-                rows.append(_row_in(fd, name, path, status))
-    return rows, partial
+                with suppress(OSError):
+                    (folders if entry.is_dir(follow_symlinks=False) else others).append(name)
+    return folders, others, partial
+
+
+def _first(fd: int, names: list[bytes], view: View, most: int) -> list[tuple[bytes, os.stat_result]]:
+    """The first `most` of these in the order that is wanted. A million may be there: no more than needed is kept of them."""
+    pick = heapq.nlargest if view.descending else heapq.nsmallest
+    if sort := _SORTS.get(view.sort):
+        return pick(most, _looked_at(fd, names), key=lambda each: sort(each[1]))
+    return list(_looked_at(fd, pick(most, names, key=lambda name: shown(name).casefold())))
+
+
+def _looked_at(fd: int, names: list[bytes]) -> Iterator[tuple[bytes, os.stat_result]]:
+    for name in names:
+        with suppress(OSError):  # gone meanwhile
+            yield name, os.stat(name, dir_fd=fd, follow_symlinks=False)
 
 
 def _row_in(fd: int, name: bytes, path: bytes, status: os.stat_result) -> dict[str, Any]:

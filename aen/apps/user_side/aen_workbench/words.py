@@ -63,6 +63,8 @@ def trouble(error: OSError) -> Trouble:
 def shown(name: bytes) -> str:
     """A name for the page: what is not text, moves the cursor or changes the direction of reading is spelled out."""
     text = name.decode("utf-8", errors="backslashreplace")
+    if text.isascii() and text.isprintable():  # most are, and some folders hold a million
+        return text
     return "".join(_visible(sign) for sign in text)
 
 
