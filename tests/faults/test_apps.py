@@ -117,7 +117,7 @@ async def test_after_a_restart_of_the_machine_what_ran_is_reported_lost(here: Pl
                 return next((one for one in mine if one.phase is Phase.STOPPED), None)
 
             report = await until(lost, 10, "it is reported lost")
-            assert "while AEN was not running" in report.reason
+            assert "The machine was started anew" in report.reason
             assert lives(process)  # a process with its number was not touched: it is somebody else's by now
             again = await running.started(start(server="small", generation=4))
             await running.ask(StopSession(session=again.session))

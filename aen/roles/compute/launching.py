@@ -18,7 +18,7 @@ from aen.apps.shells import known
 from aen.config import Config
 from aen.config.sessions import Limits
 from aen.errors import AenError, NotFound, Unavailable
-from aen.launchers import Account, AppSpec, Launcher, Process
+from aen.launchers import Account, AppSpec, Launcher, Process, proc
 from aen.model.environment import DEFAULT
 from aen.roles.compute.asking import Asker
 from aen.roles.compute.records import Record, Records
@@ -163,6 +163,13 @@ def limits_of(config: Config, app_server: str, person: Mapping[str, int] = Mappi
 
 def _is_there(run_dir: str) -> bool:
     return bool(run_dir) and os.path.isdir(run_dir)
+
+
+def how_it_was_lost(process: Process | None) -> str:
+    """Why an app is gone of which nobody saw the end."""
+    if process is not None and process.boot_id != proc.boot_id():
+        return "The machine was started anew: nothing that ran on it outlives that."
+    return "The app ended while AEN was not running."
 
 
 def how_it_ended(code: int | None) -> str:

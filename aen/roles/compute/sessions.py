@@ -24,7 +24,7 @@ from aen.messages import (
 )
 from aen.model import now
 from aen.model.session import LIVE, STEP_NAMES, Phase
-from aen.roles.compute.launching import Launching
+from aen.roles.compute.launching import Launching, how_it_was_lost
 from aen.roles.compute.projects import Projects
 from aen.roles.compute.queue import Queue, ordinal
 from aen.roles.compute.records import Record, Records
@@ -89,7 +89,7 @@ class Sessions:
             await self._tell(live)
         else:
             record.log_tail = await self._launching.tail(record.session)
-            await self._end(live, Phase.STOPPED, "The app ended while AEN was not running.")
+            await self._end(live, Phase.STOPPED, how_it_was_lost(process))
 
     # ── commands ────────────────────────────────────────────────────────────────────────────────────
 
