@@ -35,6 +35,9 @@ from aen.service import Service
 
 log = structlog.get_logger(__name__)
 _TICK_SECONDS = 0.5
+#: libuv takes one connection from a listener in each turn of its loop. Of many who come together the last would wait for as many
+#: turns, in which all who are in already are served: so a listener is looked at through so many descriptors.
+_DOORS = 16
 
 
 class Plane(Service):
@@ -93,8 +96,9 @@ class Plane(Service):
         """Take connections from a bound socket."""
         loop = asyncio.get_running_loop()
         notice_silent_ends(bound)
-        server = await loop.create_server(lambda: Downstream(self), sock=bound, ssl=tls, backlog=2048)
-        self._servers.append((server, bound, tls))
+        for door in (bound, *(bound.dup() for _ in range(_DOORS - 1))):
+            server = await loop.create_server(lambda: Downstream(self), sock=door, ssl=tls, backlog=2048)
+            self._servers.append((server, door, tls))
 
     # ── for the connections ─────────────────────────────────────────────────────────────────────────
 
