@@ -158,7 +158,9 @@ class Accounts:
     def _make(self, user: str, data: dict[str, Any], incarnation: str) -> None:
         """Registered first: an account without its line in the register would never be ours again."""
         uid = self.register.next_uid(data)
-        if earlier := data["accounts"].pop(user, None):  # somebody removed it by hand
+        if earlier := data["accounts"].pop(user, None):  # somebody removed it by hand, or we were killed at this
+            if earlier["made"]:
+                passwd.clear(user, int(earlier["uid"]))
             data.setdefault("before", []).append({"incarnation": "", **earlier, "name": user})
         data["accounts"][user] = {"uid": uid, "made": True, "at": int(time.time()), "incarnation": incarnation}
         self.register.keep(data)

@@ -59,6 +59,13 @@ def add(user: str, uid: int, shell: str) -> None:
     os.chmod(home, 0o700)
 
 
+def clear(user: str, uid: int) -> None:
+    """Remove the private group of an account that is not there: its making was cut off, or only the user was removed by hand."""
+    with suppress(KeyError):
+        if grp.getgrnam(user).gr_gid == uid and entry(user) is None:
+            run("groupdel", user)
+
+
 def run(name: str, *arguments: str) -> None:
     """Run one of the system's account programs. Raises Conflict with its own words."""
     program = shutil.which(name, path=_SYSTEM_PATH)

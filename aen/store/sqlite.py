@@ -26,7 +26,9 @@ from aen.store.sqlite_layout import Layout
 from aen.store.values import check_id, checked_rev, encoded
 
 POINTS = 64  # most point reads answered together
-QUERIES = 2  # threads for lists, counts and search, so that a slow one never delays a point read
+LISTS = 16  # most short lists answered together: pages ask for several at once
+SHORT = 200  # documents of a list that never takes long: an index has them in order
+QUERIES = 2  # threads for long lists, counts and search, so that a slow one never delays what is quick
 
 
 class SqliteStore(Store):
@@ -39,6 +41,7 @@ class SqliteStore(Store):
         self._secret = b""
         self._writer: Writer | None = None
         self._points: Lane | None = None
+        self._lists: Lane | None = None
         self._queries: Lane | None = None
         self._decoded = Decoded()
 
@@ -53,14 +56,20 @@ class SqliteStore(Store):
         return cls("/" + unquote(parts.path).lstrip("/"))  # four slashes are common, too
 
     async def __aenter__(self) -> SqliteStore:
-        writer, points, queries = await asyncio.to_thread(self._open)
+        writer, (points, lists), queries = await asyncio.to_thread(self._open)
         self._writer = Writer(writer)
         self._points = Lane("point", [points], POINTS)
+        self._lists = Lane("list", [lists], LISTS)
         self._queries = Lane("query", queries)
         return self
 
     async def __aexit__(self, *exc: object) -> None:
-        for lane in (self._queries, self._points, self._writer):  # the last connection moves the log into the file
+        for lane in (
+            self._queries,
+            self._lists,
+            self._points,
+            self._writer,
+        ):  # the last connection moves the log into the file
             if lane is not None:
                 await lane.close()
         if self._lock >= 0:
@@ -125,7 +134,8 @@ class SqliteStore(Store):
         after = unseal(self._secret, collection, query)
         decoded = self._decoded if query.shared else None
         work = partial(_page, steps=statements(layout, query, after), limit=query.limit + 1, decoded=decoded)
-        found: list[Doc] = await _opened(self._queries).run(work)
+        lane = self._lists if query.limit <= SHORT else self._queries
+        found: list[Doc] = await _opened(lane).run(work)
         items = found[: query.limit]
         if len(found) <= query.limit:
             return Page(items)
@@ -178,11 +188,12 @@ class SqliteStore(Store):
         }
         return {**health, "message": writer.trouble} if writer.trouble else health
 
-    def _open(self) -> tuple[sqlite3.Connection, sqlite3.Connection, list[sqlite3.Connection]]:
+    def _open(self) -> tuple[sqlite3.Connection, list[sqlite3.Connection], list[sqlite3.Connection]]:
         self._lock = lock(self.path)
         try:
             writer, self._secret = open_writer(self.path, list(self._layouts.values()))
-            return writer, connect(self.path), [connect(self.path) for _ in range(QUERIES)]
+            quick, slow = ([connect(self.path) for _ in range(count)] for count in (2, QUERIES))
+            return writer, quick, slow
         except BaseException:
             os.close(self._lock)
             self._lock = -1

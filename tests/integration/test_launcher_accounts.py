@@ -95,6 +95,20 @@ async def test_accounts_of_others_get_no_keys_and_are_not_locked(spot: Place, la
     assert (await launcher.retire_account("aentnobody", look=False))["exists"] is False
 
 
+async def test_an_account_whose_making_was_cut_off_is_made_all_the_same(launcher: ProcessLauncher) -> None:
+    """Killed between its group and its user: the group is there, the register knows its number, and nobody has the name."""
+    ann = await launcher.ensure_account("aentann")
+    passwd.run("userdel", "--remove", "--force", "aentann")
+    with contextlib.suppress(Conflict):  # as the machine has it, the group went with the user
+        passwd.run("groupdel", "aentann")
+    passwd.run("groupadd", "--gid", str(ann.uid), "aentann")
+    again = await launcher.ensure_account("aentann")
+    assert again.uid != ann.uid  # a number is never given twice
+    assert grp.getgrnam("aentann").gr_gid == again.uid
+    with pytest.raises(KeyError):
+        grp.getgrgid(ann.uid)
+
+
 # ── retiring ──────────────────────────────────────────────────────────────────────────────────────────
 
 

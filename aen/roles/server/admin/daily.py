@@ -33,7 +33,10 @@ _SAMPLE_MS, _LONGEST_MS = 60_000, 180_000  # between samples; a longer gap (AEN 
 _MAIL_HOUR = 6  # UTC
 _SHOWN_USERS = 200
 _PAGE = 2000
-_PAST_PAGE = 200  # of days that are over: nobody waits for them, and nobody shall wait because of them
+_PAST_PAGE, _PAST_PAUSE = (
+    100,
+    0.01,
+)  # of days that are over: nobody waits for them, and nobody shall wait because of them
 
 
 class Daily(Part):
@@ -127,10 +130,12 @@ class Daily(Part):
         return counted
 
     async def _complete(self, date: datetime.date) -> None:
-        counting = _Counting(str(date))
+        counting, looked = _Counting(str(date)), 0
         high = _ms(date + datetime.timedelta(days=1)) - 1
         async for doc in every(self.store, "activity", Query(low=_ms(date), high=high, sort="at", limit=_PAST_PAGE)):
             counting.take(doc)
+            if (looked := looked + 1) % _PAST_PAGE == 0:
+                await asyncio.sleep(_PAST_PAUSE)
 
         def edit(day: Day) -> None:
             day.acts, day.complete = dict(counting.acts), True

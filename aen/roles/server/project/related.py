@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 _TAGS, _PEOPLE, _LIBRARIES = 6, 6, 12  # of the project that are looked up
 _OF_EACH = 30  # projects looked at for each
+_MOST_ALIKE = 100  # of those, the most related
 _FRESH_SECONDS, _MOST_KEPT = 60.0, 2000
 _WEIGHT_TAG, _WEIGHT_PERSON, _WEIGHT_LIBRARY = 3, 2, 1
 #: Everybody imports these: that two projects do says nothing.
@@ -94,5 +95,5 @@ class RelatedProjects(Part):
             for id in await self.domain.indexing.using(library, _OF_EACH):
                 weights[id] += _WEIGHT_LIBRARY
                 shares[id].append(library)
-        ranked = [id for id, _ in weights.most_common() if id != project.id]
+        ranked = [id for id, _ in weights.most_common(_MOST_ALIKE + 1) if id != project.id]
         return [(id, tuple(dict.fromkeys(shares[id]))[:4]) for id in ranked]
