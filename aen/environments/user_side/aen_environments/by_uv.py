@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -13,6 +14,7 @@ from aen_environments import Refused
 Tool = dict[str, Any]
 _ALWAYS = ("ipykernel", "pip")  # without them an environment has no kernel and can't grow
 _LARGEST_TEXT = 1 << 20
+_PINNED = re.compile(r"[A-Za-z0-9][\w.-]*(\[[\w., -]*\])?\s*==\s*[\w.+!]+\s*(;[^;]*?)?(\s+--hash=\w+:[0-9a-f]+)+")
 _SUSPECT_FOLDERS = ("bin", "etc", "share")
 _SUSPECT_ENDINGS = (".pth", ".pc", "direct_url.json", "pyvenv.cfg")
 
@@ -25,7 +27,11 @@ def make(tool: Tool, place: str, final: str, packages: list[str], requirements: 
 
 def install(tool: Tool, path: str, packages: list[str], requirements: str) -> None:
     """Install packages, and what a requirements file or lock names."""
-    _uv(tool, ["pip", "install", "--python", _python(path), "-r", "-"], _lines(packages) + requirements)
+    wanted, asked = _lines(packages) + requirements, ["pip", "install", "--python", _python(path), "-r", "-"]
+    if _is_lock(wanted):
+        _surely(tool, asked, wanted)
+    else:
+        _uv(tool, asked, wanted)
 
 
 def uninstall(tool: Tool, path: str, packages: list[str]) -> None:
@@ -36,7 +42,7 @@ def uninstall(tool: Tool, path: str, packages: list[str]) -> None:
 def sync(tool: Tool, path: str, lock: list[str]) -> None:
     """Exactly what the lock names, and nothing else."""
     pins = "".join(f"{line}\n" for line in lock if not line.startswith("#"))
-    _uv(tool, ["pip", "sync", "--allow-empty-requirements", "--python", _python(path), "-"], pins)
+    _surely(tool, ["pip", "sync", "--allow-empty-requirements", "--python", _python(path), "-"], pins)
 
 
 def hashed(tool: Tool, lock: list[str]) -> str:
@@ -99,8 +105,29 @@ def _lines(packages: list[str]) -> str:
 _BUNDLES = ("/etc/ssl/certs/ca-certificates.crt", "/etc/pki/tls/certs/ca-bundle.crt")
 
 
+def _surely(tool: Tool, arguments: list[str], wanted: str) -> None:
+    """Install what is fixed to the last version. Where all of it was installed before, nobody on the network is asked: there
+    is nothing to find out, and it may be slow or away. Raises Refused.
+    """
+    try:
+        sys.stderr.write(_uv(tool, [*arguments, "--offline"], wanted, keep=True))
+        sys.stderr.flush()
+    except Refused:  # something is not in the person's cache
+        _uv(tool, arguments, wanted)
+
+
+def _is_lock(wanted: str) -> bool:
+    """Whether every line names one version and its hashes: so it says all there is to install, dependencies too."""
+    lines = (line.split(" #")[0].strip() for line in wanted.replace("\\\n", " ").splitlines())
+    said = [line for line in lines if line and not line.startswith("#")]
+    return bool(said) and all(_PINNED.fullmatch(line) for line in said)
+
+
 def _uv(tool: Tool, arguments: list[str], text: str = "", keep: bool = False) -> str:
-    """Run uv to its end; what it installs from is read from standard input. Refused when it fails."""
+    """Run uv to its end; what it installs from is read from standard input. What it gives, or else says, if that is kept.
+
+    Raises Refused when it fails.
+    """
     environ = {**os.environ, "UV_NO_PROGRESS": "1", "NO_COLOR": "1", "UV_PYTHON_DOWNLOADS": "never"}
     if not environ.get("SSL_CERT_FILE") and any(map(os.path.isfile, _BUNDLES)):
         environ.setdefault("UV_SYSTEM_CERTS", "1")  # uv brings its own, and knows nothing of a site's
@@ -112,9 +139,9 @@ def _uv(tool: Tool, arguments: list[str], text: str = "", keep: bool = False) ->
         check=False,
         env=environ,
         stdout=subprocess.PIPE if keep else None,
-        stderr=None if not keep else subprocess.PIPE,
+        stderr=subprocess.PIPE if keep else None,
     )
     if done.returncode:
         said = (done.stderr or "").strip()[-600:]
         raise Refused(f"uv could not do it{f': {said}' if said else '. What it said tells why'}.")
-    return done.stdout or ""
+    return done.stdout or done.stderr or ""
