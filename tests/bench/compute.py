@@ -1,5 +1,5 @@
 """The compute node: permissions of 100,000 files in 10,000 directories against `setfacl -R` and a walk in C, side by side;
-how soon the launcher answers meanwhile; what ran, found again; environments against `cp -al` and uv.
+how soon the launcher answers meanwhile; what ran, found again; environments against `cp -al`, and uv in the same project.
 
 Needs root (files of somebody else, as in a project), a C compiler and `setfacl`. Each way starts from a tree without
 ACLs (first), then finds nothing to change (again). They run in turns, so that other load on the machine meets all of
