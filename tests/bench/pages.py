@@ -118,7 +118,7 @@ async def _at_rest(pid: int) -> None:
     used = -1.0
     while _busy(pid) - used > 0.02:
         used = _busy(pid)
-        await asyncio.sleep(1)
+        await asyncio.sleep(1)  # what it used within a second is the fact
 
 
 async def _in_flight(clients: list[Client], name: str, path: str, pid: int) -> AsyncIterator[Row]:

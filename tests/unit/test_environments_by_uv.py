@@ -22,7 +22,7 @@ USER_SIDE = Path(__file__).resolve().parents[2] / "aen" / "environments" / "user
         ("numpy>=2\n", False),
         ("numpy==2.*\n", False),
         ("numpy==2.1.0 --hash=sha256:00ff\n-e .\n", False),
-        ("--index-url https://example.org/simple\nnumpy==2.1.0 --hash=sha256:00ff\n", False),
+        ("--no-binary numpy\nnumpy==2.1.0 --hash=sha256:00ff\n", False),
         ("x @ git+https://example.org/x@abc\n", False),
     ],
 )

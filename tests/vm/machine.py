@@ -6,7 +6,7 @@ import os
 import shlex
 import subprocess
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -26,6 +26,16 @@ _SSH = (
     "-o",
     "BatchMode=yes",
 )
+
+
+def _becomes(fact: Callable[[], bool], seconds: float) -> bool:
+    """Whether it is so within that time."""
+    deadline = time.monotonic() + seconds
+    while not fact():
+        if time.monotonic() > deadline:
+            return False
+        time.sleep(0.2)  # between two looks; the fact decides, not the time
+    return True
 
 
 @dataclass
@@ -58,32 +68,29 @@ class Machine:
             self.process = subprocess.Popen(self._command(), stdin=subprocess.DEVNULL, stdout=said, stderr=said)
 
     def _says_something(self) -> bool:
-        deadline = time.monotonic() + _SIGN_SECONDS
-        while time.monotonic() < deadline:
-            if self.console.exists() and self.console.read_text(errors="replace").count("\n") > 5:
-                return True
-            time.sleep(0.2)
-        return False
+        return _becomes(
+            lambda: self.console.exists() and self.console.read_text(errors="replace").count("\n") > 5, _SIGN_SECONDS
+        )
 
     def wait(self) -> None:
         """Until SSH answers."""
-        deadline = time.monotonic() + _BOOT_SECONDS
-        while self.ask("true", timeout=20).returncode != 0:
-            assert self.process is not None
-            assert self.process.poll() is None, f"the machine ended: {self.console.read_text(errors='replace')[-4000:]}"
-            assert time.monotonic() < deadline, f"it did not boot: {self.console.read_text(errors='replace')[-4000:]}"
-            time.sleep(0.2)
+        assert _becomes(self._lets_us_in, _BOOT_SECONDS), self._with_console("it did not boot")
+
+    def _lets_us_in(self) -> bool:
+        assert self.process is not None
+        assert self.process.poll() is None, self._with_console("the machine ended")
+        return self.ask("true", timeout=20).returncode == 0
 
     def reboot(self) -> None:
         """As `systemctl reboot` does."""
-        before = self.run("cat /proc/sys/kernel/random/boot_id")
+        read = "cat /proc/sys/kernel/random/boot_id"
+        before = self.run(read)
         self.ask("systemctl reboot", timeout=30)
-        deadline = time.monotonic() + _BOOT_SECONDS
-        while self.ask("cat /proc/sys/kernel/random/boot_id", timeout=10).stdout in ("", before):
-            assert time.monotonic() < deadline, (
-                f"it did not come back: {self.console.read_text(errors='replace')[-4000:]}"
-            )
-            time.sleep(0.2)
+        came_back = _becomes(lambda: self.ask(read, timeout=10).stdout not in ("", before), _BOOT_SECONDS)
+        assert came_back, self._with_console("it did not come back")
+
+    def _with_console(self, what: str) -> str:
+        return f"{what}: {self.console.read_text(errors='replace')[-4000:]}"
 
     def cut(self) -> None:
         """The power fails."""

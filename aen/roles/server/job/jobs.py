@@ -107,13 +107,12 @@ class Jobs(Part):
         cursor: str = "",
     ) -> tuple[list[Job], str]:
         """Jobs, newest first, and the next cursor: of a project one may see, else one's own, else (administrators) all."""
-        if subject:
-            if not actor.admin:
-                await self._check_subject(actor, subject)
-            found, following = await self._find((("subject", subject),), limit, cursor)
-            return [job for job in found if state in (None, job.state) and kind in ("", job.kind)], following
+        if subject and not actor.admin:
+            await self._check_subject(actor, subject)
         equal: tuple[tuple[str, Any], ...] = (("created_by", actor.name),)
-        if actor.admin:
+        if subject:
+            equal = (("subject", subject),)
+        elif actor.admin:
             equal = (("state", state.value),) if state else (("kind", kind),) if kind else ()
         found, following = await self._find(equal, limit, cursor)
         return [job for job in found if state in (None, job.state) and kind in ("", job.kind)], following
