@@ -64,12 +64,8 @@ class SqliteStore(Store):
         return self
 
     async def __aexit__(self, *exc: object) -> None:
-        for lane in (
-            self._queries,
-            self._lists,
-            self._points,
-            self._writer,
-        ):  # the last connection moves the log into the file
+        # The last connection moves the log into the file.
+        for lane in (self._queries, self._lists, self._points, self._writer):
             if lane is not None:
                 await lane.close()
         if self._lock >= 0:

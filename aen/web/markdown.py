@@ -28,7 +28,7 @@ _ELSEWHERE = re.compile(r"[a-z][a-z0-9+.-]*:|[/\\]{2}", re.IGNORECASE)  # how an
 _LONGEST = 200_000
 _SHORT = 2_000  # characters that are made into HTML at once
 _SECONDS = 2.0  # of processor time that one text may take
-_MOST_KEPT = 500  # texts
+_MOST_KEPT = 4_000_000  # characters of texts and of their HTML, in all
 
 
 def _picture(renderer: RendererHTML, tokens: Sequence[Token], at: int, options: Any, env: Any) -> str:
@@ -77,6 +77,7 @@ class Descriptions:
 
     def __init__(self) -> None:
         self._made: OrderedDict[str, Markup] = OrderedDict()
+        self._size = 0
         self._thread = ThreadPoolExecutor(1, "markdown")
 
     async def html(self, text: str) -> Markup:
@@ -88,7 +89,9 @@ class Descriptions:
             made = render_markdown(text)
         else:
             made = await asyncio.get_running_loop().run_in_executor(self._thread, render_markdown, text)
-        self._made[text] = made
-        while len(self._made) > _MOST_KEPT:
-            self._made.popitem(last=False)
+        if text not in self._made:  # somebody else may have asked meanwhile
+            self._made[text] = made
+            self._size += len(text) + len(made)
+        while self._size > _MOST_KEPT:
+            self._size -= sum(map(len, self._made.popitem(last=False)))
         return made

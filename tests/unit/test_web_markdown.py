@@ -70,6 +70,16 @@ def test_a_text_that_would_take_for_ever_is_shown_as_it_is(text: str, monkeypatc
     assert render_markdown(text) == f"<pre>{escape(text)}</pre>"
 
 
+async def test_descriptions_that_are_kept_take_bounded_room(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(markdown, "_MOST_KEPT", 10_000)
+    descriptions = Descriptions()
+    for number in range(50):
+        assert await descriptions.html(f"{number} " * 300) == f"<p>{(f'{number} ' * 300).strip()}</p>\n"
+        kept = sum(len(text) + len(html) for text, html in descriptions._made.items())
+        assert kept == descriptions._size <= 10_000
+    assert descriptions._made
+
+
 async def test_a_description_is_made_once(monkeypatch: pytest.MonkeyPatch) -> None:
     made: list[str] = []
 

@@ -19,9 +19,8 @@ if TYPE_CHECKING:
 
 log = structlog.get_logger(__name__)
 
-SECONDS = (
-    60.0  # as for a node that gives no answer: restarts of the bus take few, of a node on a busy machine many more
-)
+#: As for a node that gives no answer: restarts of the bus take few, of a node on a busy machine many more.
+SECONDS = 60.0
 _PAUSE = (0.25, 0.75)  # seconds between two tries: not all at the same moment
 
 

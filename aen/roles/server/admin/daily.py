@@ -33,10 +33,8 @@ _SAMPLE_MS, _LONGEST_MS = 60_000, 180_000  # between samples; a longer gap (AEN 
 _MAIL_HOUR = 6  # UTC
 _SHOWN_USERS = 200
 _PAGE = 2000
-_PAST_PAGE, _PAST_PAUSE = (
-    100,
-    0.01,
-)  # of days that are over: nobody waits for them, and nobody shall wait because of them
+# Of days that are over: nobody waits for them, and nobody shall wait because of them.
+_PAST_PAGE, _PAST_PAUSE = 100, 0.01
 
 
 class Daily(Part):

@@ -41,9 +41,8 @@ async def of(
     found = _sessions(domain, sessions)
     projects = [project for project in projects if not project.going]
     for project in projects:
-        if (
-            project.size or project.pending or project.state is ProjectState.PROBLEM
-        ):  # of the others there is nothing to say
+        # Of the others there is nothing to say.
+        if project.space or project.pending or project.state is ProjectState.PROBLEM:
             found += await _project(domain, project)
     for project in {project.owner: project for project in reversed(projects)}.values():  # once for each owner
         if warning := await domain.spaces.owners_warning(project):
