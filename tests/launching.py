@@ -7,6 +7,7 @@ gives root up for a test account first, as it does for an ordinary user.
 from __future__ import annotations
 
 import fcntl
+import grp
 import os
 import pwd
 import secrets
@@ -122,6 +123,10 @@ def remove_accounts(first_uid: int) -> None:
         if entry.pw_name.startswith("aent") and first_uid <= entry.pw_uid < 62000:
             with suppress(Conflict):
                 passwd.run("userdel", "--remove", "--force", entry.pw_name)
+    for group in grp.getgrall():  # of accounts half made
+        if group.gr_name.startswith("aent") and first_uid <= group.gr_gid < 62000:
+            with suppress(Conflict):
+                passwd.run("groupdel", group.gr_name)
     for home in Path("/home").glob("aent*-was-*"):  # of earlier bearers of a name: root's by now
         if first_uid <= int(home.name.rpartition("-")[2]) < 62000:
             shutil.rmtree(home)

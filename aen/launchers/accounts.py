@@ -7,12 +7,14 @@ import os
 import pwd
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from typing import Any
 
 from aen.errors import Conflict, Invalid, NotFound
 from aen.launchers import Account, ForeignAccount, Policy, passwd
 from aen.launchers.register import Register, Standing, standing
 
+_TRIES = 20  # for a number that nobody takes at the same moment
 LEAST_UID = 1000  # below are the system's own accounts
 
 
@@ -156,12 +158,18 @@ class Accounts:
                 known["incarnation"] = incarnation
 
     def _make(self, user: str, data: dict[str, Any], incarnation: str) -> None:
-        """Registered first: an account without its line in the register would never be ours again."""
-        uid = self.register.next_uid(data)
         if earlier := data["accounts"].pop(user, None):  # somebody removed it by hand, or we were killed at this
             if earlier["made"]:
                 passwd.clear(user, int(earlier["uid"]))
             data.setdefault("before", []).append({"incarnation": "", **earlier, "name": user})
+        for _ in range(_TRIES - 1):
+            with suppress(passwd.NumberTaken):
+                return self._add(user, data, incarnation)
+        return self._add(user, data, incarnation)
+
+    def _add(self, user: str, data: dict[str, Any], incarnation: str) -> None:
+        """Registered first: an account without its line in the register would never be ours again."""
+        uid = self.register.next_uid(data)
         data["accounts"][user] = {"uid": uid, "made": True, "at": int(time.time()), "incarnation": incarnation}
         self.register.keep(data)
         try:

@@ -9,7 +9,8 @@ import shutil
 import signal
 import subprocess
 import time
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from aen.errors import Conflict
@@ -18,6 +19,10 @@ from aen.launchers import proc, trees
 _SYSTEM_PATH = "/usr/sbin:/sbin:/usr/bin:/bin"
 _LOCK_SECONDS = 15  # useradd refuses while somebody else changes /etc/passwd
 _END_SECONDS = 10  # for killed processes to be gone
+
+
+class NumberTaken(Conflict):
+    """Somebody else was faster: the number that was free a moment ago has an account or a group now."""
 
 
 def entry(name: str) -> pwd.struct_passwd | None:
@@ -40,23 +45,38 @@ def taken(number: int) -> bool:
 
 
 def add(user: str, uid: int, shell: str) -> None:
-    """Make the account and its private group, both under one number: a group's number that came again would inherit too."""
+    """Make the account and its private group, both under one number: a group's number that came again would inherit too.
+
+    Raises NumberTaken, or Conflict with the system's own words; then nothing of it is there.
+    """
     home = Path("/home", user)
     if os.path.lexists(home):
         raise Conflict(
             f"{home} is there already, from an earlier account: move it away, then {user} can have an account."
         )
-    run("groupadd", "--gid", str(uid), user)
+    with _unless_taken(uid):
+        run("groupadd", "--gid", str(uid), user)
     options = ["--uid", str(uid), "--gid", str(uid), "--create-home", "--home-dir", str(home)]
     options += ["--shell", shell, "--key", "HOME_MODE=0700", "--comment", "made by AEN"]
     options += ["--password", "*"]  # no password fits; "!" would also keep keys out where sshd does without PAM
-    try:
-        run("useradd", *options, user)
-    except Conflict:
-        with suppress(Conflict):
-            run("groupdel", user)
-        raise
+    with _unless_taken(uid):
+        try:
+            run("useradd", *options, user)
+        except Conflict:
+            with suppress(Conflict):
+                run("groupdel", user)
+            raise
     os.chmod(home, 0o700)
+
+
+@contextmanager
+def _unless_taken(uid: int) -> Iterator[None]:
+    try:
+        yield
+    except Conflict as error:
+        if taken(uid):
+            raise NumberTaken(str(error)) from None
+        raise
 
 
 def clear(user: str, uid: int) -> None:

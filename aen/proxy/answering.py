@@ -149,7 +149,7 @@ class Answering(Replying):
         self._app = None
         if self.tunnel is None and not self._started:
             self._fail(502, reasons.CUT_OFF)
-        else:
+        elif self.tunnel is None or not self.tunnel.awaits_answer:
             self.flush()
             self.transport.close()
 

@@ -134,6 +134,11 @@ class Tunnel:
         """Whether everything that comes is passed on."""
         return self._closing is None
 
+    @property
+    def awaits_answer(self) -> bool:
+        """Whether the client was sent our Close and may still answer it: an app that has gone meanwhile changes nothing."""
+        return self._closing is not None and self._from_app.told
+
     def client_sent(self, data: bytes) -> None:
         """Pass on what the client has sent behind its request."""
         self._from_client.data_received(data)

@@ -404,7 +404,7 @@ async def _done(command: StopSession) -> Word:
 
 
 async def _asked(bus: NatsBus, address: str) -> bool:
-    with contextlib.suppress(Unavailable):
+    with contextlib.suppress(Unavailable, TimedOut):  # what is asked while a broker joins may be lost: never answered
         await bus.request(address, StopSession(session="s"), 5)
         return True
     return False

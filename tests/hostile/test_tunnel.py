@@ -164,6 +164,26 @@ async def test_our_close_between_frames(tmp_path: Path) -> None:
         await asyncio.wait_for(app.ended.wait(), 5)
 
 
+async def test_an_app_that_goes_at_our_close_leaves_the_client_time_to_answer(tmp_path: Path) -> None:
+    """Else a client that is slow to read finds its connection gone, and takes a farewell for an accident (1006)."""
+    app = App()
+    async with stand(tmp_path, app.talk) as here:
+        reader, writer = await opened(here)
+        close_all(here)
+        await until(lambda: app.got)
+        app.writer.close()
+        await asyncio.wait_for(app.ended.wait(), 5)
+        (client,) = here.plane.connections
+        await until(lambda: client._app is None)
+        ours = frame((1008).to_bytes(2, "big") + b"Your login has ended.", 8)
+        assert await reader.readexactly(len(ours)) == ours
+        assert not client.transport.is_closing()
+        writer.write(frame(b"", 8, masked=True))
+        assert await asyncio.wait_for(reader.read(), 5) == b""
+        writer.close()
+        await until(lambda: not here.plane.connections)
+
+
 async def test_our_close_waits_for_the_end_of_the_frame_and_nothing_follows_it(tmp_path: Path) -> None:
     app = App()
     async with stand(tmp_path, app.talk) as here:

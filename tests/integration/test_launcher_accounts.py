@@ -14,7 +14,7 @@ import pytest
 
 from aen.errors import Conflict, Invalid
 from aen.launchers import Account, ForeignAccount, ProjectRef, passwd
-from aen.launchers.accounts import link, make_again
+from aen.launchers.accounts import Accounts, link, make_again
 from aen.launchers.process import ProcessLauncher
 from tests.launching import Place, app, as_user, lives
 from tests.waiting import until
@@ -107,6 +107,28 @@ async def test_an_account_whose_making_was_cut_off_is_made_all_the_same(launcher
     assert grp.getgrnam("aentann").gr_gid == again.uid
     with pytest.raises(KeyError):
         grp.getgrgid(ann.uid)
+
+
+@pytest.mark.parametrize("program", ["useradd", "groupadd"])
+def test_a_number_that_somebody_else_takes_meanwhile_is_let_go(
+    spot: Place, monkeypatch: pytest.MonkeyPatch, program: str
+) -> None:
+    accounts, name, look = Accounts(spot.policy), f"aentmy{program}", passwd.taken
+    lost: list[int] = []
+
+    def a_moment_too_early(number: int) -> bool:
+        if look(number):
+            return True
+        monkeypatch.setattr(passwd, "taken", look)
+        passwd.run(program, "--uid" if program == "useradd" else "--gid", str(number), f"aent{program}")
+        lost.append(number)
+        return False
+
+    monkeypatch.setattr(passwd, "taken", a_moment_too_early)
+    made = accounts.ensure(name)
+    assert lost
+    assert made.uid == grp.getgrnam(name).gr_gid > lost[0]
+    assert accounts.register.get(name) == made.uid
 
 
 # ── retiring ──────────────────────────────────────────────────────────────────────────────────────────
