@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import re
+import subprocess
 import time
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -19,6 +20,7 @@ from aen.environments.building import remove
 log = structlog.get_logger(__name__)
 
 KEPT_DAYS = 7
+_DU_SECONDS = 300  # for `du` over all of them on a slow disk
 _VERSION = re.compile(r"(?:conda-)?(?:root|apps)-[0-9a-f]{12}")
 
 
@@ -59,21 +61,18 @@ def remove_old(top: Path, newest: Iterable[Path], now: float | None = None) -> l
 
 
 def sizes(top: Path) -> list[tuple[Path, int]]:
-    """Bytes on the disk of each; a file that several share counts with the first."""
-    seen: set[tuple[int, int]] = set()
-    return [(path, sum(_blocks(path, seen))) for path in versions(top)]
-
-
-def _blocks(path: Path, seen: set[tuple[int, int]]) -> Iterator[int]:
-    for folder, folders, files in os.walk(path):
-        for name in (*folders, *files):
-            try:
-                status = os.lstat(os.path.join(folder, name))
-            except FileNotFoundError:
-                continue
-            if (status.st_dev, status.st_ino) not in seen:
-                seen.add((status.st_dev, status.st_ino))
-                yield status.st_blocks * 512
+    """Bytes on the disk of each; a file that several share counts with the first. Empty where that can't be measured."""
+    found = versions(top)
+    if not found:
+        return []
+    # A process of its own, and a polite one: 100,000 files looked at in a thread of ours hold up whoever loads a page.
+    measure = ["nice", "-n", "19", "du", "--summarize", "--block-size=1", "--", *map(str, found)]
+    try:
+        told = subprocess.run(measure, capture_output=True, text=True, check=False, timeout=_DU_SECONDS).stdout
+    except (OSError, subprocess.TimeoutExpired) as error:
+        log.warning("root environments can't be measured", path=str(top), reason=str(error))
+        return []
+    return [(Path(path), int(size)) for size, _, path in (line.partition("\t") for line in told.splitlines())]
 
 
 def _arguments() -> Iterator[bytes]:

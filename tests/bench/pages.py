@@ -114,11 +114,11 @@ def _apart(pid: int) -> None:
 
 
 async def _at_rest(pid: int) -> None:
-    """What a start brings with it (environments that are looked at, an index) is over."""
+    """What a start brings with it (an examination of the node after 3 s, environments that are looked at, an index) is over."""
     used = -1.0
-    while _busy(pid) - used > 0.02:
+    while _busy(pid) - used > 0.1:
         used = _busy(pid)
-        await asyncio.sleep(1)  # what it used within a second is the fact
+        await asyncio.sleep(5)  # what it used within them is the fact
 
 
 async def _in_flight(clients: list[Client], name: str, path: str, pid: int) -> AsyncIterator[Row]:
