@@ -6,10 +6,10 @@ import asyncio
 import json
 import os
 import sqlite3
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Hashable, Sequence
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 from urllib.parse import unquote, urlsplit
 
 from aen.errors import Invalid, Unavailable
@@ -17,11 +17,12 @@ from aen.store import SCHEMA, Collection, Doc, Duplicate, Page, Query, Store
 from aen.store import sqlite_write as write
 from aen.store.asking import MAX_FOUND, MAX_WORD, MAX_WORDS, check_search
 from aen.store.cursors import Place, seal, unseal
+from aen.store.sqlite_answers import Answer, Answers, question
 from aen.store.sqlite_check import check
 from aen.store.sqlite_decoded import SEPARATOR, Decoded
 from aen.store.sqlite_file import connect, lock, open_writer
 from aen.store.sqlite_find import Statement, counting, statements, visible
-from aen.store.sqlite_lanes import Lane, Writer, failure
+from aen.store.sqlite_lanes import Lane, Work, Writer, failure
 from aen.store.sqlite_layout import Layout
 from aen.store.values import check_id, checked_rev, encoded
 
@@ -29,6 +30,8 @@ POINTS = 64  # most point reads answered together
 LISTS = 16  # most short lists answered together: pages ask for several at once
 SHORT = 200  # documents of a list that never takes long: an index has them in order
 QUERIES = 2  # threads for long lists, counts and search, so that a slow one never delays what is quick
+
+A = TypeVar("A", bound=Answer)
 
 
 class SqliteStore(Store):
@@ -44,6 +47,7 @@ class SqliteStore(Store):
         self._lists: Lane | None = None
         self._queries: Lane | None = None
         self._decoded = Decoded()
+        self._answers = Answers()
 
     @classmethod
     def from_url(cls, url: str) -> SqliteStore:
@@ -68,6 +72,7 @@ class SqliteStore(Store):
         for lane in (self._queries, self._lists, self._points, self._writer):
             if lane is not None:
                 await lane.close()
+        self._answers = Answers()
         if self._lock >= 0:
             os.close(self._lock)
             self._lock = -1
@@ -80,11 +85,19 @@ class SqliteStore(Store):
 
     async def get_many(self, collection: str, ids: Sequence[str], *, shared: bool = False) -> list[Doc]:
         """Those of the documents that exist, in the order of `ids`, each once."""
-        wanted = list(dict.fromkeys(check_id(id) for id in ids))
+        wanted = tuple(dict.fromkeys(check_id(id) for id in ids))
+        if not shared:
+            return await self._find_many(collection, wanted, json.loads)
+
+        async def find() -> Page:
+            return Page(await self._find_many(collection, wanted, self._decoded.read))
+
+        return list((await self._known(collection, wanted, find)).items)
+
+    async def _find_many(self, collection: str, wanted: Sequence[str], read: Callable[[str], Doc]) -> list[Doc]:
         table = self._layout(collection).table
         rows = await _opened(self._points).run(partial(write.read_many, table=table, ids=wanted))
         found: dict[str, str] = dict(rows)
-        read = self._decoded.read if shared else json.loads
         return [read(found[id]) for id in wanted if id in found]
 
     async def insert(self, collection: str, doc: Doc) -> Doc:
@@ -92,7 +105,7 @@ class SqliteStore(Store):
         layout = self._layout(collection)
         stored = {**doc, "rev": 1}
         body = encoded(layout.collection, doc, 1)
-        await _opened(self._writer).run(partial(write.insert, layout=layout, doc=stored, body=body))
+        await self._write(layout, partial(write.insert, layout=layout, doc=stored, body=body))
         return stored
 
     async def replace(self, collection: str, doc: Doc) -> Doc:
@@ -101,7 +114,7 @@ class SqliteStore(Store):
         rev = checked_rev(doc)
         stored = {**doc, "rev": rev + 1}
         body = encoded(layout.collection, doc, rev + 1)
-        await _opened(self._writer).run(partial(write.replace, layout=layout, doc=stored, body=body))
+        await self._write(layout, partial(write.replace, layout=layout, doc=stored, body=body))
         return stored
 
     async def restore(self, collection: str, doc: Doc) -> None:
@@ -109,7 +122,7 @@ class SqliteStore(Store):
         layout = self._layout(collection)
         body = encoded(layout.collection, doc, checked_rev(doc))
         try:
-            await _opened(self._writer).run(partial(write.insert, layout=layout, doc=doc, body=body))
+            await self._write(layout, partial(write.insert, layout=layout, doc=doc, body=body))
         except Duplicate:
             if await self.get(collection, doc["id"]) != doc:
                 raise
@@ -121,11 +134,27 @@ class SqliteStore(Store):
 
     async def delete(self, collection: str, id: str, rev: int | None = None) -> bool:
         """Remove the document (only at `rev`, if given: else Stale). False when there was none."""
-        work = partial(write.delete, layout=self._layout(collection), id=check_id(id), rev=rev)
-        return bool(await _opened(self._writer).run(work))
+        layout = self._layout(collection)
+        return bool(await self._write(layout, partial(write.delete, layout=layout, id=check_id(id), rev=rev)))
 
     async def find(self, collection: str, query: Query) -> Page:
         """Documents that match, sorted, a page at a time."""
+        asked = question(query) if query.shared else None
+        if asked is None:
+            return await self._find(collection, query)
+        page = await self._known(collection, asked, partial(self._find, collection, query))
+        return Page(list(page.items), page.next)
+
+    async def _known(self, collection: str, asked: Hashable, find: Callable[[], Awaitable[A]]) -> A:
+        """What it was answered, if nobody has written since; else what `find` says."""
+        moment = self._answers.moment(collection)
+        known = self._answers.get(collection, asked)
+        if known is None:
+            known = await find()
+            self._answers.keep(collection, asked, known, moment)
+        return known  # type: ignore[return-value]  # a question has one kind of answer
+
+    async def _find(self, collection: str, query: Query) -> Page:
         layout = self._layout(collection)
         after = unseal(self._secret, collection, query)
         decoded = self._decoded if query.shared else None
@@ -141,7 +170,12 @@ class SqliteStore(Store):
     async def count(self, collection: str, equal: tuple[tuple[str, Any], ...] = ()) -> int:
         """How many documents match."""
         statement = counting(self._layout(collection), equal)
-        return int(await _opened(self._queries).run(partial(_one, statement=statement)))
+
+        async def count() -> int:
+            return int(await _opened(self._queries).run(partial(_one, statement=statement)))
+
+        asked = question(Query(equal))
+        return await self._known(collection, ("count", asked), count)
 
     async def search(
         self, collection: str, words: str, visible_to: tuple[str, Any] | None = None, limit: int = 20
@@ -183,6 +217,12 @@ class SqliteStore(Store):
             "waiting": writer.waiting(),
         }
         return {**health, "message": writer.trouble} if writer.trouble else health
+
+    async def _write(self, layout: Layout, work: Work) -> Any:
+        name, future = layout.collection.name, _opened(self._writer).put(work)
+        self._answers.writing(name)
+        future.add_done_callback(lambda _: self._answers.written(name))
+        return await asyncio.shield(future)  # a caller who is cancelled does not end the write, nor make it over
 
     def _open(self) -> tuple[sqlite3.Connection, list[sqlite3.Connection], list[sqlite3.Connection]]:
         self._lock = lock(self.path)

@@ -42,11 +42,15 @@ class Lane:
 
     async def run(self, work: Work) -> Any:
         """What `work` returns. Once it is queued it is done, even when the caller is cancelled."""
+        return await self.put(work)
+
+    def put(self, work: Work) -> asyncio.Future[Any]:
+        """Queue it: what `work` returns, later."""
         if self._closed:
             raise Unavailable("The store is closed: this server is stopping.")
         future = self._loop.create_future()
         self._queue.put((work, future))
-        return await future
+        return future
 
     def waiting(self) -> int:
         """How much is queued."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import re
 import sqlite3
+from collections.abc import Sequence
 from typing import Any
 
 from aen.store import Doc, Duplicate, Stale
@@ -24,7 +25,7 @@ def read(connection: sqlite3.Connection, table: str, id: str) -> str | None:
     return None if row is None else row[0]
 
 
-def read_many(connection: sqlite3.Connection, table: str, ids: list[str]) -> list[tuple[str, str]]:
+def read_many(connection: sqlite3.Connection, table: str, ids: Sequence[str]) -> list[tuple[str, str]]:
     """Id and JSON of those that exist, in any order."""
     rows: list[tuple[str, str]] = []
     for start in range(0, len(ids), _CHUNK):

@@ -600,3 +600,22 @@ async def test_writes_under_way_are_finished_by_closing(engine: Engine, tmp_path
 
 def _limit(query: Query, limit: int) -> Query:
     return replace(query, limit=limit)
+
+
+async def test_answers_that_are_shared_tell_kinds_of_values_apart(store: Store) -> None:
+    await store.insert("things", thing("a", size=1, flag=True))
+    await store.insert("things", thing("b", size=2, flag=1))
+    for _ in range(2):
+        for value, id in ((True, "a"), (1, "b")):
+            found = (await store.find("things", Query(equal=(("flag", value),), shared=True))).items
+            assert [doc["id"] for doc in found] == [id]
+        with pytest.raises(Invalid):
+            await store.find("things", Query(equal=(("flag", ["a"]),), shared=True))
+
+
+async def test_a_list_of_shared_documents_is_ones_own(store: Store) -> None:
+    await store.insert("plain", {"id": "a"})
+    (await store.find("plain", Query(shared=True))).items.clear()
+    (await store.get_many("plain", ["a"], shared=True)).clear()
+    assert len((await store.find("plain", Query(shared=True))).items) == 1
+    assert len(await store.get_many("plain", ["a"], shared=True)) == 1

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import os
+import random
 import sqlite3
 import stat
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
 import pytest
@@ -18,7 +20,10 @@ from aen.store.cursors import Place
 from aen.store.open import open_store
 from aen.store.sqlite import SqliteStore
 from aen.store.sqlite_find import statements
+from aen.store.sqlite_lanes import Work
 from aen.store.sqlite_layout import Layout
+from tests.contract.store_schema import SCHEMA as STORE_SCHEMA
+from tests.waiting import until
 
 
 def test_open_store_finds_engines_by_their_url(tmp_path: Path) -> None:
@@ -254,3 +259,65 @@ async def test_an_unforeseen_failure_leaves_its_neighbours_alone(tmp_path: Path)
     good = {number for number in range(60) if number % 20 != 7 and number % 9 != 5}
     assert all(isinstance(outcomes[number], Duplicate) for number in range(60) if number % 9 == 5 and number % 20 != 7)
     assert found == {"taken", *(f"s{number}" for number in good)}
+
+
+async def test_shared_answers_are_never_older_than_what_was_written(tmp_path: Path) -> None:
+    """Readers and writers at once, some of whom give up waiting: what is asked after a write is answered with it."""
+    async with SqliteStore(tmp_path / "aen.db", STORE_SCHEMA) as store:
+        asked = Query(equal=(("color", "red"),), sort="size", shared=True)
+        chance, written = random.Random(7), 0
+        doc = await store.insert("things", {"id": "a", "name": "a", "size": 0, "color": "red"})
+
+        async def read() -> None:
+            least = written
+            for items in (
+                (await store.find("things", asked)).items,
+                await store.get_many("things", ["a"], shared=True),
+            ):
+                assert items[0]["size"] >= least
+
+        for size in range(1, 300):
+            readers = [asyncio.create_task(read()) for _ in range(3)]
+            writer = asyncio.create_task(store.replace("things", {**doc, "size": size}))
+            if chance.random() < 0.3:
+                await asyncio.sleep(0)
+                writer.cancel()
+                await asyncio.wait([writer])
+                await read()
+                found = await store.get("things", "a")
+                while found is None or found["size"] != size:  # once it is queued it is done
+                    found = await store.get("things", "a")
+                doc = found
+            else:
+                doc = await writer
+            written = size
+            await asyncio.gather(read(), read(), *readers)
+
+
+async def test_what_was_read_before_a_write_and_comes_after_it_is_not_kept(tmp_path: Path) -> None:
+    """The lane that reads answers several at once: it is held up before it takes the question, and before it delivers."""
+    asked = Query(shared=True)
+    began, go, read, deliver = (threading.Event() for _ in range(4))
+
+    def hold(says: threading.Event, until: threading.Event) -> Work:
+        return lambda _: (says.set(), until.wait(30))  # type: ignore[func-returns-value]
+
+    async with SqliteStore(tmp_path / "aen.db", STORE_SCHEMA) as store:
+        doc = await store.insert("plain", {"id": "a", "value": "old"})
+        lane = store._lists
+        assert lane is not None
+        lane.put(hold(began, go))
+        assert await asyncio.to_thread(began.wait, 30)
+        reader = asyncio.create_task(store.find("plain", asked))
+        await until(lambda: _is(lane.waiting() == 1), 30, "the question is queued")
+        lane.put(hold(read, deliver))
+        go.set()
+        assert await asyncio.to_thread(read.wait, 30)
+        await store.replace("plain", {**doc, "value": "new"})
+        deliver.set()
+        assert (await reader).items[0]["value"] == "old"
+        assert (await store.find("plain", asked)).items[0]["value"] == "new"
+
+
+async def _is(fact: bool) -> bool:
+    return fact

@@ -21,6 +21,7 @@ from aen.roles.server.events import Events
 from aen.roles.server.job.jobs import Jobs
 from aen.roles.server.job.leases import Held, Progress
 from aen.roles.server.permissions import Actor
+from aen.roles.server.seen import Seen
 from aen.store import Store
 from aen.store.sqlite import SqliteStore
 
@@ -45,6 +46,7 @@ class SmallDomain:
         self.store = store
         self.company = Alone()
         self.events = Events(cast(Domain, self))
+        self.seen = Seen()
 
     def jobs(self, **options: Any) -> Jobs:
         return Jobs(cast(Domain, self), first_wait=0.01, **options)

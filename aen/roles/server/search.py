@@ -135,8 +135,8 @@ class Search(Part):
         check(actor, Permission.SIGNED_IN)
         if actor.user is None:
             return []
-        query = Query(equal=(("user", actor.user.id),), sort="created", descending=True, limit=_MOST_SAVED)
-        return [SavedSearch.model_validate(doc) for doc in (await self.store.find("searches", query)).items]
+        query = Query(equal=(("user", actor.user.id),), sort="created", descending=True, limit=_MOST_SAVED, shared=True)
+        return [self.domain.seen.read(SavedSearch, doc) for doc in (await self.store.find("searches", query)).items]
 
     async def save(self, actor: Actor, text: str, kind: str = "", title: str = "") -> SavedSearch:
         """Keep a search on one's home page; the same one twice is once. Raises Invalid, Conflict (30 are the most)."""

@@ -110,7 +110,10 @@ class Daily(Part):
                 self._today = _Counting(date)
             counting = self._today
             begin = _ms(_parsed(date))
-            query = Query(low=max(counting.at, begin), high=begin + _DAY_MS - 1, sort="at", limit=_PAGE)
+            low, high, again = max(counting.at, begin), begin + _DAY_MS - 1, counting.at > begin
+            query = Query(
+                low=low, high=high, sort="at", limit=_PAGE, shared=again
+            )  # the first time it may be all day's
             async for doc in every(self.store, "activity", query):
                 counting.take(doc)
             return counting.acts

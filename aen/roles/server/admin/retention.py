@@ -77,7 +77,7 @@ class Retention(Part):
         return int(self.domain.settings.value(LOGS[name]))
 
     async def _oldest(self, name: str) -> int:
-        page = await self.store.find("activity", replace(_all(name), limit=1))
+        page = await self.store.find("activity", replace(_all(name), limit=1, shared=True))
         return int(page.items[0]["at"]) if page.items else 0
 
     async def _prune(self, _: Job, progress: Progress) -> None:

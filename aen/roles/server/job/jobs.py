@@ -92,9 +92,9 @@ class Jobs(Part):
         return (await self._find((("subject", project.slug),), limit, ""))[0]
 
     async def _find(self, equal: tuple[tuple[str, Any], ...], limit: int, cursor: str) -> tuple[list[Job], str]:
-        query = Query(equal=equal, sort="created", descending=True, limit=limit, cursor=cursor)
+        query = Query(equal=equal, sort="created", descending=True, limit=limit, cursor=cursor, shared=True)
         page = await self.store.find(JOBS, query)
-        return [Job.model_validate(doc) for doc in page.items], page.next
+        return [self.domain.seen.read(Job, doc) for doc in page.items], page.next
 
     async def list(
         self,

@@ -82,10 +82,10 @@ async def _project(domain: Domain, project: Project) -> list[Notice]:
 
 
 async def _jobs(domain: Domain, actor: Actor) -> list[Notice]:
-    query = Query(equal=(("created_by", actor.name),), sort="created", descending=True, limit=20)
+    query = Query(equal=(("created_by", actor.name),), sort="created", descending=True, limit=20, shared=True)
     found = []
     for doc in (await domain.store.find("jobs", query)).items:
-        job = Job.model_validate(doc)
+        job = domain.seen.read(Job, doc)
         if job.state is JobState.FAILED and job.updated > now() - _JOB_AGE:
             title = f"{job.subject} · {job.kind.partition('.')[2] or job.kind}"
             found.append(Notice("bad", title, job.message, f"/{quote(job.subject)}"))
@@ -94,10 +94,10 @@ async def _jobs(domain: Domain, actor: Actor) -> list[Notice]:
 
 async def _runs(domain: Domain, actor: Actor) -> list[Notice]:
     """Schedules of the actor's whose last run failed lately: one that has gone well since is no news."""
-    query = Query(equal=(("user", actor.name),), sort="created", descending=True, limit=_RUNS)
+    query = Query(equal=(("user", actor.name),), sort="created", descending=True, limit=_RUNS, shared=True)
     last: dict[str, Run] = {}
     for doc in (await domain.store.find("runs", query)).items:
-        run = Run.model_validate(doc)
+        run = domain.seen.read(Run, doc)
         if run.state in (RunState.DONE, RunState.FAILED, RunState.LOST):
             last.setdefault(run.schedule, run)
     found = []

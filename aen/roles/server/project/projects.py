@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from aen import names
@@ -68,12 +68,21 @@ class Projects(Part):
         """The project, if the actor has `permission` there; NotFound or Denied."""
         check(actor, Permission.VIEW)
         page = await self.store.find("projects", Query(equal=(("slug", names.slug(owner, name)),), limit=1))
-        if not page.items:
+        return self._checked(actor, permission, [Project.model_validate(doc) for doc in page.items])
+
+    async def look(self, actor: Actor, owner: str, name: str) -> Project:
+        """As `get`, for a page: what is only looked at is read and understood once, until it changes."""
+        check(actor, Permission.VIEW)
+        query = Query(equal=(("slug", names.slug(owner, name)),), limit=1, shared=True)
+        page = await self.store.find("projects", query)
+        return self._checked(actor, Permission.VIEW, [self.domain.seen.read(Project, doc) for doc in page.items])
+
+    def _checked(self, actor: Actor, permission: Permission, found: Sequence[Project]) -> Project:
+        if not found:
             raise NotFound("There is no such project, or you may not see it.")
-        project = Project.model_validate(page.items[0])
-        check(actor, Permission.VIEW, project)  # whatever a token may do there, it may do where it may look
-        check(actor, permission, project)
-        return project
+        check(actor, Permission.VIEW, found[0])  # whatever a token may do there, it may do where it may look
+        check(actor, permission, found[0])
+        return found[0]
 
     async def list(
         self,

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import time
 from collections import Counter, OrderedDict, defaultdict
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from aen.model.project import Project
+from aen.model.project import Project, Visibility
 from aen.roles.server.domain import Part
 from aen.roles.server.permissions import Actor, may_see
-from aen.store import Query
+from aen.store import Doc, Query
 
 if TYPE_CHECKING:
     from aen.roles.server.domain import Domain
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
 _TAGS, _PEOPLE, _LIBRARIES = 6, 6, 12  # of the project that are looked up
 _OF_EACH = 30  # projects looked at for each
 _MOST_ALIKE = 100  # of those, the most related
+_LARGE_TEAM = 50  # people that aren't kept by name
 _FRESH_SECONDS, _MOST_KEPT = 60.0, 2000
 _WEIGHT_TAG, _WEIGHT_PERSON, _WEIGHT_LIBRARY = 3, 2, 1
 #: Everybody imports these: that two projects do says nothing.
@@ -27,7 +29,16 @@ _COMMON = frozenset(
 )
 
 
-Alike = tuple[str, tuple[str, ...]]  # the id of a project, and what it shares
+@dataclass(frozen=True, slots=True)
+class Alike:
+    """A project by its id, what it shares, and who saw it when that was found out: those alone are asked for it.
+
+    `seen_by` is a hint, and None where it isn't known or where all see it: whoever is shown a project is asked anew.
+    """
+
+    id: str
+    shares: tuple[str, ...]
+    seen_by: Sequence[str] | None = None
 
 
 @dataclass(frozen=True)
@@ -53,9 +64,7 @@ class RelatedProjects(Part):
         """The same for a project that the actor was given. Who may see what is asked anew each time."""
         in_team = project.role_of(actor.name) is not None or actor.admin
         alike = await self._alike(project, in_team)
-        # All of one's own projects share oneself: that says nothing.
-        others = [(id, tuple(each for each in shares if each != actor.name)) for id, shares in alike]
-        ranked, found = [(id, shares) for id, shares in others if shares], []
+        ranked, found = list(_for(actor, alike)), list[Relation]()
         for at in range(0, len(ranked), limit * 2):
             some = dict(ranked[at : at + limit * 2])
             for doc in await self.store.get_many("projects", list(some), shared=True):
@@ -81,6 +90,7 @@ class RelatedProjects(Part):
         """Ids of projects, the most related first, and what each shares. `team`: whose sharing counts and may be told."""
         weights: Counter[str] = Counter()
         shares: dict[str, list[str]] = defaultdict(list)
+        seen_by: dict[str, Sequence[str] | None] = {}
         for field, values, weight in (
             ("tags", project.tags[:_TAGS], _WEIGHT_TAG),
             ("members", team[:_PEOPLE], _WEIGHT_PERSON),
@@ -90,10 +100,26 @@ class RelatedProjects(Part):
                 for doc in (await self.store.find("projects", query)).items:
                     weights[doc["id"]] += weight
                     shares[doc["id"]].append(value)
+                    seen_by[doc["id"]] = _seen_by(doc)
         libraries = [one for one in await self.domain.indexing.libraries_of(project.id) if one not in _COMMON]
         for library in libraries[:_LIBRARIES]:
             for id in await self.domain.indexing.using(library, _OF_EACH):
                 weights[id] += _WEIGHT_LIBRARY
                 shares[id].append(library)
         ranked = [id for id, _ in weights.most_common(_MOST_ALIKE + 1) if id != project.id]
-        return [(id, tuple(dict.fromkeys(shares[id]))[:4]) for id in ranked]
+        return [Alike(id, tuple(dict.fromkeys(shares[id]))[:4], seen_by.get(id)) for id in ranked]
+
+
+def _for(actor: Actor, alike: list[Alike]) -> Iterator[tuple[str, tuple[str, ...]]]:
+    """Those that the actor may well see, by id, with what is shared beside the actor: one's own projects all have that in common."""
+    for one in alike:
+        if one.seen_by is None or actor.admin or actor.name in one.seen_by:
+            shares = tuple(each for each in one.shares if each != actor.name)
+            if shares:
+                yield one.id, shares
+
+
+def _seen_by(doc: Doc) -> Sequence[str] | None:
+    if doc["visibility"] == Visibility.PUBLIC or len(doc["members"]) > _LARGE_TEAM:
+        return None
+    return tuple(doc["members"])

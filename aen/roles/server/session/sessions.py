@@ -242,15 +242,15 @@ class Sessions(Shown):
 
     async def of(self, actor: Actor, project: Project) -> list[Session]:
         """The same of a project that the actor was given."""
-        query = Query(equal=(("project", project.id),), sort="created", descending=True)
-        found = [Session.model_validate(doc) async for doc in every(self.store, "sessions", query)]
+        query = Query(equal=(("project", project.id),), sort="created", descending=True, shared=True)
+        found = [self.domain.seen.read(Session, doc) async for doc in every(self.store, "sessions", query)]
         return [self._shown(actor, session, project) for session in found if _sees(actor, session, project)]
 
     async def of_user(self, actor: Actor, user: str) -> list[Session]:
         """A person's sessions, newest first. One's own, or an administrator's look."""
         check(actor, Permission.LIST if actor.name == user else Permission.ADMIN)
-        query = Query(equal=(("user", user),), sort="created", descending=True, limit=200)
-        return [Session.model_validate(doc) for doc in (await self.store.find("sessions", query)).items]
+        query = Query(equal=(("user", user),), sort="created", descending=True, limit=200, shared=True)
+        return [self.domain.seen.read(Session, doc) for doc in (await self.store.find("sessions", query)).items]
 
     async def all(self, actor: Actor, phase: str = "", limit: int = 100, cursor: str = "") -> tuple[list[Session], str]:
         """All sessions (administrators), newest first, and the next cursor. `phase`: only those in it."""

@@ -141,8 +141,8 @@ async def activity_page(request: web.Request) -> web.StreamResponse:
 
 
 async def found(request: web.Request) -> Project:
-    """The project that the address names. NotFound."""
-    project: Project = await request.config_dict[DOMAIN].projects.get(
+    """The project that the address names, to be looked at. NotFound."""
+    project: Project = await request.config_dict[DOMAIN].projects.look(
         request[ACTOR], request.match_info["owner"], request.match_info["project"]
     )
     return project
