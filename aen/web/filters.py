@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from functools import lru_cache
 from typing import Any
 from urllib.parse import quote
 
-from babel.dates import format_datetime, format_timedelta
+from babel.dates import format_date, format_timedelta
 from babel.numbers import format_decimal
 from markupsafe import Markup, escape
 
@@ -19,6 +19,7 @@ from aen.model.activity import Activity
 from aen.web.acts import ACTS, DETAILED, OWN
 from aen.web.words import WORDS, job, step, word
 
+_EPOCH = date(1970, 1, 1).toordinal()
 _BYTES = ("KB", "MB", "GB", "TB")
 _BROWSERS = (
     ("Edg/", "Edge"),
@@ -68,12 +69,13 @@ def when(ms: int) -> str:
     """A time for people, in UTC."""
     if not ms:
         return _("never")
-    return _minute(ms // 60_000, _locale())
+    minutes = ms // 60_000
+    return f"{_day(minutes // 1440, _locale())}, {minutes // 60 % 24:02}:{minutes % 60:02} UTC"
 
 
 def iso(ms: int) -> str:
     """A time for machines."""
-    return datetime.fromtimestamp(ms / 1000, UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
+    return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(ms // 1000))
 
 
 def size(number: float) -> str:
@@ -123,9 +125,10 @@ def _ago(seconds: int, locale: str) -> str:
     return format_timedelta(-seconds, threshold=1, add_direction=True, locale=locale)
 
 
-@lru_cache(16_384)
-def _minute(minute: int, locale: str) -> str:
-    return format_datetime(datetime.fromtimestamp(minute * 60, UTC), "d MMM y, HH:mm 'UTC'", locale=locale)
+@lru_cache(4096)
+def _day(day: int, locale: str) -> str:
+    """`day`: whole days since 1970."""
+    return format_date(date.fromordinal(_EPOCH + day), "d MMM y", locale=locale)
 
 
 def _rounded(value: float) -> str:

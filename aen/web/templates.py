@@ -98,9 +98,16 @@ class Pieces:
             return macro(document, *given)
         bearer = getattr(document, "created", 0)  # a name can be given again, and revs begin anew
         key = (name, document.id, document.rev, bearer, given, LANGUAGE.get(), int(time.time() / 60))
+        return self._get(key, macro, document, *given)
+
+    def once(self, name: str, macro: Callable[..., Markup], *given: Any) -> Markup:
+        """What `macro(*given)` makes, where that depends on nothing but what is given (hashable) and the language."""
+        return self._get((name, given, LANGUAGE.get()), macro, *given)
+
+    def _get(self, key: tuple[Any, ...], macro: Callable[..., Markup], *given: Any) -> Markup:
         made = self._made.get(key)
         if made is None:
-            made = self._made[key] = macro(document, *given)
+            made = self._made[key] = macro(*given)
             if len(self._made) > _MOST_KEPT:
                 self._made.popitem(last=False)
         return made
@@ -144,7 +151,10 @@ class Templates:
             # `_("…")` and its like in templates; `said` for messages that were put together elsewhere.
             env.globals.update(_=gettext, ngettext=ngettext, said=said, language=LANGUAGE.get)
             env.globals.update(
-                kept=self._pieces.kept, csrf_of_page=_CSRF.get, picture_of=lambda name: _PICTURE.get()(name)
+                kept=self._pieces.kept,
+                once=self._pieces.once,
+                csrf_of_page=_CSRF.get,
+                picture_of=lambda name: _PICTURE.get()(name),
             )
             env.filters.update(FILTERS)
         return env

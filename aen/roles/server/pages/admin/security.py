@@ -60,9 +60,9 @@ async def log_page(request: web.Request) -> web.StreamResponse:
 
 
 @functools.cache
-def _acts(language: str) -> list[tuple[str, str]]:
+def _acts(language: str) -> tuple[tuple[str, str], ...]:
     """What one can filter by, with its words in the reader's language (the one in force), in their order."""
-    return sorted(((act, act_alone(act)) for act in SECURITY), key=lambda one: one[1].casefold())
+    return tuple(sorted(((act, act_alone(act)) for act in SECURITY), key=lambda one: one[1].casefold()))
 
 
 async def export(request: web.Request) -> web.StreamResponse:
