@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import logging
 import os
 import sys
@@ -97,11 +98,16 @@ def _level_filter(_: WrappedLogger, method: str, event: EventDict) -> EventDict:
 
 def _safe(_: WrappedLogger, __: str, event: EventDict) -> EventDict:
     for key, value in event.items():
-        if key != "event" and any(word in key.lower() for word in _SECRET_KEYS):
+        if key != "event" and _is_secret(key):
             event[key] = "…"
         elif isinstance(value, str):
             event[key] = _plain(value if len(value) <= _LONGEST else value[:_LONGEST] + "…")
     return event
+
+
+@functools.lru_cache(1024)
+def _is_secret(key: str) -> bool:
+    return any(word in key.lower() for word in _SECRET_KEYS)
 
 
 def _plain(text: str) -> str:

@@ -96,7 +96,8 @@ class Pieces:
         """What `macro(document, *given)` makes. `name` is of this piece alone."""
         if not document.rev:  # never stored: the next one of that id may be another
             return macro(document, *given)
-        bearer = getattr(document, "created", 0)  # a name can be given again, and revs begin anew
+        # A name can be given again, and revs begin anew. (Asking a model for what it has not takes as long as making a row.)
+        bearer = document.__dict__.get("created", 0)
         key = (name, document.id, document.rev, bearer, given, LANGUAGE.get(), int(time.time() / 60))
         return self._get(key, macro, document, *given)
 

@@ -182,8 +182,8 @@ class Logins(Backends):
         return fine and own is not None and own.user == login.acting and own.expires > now()
 
     async def _read_login(self, id: str) -> Login | None:
-        doc = await self.store.get("logins", id)
-        return Login.model_validate(doc) if doc is not None else None
+        found = await self.store.get_many("logins", [id], shared=True)
+        return Login.model_validate(found[0]) if found else None
 
     async def _seen(self, login: Login) -> None:
         if now() - login.last_seen < _SEEN_EVERY:

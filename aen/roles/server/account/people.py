@@ -89,8 +89,8 @@ class People(Part):
         return await self._users.get(name) if plausible(name) else None
 
     async def _read_user(self, name: str) -> User | None:
-        doc = await self.store.get("users", name)
-        return User.model_validate(doc) if doc is not None else None
+        found = await self.store.get_many("users", [name], shared=True)
+        return User.model_validate(found[0]) if found else None
 
     async def change_user(self, name: str, edit: Callable[[User], Awaitable[None] | None]) -> User:
         """Read, let `edit` change it in place, store it (again when somebody was faster). NotFound, Conflict.

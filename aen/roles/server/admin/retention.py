@@ -77,7 +77,7 @@ class Retention(Part):
         return int(self.domain.settings.value(LOGS[name]))
 
     async def _oldest(self, name: str) -> int:
-        page = await self.store.find("activity", replace(_all(name), limit=1, shared=True))
+        page = await self.store.find("activity", _OLDEST[name])
         return int(page.items[0]["at"]) if page.items else 0
 
     async def _prune(self, _: Job, progress: Progress) -> None:
@@ -131,3 +131,6 @@ def _all(name: str) -> Query:
 
 def _date(ms: int) -> str:
     return str(datetime.datetime.fromtimestamp(ms / 1000, datetime.UTC).date())
+
+
+_OLDEST = {name: replace(_all(name), limit=1, shared=True) for name in LOGS}
