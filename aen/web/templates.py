@@ -6,7 +6,7 @@ import json
 import re
 import time
 from collections import OrderedDict
-from collections.abc import Callable, Mapping, MutableMapping
+from collections.abc import Callable, Iterable, Mapping, MutableMapping
 from contextvars import ContextVar
 from typing import Any, cast
 
@@ -94,16 +94,23 @@ class Pieces:
 
     def kept(self, name: str, macro: Callable[..., Markup], document: Any, *given: Any) -> Markup:
         """What `macro(document, *given)` makes. `name` is of this piece alone."""
-        if not document.rev:  # never stored: the next one of that id may be another
-            return macro(document, *given)
-        # A name can be given again, and revs begin anew. (Asking a model for what it has not takes as long as making a row.)
-        bearer = document.__dict__.get("created", 0)
-        key = (name, document.id, document.rev, bearer, given, LANGUAGE.get(), int(time.time() / 60))
-        return self._get(key, macro, document, *given)
+        return self._piece((name, given, LANGUAGE.get(), int(time.time() / 60)), macro, document, *given)
+
+    def kept_list(self, name: str, macro: Callable[..., Markup], documents: Iterable[Any]) -> Markup:
+        """`kept` for each of the documents, one after the other."""
+        of = (name, (), LANGUAGE.get(), int(time.time() / 60))
+        return Markup("".join([self._piece(of, macro, document) for document in documents]))  # noqa: S704 (all are Markup)
 
     def once(self, name: str, macro: Callable[..., Markup], *given: Any) -> Markup:
         """What `macro(*given)` makes, where that depends on nothing but what is given (hashable) and the language."""
         return self._get((name, given, LANGUAGE.get()), macro, *given)
+
+    def _piece(self, of: tuple[Any, ...], macro: Callable[..., Markup], document: Any, *given: Any) -> Markup:
+        if not document.rev:  # never stored: the next one of that id may be another
+            return macro(document, *given)
+        # A name can be given again, and revs begin anew. (Asking a model for what it has not takes as long as making a row.)
+        bearer = document.__dict__.get("created", 0)
+        return self._get((of, document.id, document.rev, bearer), macro, document, *given)
 
     def _get(self, key: tuple[Any, ...], macro: Callable[..., Markup], *given: Any) -> Markup:
         made = self._made.get(key)
@@ -153,6 +160,7 @@ class Templates:
             env.globals.update(_=gettext, ngettext=ngettext, said=said, language=LANGUAGE.get)
             env.globals.update(
                 kept=self._pieces.kept,
+                kept_list=self._pieces.kept_list,
                 once=self._pieces.once,
                 csrf_of_page=_CSRF.get,
                 picture_of=lambda name: _PICTURE.get()(name),
