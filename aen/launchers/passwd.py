@@ -54,12 +54,11 @@ def add(user: str, uid: int, shell: str) -> None:
         raise Conflict(
             f"{home} is there already, from an earlier account: move it away, then {user} can have an account."
         )
-    with _unless_taken(uid):
-        run("groupadd", "--gid", str(uid), user)
     options = ["--uid", str(uid), "--gid", str(uid), "--create-home", "--home-dir", str(home)]
     options += ["--shell", shell, "--key", "HOME_MODE=0700", "--comment", "made by AEN"]
     options += ["--password", "*"]  # no password fits; "!" would also keep keys out where sshd does without PAM
     with _unless_taken(uid):
+        run("groupadd", "--gid", str(uid), user)
         try:
             run("useradd", *options, user)
         except Conflict:

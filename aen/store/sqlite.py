@@ -14,12 +14,13 @@ from urllib.parse import unquote, urlsplit
 
 from aen.errors import Invalid, Unavailable
 from aen.store import SCHEMA, Collection, Doc, Duplicate, Page, Query, Store
+from aen.store import sqlite_read as read
 from aen.store import sqlite_write as write
-from aen.store.asking import MAX_FOUND, MAX_WORD, MAX_WORDS, check_search
+from aen.store.asking import MAX_FOUND, check_search
 from aen.store.cursors import Place, seal, unseal
 from aen.store.sqlite_answers import Answer, Answers, question
 from aen.store.sqlite_check import check
-from aen.store.sqlite_decoded import SEPARATOR, Decoded
+from aen.store.sqlite_decoded import Decoded
 from aen.store.sqlite_file import connect, lock, open_writer
 from aen.store.sqlite_find import Statement, counting, statements, visible
 from aen.store.sqlite_lanes import Lane, Work, Writer, failure
@@ -87,18 +88,22 @@ class SqliteStore(Store):
         """Those of the documents that exist, in the order of `ids`, each once."""
         wanted = tuple(dict.fromkeys(check_id(id) for id in ids))
         if not shared:
-            return await self._find_many(collection, wanted, json.loads)
+            return (await self._find_many(collection, wanted, json.loads))[0]
 
-        async def find() -> Page:
-            return Page(await self._find_many(collection, wanted, self._decoded.read))
+        async def find() -> tuple[Page, int]:
+            found, size = await self._find_many(collection, wanted, self._decoded.read)
+            return Page(found), size
 
         return list((await self._known(collection, wanted, find)).items)
 
-    async def _find_many(self, collection: str, wanted: Sequence[str], read: Callable[[str], Doc]) -> list[Doc]:
+    async def _find_many(
+        self, collection: str, wanted: Sequence[str], decode: Callable[[str], Doc]
+    ) -> tuple[list[Doc], int]:
+        """The documents, and their size in characters."""
         table = self._layout(collection).table
         rows = await _opened(self._points).run(partial(write.read_many, table=table, ids=wanted))
         found: dict[str, str] = dict(rows)
-        return [read(found[id]) for id in wanted if id in found]
+        return [decode(found[id]) for id in wanted if id in found], sum(map(len, found.values()))
 
     async def insert(self, collection: str, doc: Doc) -> Doc:
         """Add a document (stored with rev 1) and return it. Raises Duplicate."""
@@ -141,38 +146,38 @@ class SqliteStore(Store):
         """Documents that match, sorted, a page at a time."""
         asked = question(query) if query.shared else None
         if asked is None:
-            return await self._find(collection, query)
+            return (await self._find(collection, query))[0]
         page = await self._known(collection, asked, partial(self._find, collection, query))
         return Page(list(page.items), page.next)
 
-    async def _known(self, collection: str, asked: Hashable, find: Callable[[], Awaitable[A]]) -> A:
-        """What it was answered, if nobody has written since; else what `find` says."""
+    async def _known(self, collection: str, asked: Hashable, find: Callable[[], Awaitable[tuple[A, int]]]) -> A:
+        """What it was answered, if nobody has written since; else what `find` says (and its size in characters)."""
         moment = self._answers.moment(collection)
         known = self._answers.get(collection, asked)
         if known is None:
-            known = await find()
-            self._answers.keep(collection, asked, known, moment)
+            known, size = await find()
+            self._answers.keep(collection, asked, known, size, moment)
         return known  # type: ignore[return-value]  # a question has one kind of answer
 
-    async def _find(self, collection: str, query: Query) -> Page:
+    async def _find(self, collection: str, query: Query) -> tuple[Page, int]:
         layout = self._layout(collection)
         after = unseal(self._secret, collection, query)
         decoded = self._decoded if query.shared else None
-        work = partial(_page, steps=statements(layout, query, after), limit=query.limit + 1, decoded=decoded)
+        work = partial(read.page, steps=statements(layout, query, after), limit=query.limit + 1, decoded=decoded)
         lane = self._lists if query.limit <= SHORT else self._queries
-        found: list[Doc] = await _opened(lane).run(work)
-        items = found[: query.limit]
+        found, size = await _opened(lane).run(work)
+        items: list[Doc] = found[: query.limit]
         if len(found) <= query.limit:
-            return Page(items)
+            return Page(items), size
         last = items[-1]
-        return Page(items, seal(self._secret, collection, query, Place(last.get(query.sort), last["id"])))
+        return Page(items, seal(self._secret, collection, query, Place(last.get(query.sort), last["id"]))), size
 
     async def count(self, collection: str, equal: tuple[tuple[str, Any], ...] = ()) -> int:
         """How many documents match."""
         statement = counting(self._layout(collection), equal)
 
-        async def count() -> int:
-            return int(await _opened(self._queries).run(partial(_one, statement=statement)))
+        async def count() -> tuple[int, int]:
+            return int(await _opened(self._queries).run(partial(read.one, statement=statement))), 0
 
         asked = question(Query(equal))
         return await self._known(collection, ("count", asked), count)
@@ -183,7 +188,7 @@ class SqliteStore(Store):
         """Documents that hold all words (the last may be unfinished), best first."""
         layout = self._layout(collection)
         check_search(layout.collection, limit)
-        wanted = _match(words)
+        wanted = read.match(words)
         condition, params = visible(layout, visible_to) if visible_to else ("1", ())
         if not wanted:
             return []
@@ -193,8 +198,8 @@ class SqliteStore(Store):
             f"WHERE w.words MATCH ? AND {condition} ORDER BY w.rowid DESC LIMIT {MAX_FOUND}"
         )
         sql = f"SELECT d.body FROM ({newest}) AS f CROSS JOIN {layout.table} AS d ON d.n = f.n ORDER BY f.best, d.id LIMIT ?"
-        work = partial(_page, steps=[Statement(sql, (wanted, *params))], limit=limit)
-        found: list[Doc] = await _opened(self._queries).run(work)
+        work = partial(read.page, steps=[Statement(sql, (wanted, *params))], limit=limit)
+        found: list[Doc] = (await _opened(self._queries).run(work))[0]
         return found
 
     async def check(self) -> list[str]:
@@ -255,46 +260,3 @@ def _opened(lane: Any) -> Any:
     if lane is None:
         raise Unavailable("The store is not open.")
     return lane
-
-
-def _one(connection: sqlite3.Connection, statement: Statement) -> Any:
-    return connection.execute(statement.sql, statement.params).fetchone()[0]
-
-
-def _page(
-    connection: sqlite3.Connection, steps: list[Statement], limit: int, decoded: Decoded | None = None
-) -> list[Doc]:
-    """The documents of one page; all statements see the same moment. `decoded`: they are shared."""
-    if len(steps) == 1:
-        return _documents(connection, steps[0], limit, decoded)
-    found: list[Doc] = []
-    connection.execute("BEGIN")
-    try:
-        for step in steps:
-            found += _documents(connection, step, limit - len(found), decoded)
-            if len(found) >= limit:
-                break
-    finally:
-        connection.execute("COMMIT")
-    return found
-
-
-def _documents(connection: sqlite3.Connection, step: Statement, limit: int, decoded: Decoded | None) -> list[Doc]:
-    # One row for all of them: between two rows a thread gives the interpreter away, and may wait 5 ms to get it back.
-    separator = "," if decoded is None else SEPARATOR
-    sql = f"SELECT group_concat(body, ?) FROM ({step.sql})"
-    (text,) = connection.execute(sql, (separator, *step.params, limit)).fetchone()
-    if text is None:
-        return []
-    if decoded is not None:
-        return [decoded.read(one) for one in text.split(SEPARATOR)]
-    found: list[Doc] = json.loads(f"[{text}]")
-    return found
-
-
-def _match(words: str) -> str:
-    """Words as FTS5 takes them: each quoted, so that nothing in them is an operator; the last may be unfinished."""
-    clean = words.replace("\0", " ").encode("utf-8", "ignore").decode()
-    parts = [part for part in clean.split()[:MAX_WORDS] if any(ch.isalnum() for ch in part)]
-    quoted = ['"' + part.replace('"', '""')[:MAX_WORD] + '"' for part in parts]
-    return " AND ".join(quoted) + "*" if quoted else ""

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections import Counter, defaultdict
+from collections import Counter
 from collections.abc import Hashable
 
 from aen.store import Page, Query
 
 Answer = Page | int
 _MOST = 4_000  # answers
-_MOST_DOCS = 100_000  # in all of them; most are the same few
+_LARGEST = 500_000  # characters of the documents in one, as JSON
+_ALL = 4_000_000  # of those in all; most are the same few, which are held once
 
 
 def question(query: Query) -> Hashable | None:
@@ -32,43 +33,41 @@ class Answers:
     """
 
     def __init__(self) -> None:
-        self._known: defaultdict[str, dict[Hashable, Answer]] = defaultdict(dict)
+        self._known: dict[str, dict[Hashable, tuple[Answer, int]]] = {}  # with its size
         self._writes: Counter[str] = Counter()  # begun, ever
         self._open: Counter[str] = Counter()  # begun and not over
-        self._count = self._docs = 0
+        self._count = self._size = 0
 
     def get(self, collection: str, question: Hashable) -> Answer | None:
         """The answer; not to be changed."""
         known = self._known.get(collection)
-        return known.get(question) if known is not None else None
+        found = known.get(question) if known is not None else None
+        return found[0] if found is not None else None
 
     def moment(self, collection: str) -> int:
         """What to hand to `keep` with an answer that is asked for now."""
         return -1 if self._open[collection] else self._writes[collection]
 
-    def keep(self, collection: str, question: Hashable, answer: Answer, moment: int) -> None:
-        """Remember the answer, unless somebody has written, or does, since that moment."""
-        if moment != self.moment(collection) or moment < 0:
+    def keep(self, collection: str, question: Hashable, answer: Answer, size: int, moment: int) -> None:
+        """Remember the answer, unless somebody has written, or does, since that moment. `size`: characters, as JSON."""
+        known = self._known.setdefault(collection, {})
+        if moment != self.moment(collection) or moment < 0 or size > _LARGEST or question in known:
             return
-        if self._count >= _MOST or self._docs >= _MOST_DOCS:
-            self._known.clear()
-            self._count = self._docs = 0
-        self._known[collection][question] = answer
+        if self._count >= _MOST or self._size + size > _ALL:
+            self._known = {collection: (known := {})}
+            self._count = self._size = 0
+        known[question] = answer, size
         self._count += 1
-        self._docs += _documents(answer)
+        self._size += size
 
     def writing(self, collection: str) -> None:
         """A write was queued."""
         self._writes[collection] += 1
         self._open[collection] += 1
-        for answer in self._known.pop(collection, {}).values():
+        for _, size in self._known.pop(collection, {}).values():
             self._count -= 1
-            self._docs -= _documents(answer)
+            self._size -= size
 
     def written(self, collection: str) -> None:
         """It is on disk, or has failed."""
         self._open[collection] -= 1
-
-
-def _documents(answer: Answer) -> int:
-    return 0 if isinstance(answer, int) else len(answer.items)

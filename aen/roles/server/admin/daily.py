@@ -110,10 +110,9 @@ class Daily(Part):
                 self._today = _Counting(date)
             counting = self._today
             begin = _ms(_parsed(date))
-            low, high, again = max(counting.at, begin), begin + _DAY_MS - 1, counting.at > begin
-            query = Query(
-                low=low, high=high, sort="at", limit=_PAGE, shared=again
-            )  # the first time it may be all day's
+            again = counting.at > begin  # the first time it may be all day's
+            low, high = max(counting.at, begin), begin + _DAY_MS - 1
+            query = Query(low=low, high=high, sort="at", limit=_PAGE, shared=again)
             async for doc in every(self.store, "activity", query):
                 counting.take(doc)
             return counting.acts
