@@ -13,6 +13,7 @@ from aen.model.job import Job
 from aen.roles.server.events import Events
 from aen.roles.server.job.jobs import Jobs
 from aen.roles.server.job.leases import Progress
+from aen.roles.server.seen import Seen
 from aen.store import Store
 from aen.store.open import open_store
 
@@ -31,7 +32,7 @@ class Alone:
 
 def jobs_on(store: Store) -> Jobs:
     """Jobs with what they need of the domain."""
-    domain = cast(Any, SimpleNamespace(store=store, company=Alone()))
+    domain = cast(Any, SimpleNamespace(store=store, company=Alone(), seen=Seen()))
     domain.events = Events(domain)
     return Jobs(domain, lease=LEASE)
 

@@ -17,13 +17,13 @@ from aen.web.static import Assets
 from aen.web.templates import Pieces, Templates
 
 FOLDER = Path(__file__).resolve().parents[2] / "templates"
-_KEPT = re.compile(r'kept\("([^"]+)", (\w+), ')
+_KEPT = re.compile(r'\b(?:kept|kept_list|once)\("([^"]+)", (\w+), ')
 #: What a kept macro may use besides its document: none of it knows the page or who reads it.
 ALLOWED = {"_", "ngettext", "icon", "static", "said", "avatar", "state", "visibility"}
 
 
 def uses() -> Iterator[tuple[str, str, str]]:
-    """Every `kept(name, macro, …)` of the templates, with its file."""
+    """Every `kept(name, macro, …)`, `kept_list` and `once` of the templates, with its file."""
     for path in sorted(FOLDER.rglob("*.html")):
         for name, macro in _KEPT.findall(path.read_text()):
             yield name, macro, str(path.relative_to(FOLDER))
@@ -91,6 +91,30 @@ def test_pieces_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     pieces.kept("row", macro, User(id="u29", incarnation="1", rev=1))
     pieces.kept("row", macro, User(id="u0", incarnation="1", rev=1))
     assert len(calls) == 31
+
+
+def test_a_list_is_its_pieces_one_after_the_other() -> None:
+    calls: list[str] = []
+    pieces, macro = Pieces(), row(calls)
+    users = [User(id=name, incarnation="1", full_name=name, rev=1) for name in ("<ada>", "bob")]
+    assert pieces.kept("row", macro, users[1]) == "bob en"
+    assert pieces.kept_list("row", macro, users) == pieces.kept_list("row", macro, users) == "&lt;ada&gt; enbob en"
+    assert calls == ["bob", "<ada>"]
+
+
+def test_what_depends_on_what_is_given_alone_is_made_once() -> None:
+    calls: list[str] = []
+
+    def macro(text: str) -> Markup:
+        calls.append(text)
+        return Markup("<b>{}</b>{}").format(text, LANGUAGE.get())
+
+    pieces = Pieces()
+    assert pieces.once("it", macro, "<a>") == pieces.once("it", macro, "<a>") == "<b>&lt;a&gt;</b>en"
+    token = LANGUAGE.set("de")
+    assert pieces.once("it", macro, "<a>") == "<b>&lt;a&gt;</b>de"
+    LANGUAGE.reset(token)
+    assert calls == ["<a>", "<a>"]
 
 
 def test_each_page_has_its_own_token_and_language() -> None:
