@@ -10,6 +10,7 @@ import pytest
 import uvloop
 from hypothesis import HealthCheck, settings
 
+from tests import looking
 from tests.apart import Apart
 from tests.world import World, remove_evaluation_account
 
@@ -17,6 +18,7 @@ from tests.world import World, remove_evaluation_account
 settings.register_profile("same", deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow])
 settings.register_profile("search", deadline=None, max_examples=2000, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("same")
+looking.watch()
 
 
 def pytest_asyncio_loop_factories() -> Mapping[str, Callable[[], asyncio.AbstractEventLoop]]:
