@@ -34,7 +34,7 @@ class NewProjects(Section):
 
     visibility: Literal["private", "public"] = Field(
         "private",
-        description="Who sees a new project, unless its maker says otherwise: its team, or everybody with an account. Can be changed in the browser.",
+        description="Who sees a new project, unless its maker says otherwise: its team, or everybody. Can be changed in the browser.",
     )
 
 

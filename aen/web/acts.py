@@ -105,7 +105,7 @@ ACTS: dict[str, str] = {
     "team.removed": N_("took {who} off the team"),
     "team.role": N_("gave {who} a role in the team:"),
     "token.refused": N_("sent an API token that is not valid"),
-    "token.created": N_("made an API token"),
+    "token.created": N_("made an API token for {who}"),
     "token.withdrawn": N_("withdrew an API token"),
     "user.allowed": N_("said how much {who} may take:"),
     "user.changed": N_("changed the profile of {who}"),
@@ -125,6 +125,7 @@ ACTS: dict[str, str] = {
 
 #: The same where somebody did it to their own account, as far as it reads otherwise.
 OWN: dict[str, str] = {
+    "token.created": N_("made an API token"),
     "key.added": N_("added an SSH key"),
     "key.removed": N_("removed an SSH key"),
     "password.changed": N_("changed the password"),

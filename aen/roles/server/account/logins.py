@@ -135,7 +135,7 @@ class Logins(Backends):
             csrf=secrets.token_urlsafe(32) if kind is LoginKind.BROWSER else "",
             expires=now() + int(days * DAY),
             last_seen=now() if kind is LoginKind.BROWSER else 0,  # a token is seen when it is used
-            address=address[:64],
+            address=address.removeprefix("::ffff:")[:64],  # IPv4 at a listener on all interfaces
             agent=agent[:200],
             **more,
         )
@@ -289,7 +289,7 @@ class Logins(Backends):
         check(actor, Permission.ADMIN)
 
     async def _say(self, act: str, who: str, address: str, actor: Actor | None = None, detail: str = "") -> None:
-        log.info("login", act=act, user=who[:64], address=address)
+        log.info("login", act=act, user=who[:64], address=address.removeprefix("::ffff:"))
         await self.domain.activity.record(
             actor or Actor(), act, who, who=who, address=address, detail=detail, security=True
         )

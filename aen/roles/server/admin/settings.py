@@ -84,9 +84,7 @@ KINDS: dict[str, Kind] = {
         Kind(
             "new_projects.visibility",
             N_("New projects are"),
-            N_(
-                "What a new project is unless its maker chooses: seen by its team alone, or by everybody with an account."
-            ),
+            N_("What a new project is unless its maker chooses: seen by its team alone, or by everybody."),
             Literal["private", "public"],
         ),
         Kind(
@@ -148,7 +146,10 @@ KINDS: dict[str, Kind] = {
             check=_kept_days,
         ),
         Kind(
-            "mail.daily", N_("Daily report by mail"), N_("Administrators get yesterday's figures every morning."), bool
+            "mail.daily",
+            N_("Daily report by mail"),
+            N_("Staff and administrators get yesterday's figures every morning."),
+            bool,
         ),
         Kind(
             "announcement",

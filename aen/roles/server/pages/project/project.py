@@ -82,6 +82,7 @@ async def new_page(
     shown = {
         "form": typed,
         "problem": problem,
+        "anyone": bool(domain.config.sharing.public_account),
         "datacenters": [{"id": dc.id, "title": dc.title, "load": ""} for dc in domain.nodes.datacenters()],
         "suggestion": suggested if suggested != typed["name"] else "",
     }
