@@ -11,6 +11,7 @@ from aen.store import Doc
 from aen.store.sqlite_answers import Answer, Answers
 
 _keep, _get, _read = Answers.keep, Answers.get, Seen.read
+_MOST = 500  # answers that are watched at a time
 _kept: dict[int, tuple[Answer, str]] = {}
 
 
@@ -21,7 +22,7 @@ def watch() -> None:
 
 def _noted(self: Answers, collection: str, question: Hashable, answer: Answer, size: int, moment: int) -> None:
     _keep(self, collection, question, answer, size, moment)
-    if len(_kept) > 5_000:
+    if len(_kept) >= _MOST:
         _kept.clear()
     _kept[id(answer)] = answer, _text(answer)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import os
 from asyncio import StreamReader, StreamWriter
 from collections.abc import AsyncIterator, Callable
@@ -293,8 +294,13 @@ async def test_failures_leave_nothing_behind(tmp_path: Path) -> None:
     async with far(tmp_path) as (here, both):
         await many(here, both, 400)  # what is made once
         await until(lambda: not both.endpoint.connections and not here.plane.connections)
-        before, memory_before = descriptors(), memory()
-        await many(here, both, 2000)
-        await until(lambda: not both.endpoint.connections and not here.plane.connections)
-        await until(lambda: descriptors() <= before)
-        assert memory() - memory_before < 16 * MIB
+        before, grown = descriptors(), list[int]()
+        while len(grown) < 3 and min(grown, default=MIB << 10) >= 16 * MIB:  # what leaks grows each time; a heap, once
+            gc.collect()
+            memory_before = memory()
+            await many(here, both, 2000)
+            await until(lambda: not both.endpoint.connections and not here.plane.connections)
+            await until(lambda: descriptors() <= before)
+            gc.collect()
+            grown.append(memory() - memory_before)
+        assert min(grown) < 16 * MIB, grown
