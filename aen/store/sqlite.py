@@ -81,7 +81,7 @@ class SqliteStore(Store):
     async def get(self, collection: str, id: str) -> Doc | None:
         """The document, or None."""
         table = self._layout(collection).table
-        found = await _opened(self._points).run(partial(write.read, table=table, id=check_id(id)))
+        found = await _opened(self._points).run(partial(read.document, table=table, id=check_id(id)))
         return json.loads(found) if found is not None else None
 
     async def get_many(self, collection: str, ids: Sequence[str], *, shared: bool = False) -> list[Doc]:
@@ -101,7 +101,7 @@ class SqliteStore(Store):
     ) -> tuple[list[Doc], int]:
         """The documents, and their size in characters."""
         table = self._layout(collection).table
-        rows = await _opened(self._points).run(partial(write.read_many, table=table, ids=wanted))
+        rows = await _opened(self._points).run(partial(read.documents, table=table, ids=wanted))
         found: dict[str, str] = dict(rows)
         return [decode(found[id]) for id in wanted if id in found], sum(map(len, found.values()))
 
@@ -224,9 +224,9 @@ class SqliteStore(Store):
         return {**health, "message": writer.trouble} if writer.trouble else health
 
     async def _write(self, layout: Layout, work: Work) -> Any:
-        name, future = layout.collection.name, _opened(self._writer).put(work)
-        self._answers.writing(name)
-        future.add_done_callback(lambda _: self._answers.written(name))
+        name, answers, future = layout.collection.name, self._answers, _opened(self._writer).put(work)
+        answers.writing(name)
+        future.add_done_callback(lambda _: answers.written(name))
         return await asyncio.shield(future)  # a caller who is cancelled does not end the write, nor make it over
 
     def _open(self) -> tuple[sqlite3.Connection, list[sqlite3.Connection], list[sqlite3.Connection]]:

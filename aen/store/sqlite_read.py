@@ -1,15 +1,34 @@
-"""What is read from SQLite: pages of documents, single values, and words as its search takes them."""
+"""Reads from SQLite: documents, pages of them, single values; and words as its search takes them. Each runs in a lane's thread."""
 
 from __future__ import annotations
 
 import json
 import sqlite3
+from collections.abc import Sequence
 from typing import Any
 
 from aen.store import Doc
 from aen.store.asking import MAX_WORD, MAX_WORDS
 from aen.store.sqlite_decoded import SEPARATOR, Decoded
 from aen.store.sqlite_find import Statement
+
+_CHUNK = 500  # ids in one statement
+
+
+def document(connection: sqlite3.Connection, table: str, id: str) -> str | None:
+    """The document's JSON, or None."""
+    row = connection.execute(f"SELECT body FROM {table} WHERE id=?", (id,)).fetchone()
+    return None if row is None else row[0]
+
+
+def documents(connection: sqlite3.Connection, table: str, ids: Sequence[str]) -> list[tuple[str, str]]:
+    """Id and JSON of those that exist, in any order."""
+    rows: list[tuple[str, str]] = []
+    for start in range(0, len(ids), _CHUNK):
+        some = ids[start : start + _CHUNK]
+        marks = ",".join("?" * len(some))
+        rows += connection.execute(f"SELECT id, body FROM {table} WHERE id IN ({marks})", some)
+    return rows
 
 
 def one(connection: sqlite3.Connection, statement: Statement) -> Any:

@@ -1,4 +1,4 @@
-"""Single reads and writes of documents in SQLite. Each runs in a lane's thread, writes inside a transaction.
+"""Writes of single documents to SQLite. Each runs in the writing lane's thread, inside a transaction.
 
 An AenError is raised before anything was written: the writer relies on it.
 """
@@ -8,31 +8,14 @@ from __future__ import annotations
 import json
 import re
 import sqlite3
-from collections.abc import Sequence
 from typing import Any
 
 from aen.store import Doc, Duplicate, Stale
 from aen.store.sqlite_layout import Layout, Side
+from aen.store.sqlite_read import document
 from aen.store.values import text_of
 
-_CHUNK = 500  # ids in one statement
 _INDEX = re.compile(r"index '([^']+)'")
-
-
-def read(connection: sqlite3.Connection, table: str, id: str) -> str | None:
-    """The document's JSON, or None."""
-    row = connection.execute(f"SELECT body FROM {table} WHERE id=?", (id,)).fetchone()
-    return None if row is None else row[0]
-
-
-def read_many(connection: sqlite3.Connection, table: str, ids: Sequence[str]) -> list[tuple[str, str]]:
-    """Id and JSON of those that exist, in any order."""
-    rows: list[tuple[str, str]] = []
-    for start in range(0, len(ids), _CHUNK):
-        some = ids[start : start + _CHUNK]
-        marks = ",".join("?" * len(some))
-        rows += connection.execute(f"SELECT id, body FROM {table} WHERE id IN ({marks})", some)
-    return rows
 
 
 def insert(connection: sqlite3.Connection, layout: Layout, doc: Doc, body: str) -> None:
@@ -42,7 +25,7 @@ def insert(connection: sqlite3.Connection, layout: Layout, doc: Doc, body: str) 
             f"INSERT INTO {layout.table}(id, rev, body) VALUES(?,?,?)", (doc["id"], doc["rev"], body)
         )
     except sqlite3.IntegrityError as error:
-        if read(connection, layout.table, doc["id"]) is not None:  # when both are taken, the id is named
+        if document(connection, layout.table, doc["id"]) is not None:  # when both are taken, the id is named
             raise _taken(layout, doc) from None
         raise _duplicate(error, layout, doc) from None
     for side in layout.sides:
@@ -61,7 +44,7 @@ def replace(connection: sqlite3.Connection, layout: Layout, doc: Doc, body: str)
     except sqlite3.IntegrityError as error:
         raise _duplicate(error, layout, doc) from None
     if changed == 0:
-        raise _stale(layout, doc["id"], read(connection, layout.table, doc["id"]))
+        raise _stale(layout, doc["id"], document(connection, layout.table, doc["id"]))
     if before is not None:
         _follow(connection, layout, before[0], json.loads(before[1]), doc)
 
