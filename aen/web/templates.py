@@ -89,21 +89,26 @@ class Pieces:
     and on the minute, and on nothing else. So no piece is ever wrong, and times in it are at most a minute old.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, clock: Callable[[], float] = time.time) -> None:
+        """`clock`: seconds since 1970."""
+        self._clock = clock
         self._made: OrderedDict[tuple[Any, ...], Markup] = OrderedDict()
 
     def kept(self, name: str, macro: Callable[..., Markup], document: Any, *given: Any) -> Markup:
         """What `macro(document, *given)` makes. `name` is of this piece alone."""
-        return self._piece((name, given, LANGUAGE.get(), int(time.time() / 60)), macro, document, *given)
+        return self._piece((name, given, LANGUAGE.get(), self._minute()), macro, document, *given)
 
     def kept_list(self, name: str, macro: Callable[..., Markup], documents: Iterable[Any]) -> Markup:
         """`kept` for each of the documents, one after the other."""
-        of = (name, (), LANGUAGE.get(), int(time.time() / 60))
+        of = (name, (), LANGUAGE.get(), self._minute())
         return Markup("".join([self._piece(of, macro, document) for document in documents]))  # noqa: S704 (all are Markup)
 
     def once(self, name: str, macro: Callable[..., Markup], *given: Any) -> Markup:
         """What `macro(*given)` makes, where that depends on nothing but what is given (hashable) and the language."""
         return self._get((name, given, LANGUAGE.get()), macro, *given)
+
+    def _minute(self) -> int:
+        return int(self._clock() / 60)
 
     def _piece(self, of: tuple[Any, ...], macro: Callable[..., Markup], document: Any, *given: Any) -> Markup:
         if not document.rev:  # never stored: the next one of that id may be another

@@ -16,6 +16,7 @@ from aen.web.filters import FILTERS
 from aen.web.static import Assets
 from aen.web.templates import Pieces, Templates
 
+NOON = 43_200.0  # pieces depend on the minute: in these tests it is one and the same
 FOLDER = Path(__file__).resolve().parents[2] / "templates"
 _KEPT = re.compile(r'\b(?:kept|kept_list|once)\("([^"]+)", (\w+), ')
 #: What a kept macro may use besides its document: none of it knows the page or who reads it.
@@ -66,7 +67,7 @@ def row(calls: list[str]) -> type:
 
 def test_a_piece_is_made_anew_when_its_document_language_or_reader_differs() -> None:
     calls: list[str] = []
-    pieces, macro = Pieces(), row(calls)
+    pieces, macro = Pieces(lambda: NOON), row(calls)
     user = User(id="ada", incarnation="1", full_name="Ada", rev=1, created=1)
     assert pieces.kept("row", macro, user) == pieces.kept("row", macro, user) == "Ada en"
     assert pieces.kept("row", macro, user.model_copy(update={"full_name": "Ada L.", "rev": 2})) == "Ada L. en"
@@ -82,10 +83,21 @@ def test_a_piece_is_made_anew_when_its_document_language_or_reader_differs() -> 
     assert calls == ["Ada", "Ada L.", "Another", "Ada", "Ada", "Ada", "Ada"]
 
 
+def test_a_piece_is_made_anew_in_the_next_minute() -> None:
+    calls: list[str] = []
+    at = [NOON]
+    pieces, macro = Pieces(lambda: at[0]), row(calls)
+    user = User(id="ada", incarnation="1", full_name="Ada", rev=1)
+    for seconds, made in ((0, 1), (59, 1), (60, 2), (119, 2), (120, 3)):
+        at[0] = NOON + seconds
+        pieces.kept("row", macro, user)
+        assert len(calls) == made
+
+
 def test_pieces_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("aen.web.templates._MOST_KEPT", 10)
     calls: list[str] = []
-    pieces, macro = Pieces(), row(calls)
+    pieces, macro = Pieces(lambda: NOON), row(calls)
     for number in range(30):
         pieces.kept("row", macro, User(id=f"u{number}", incarnation="1", rev=1))
     pieces.kept("row", macro, User(id="u29", incarnation="1", rev=1))
@@ -95,7 +107,7 @@ def test_pieces_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_a_list_is_its_pieces_one_after_the_other() -> None:
     calls: list[str] = []
-    pieces, macro = Pieces(), row(calls)
+    pieces, macro = Pieces(lambda: NOON), row(calls)
     users = [User(id=name, incarnation="1", full_name=name, rev=1) for name in ("<ada>", "bob")]
     assert pieces.kept("row", macro, users[1]) == "bob en"
     assert pieces.kept_list("row", macro, users) == pieces.kept_list("row", macro, users) == "&lt;ada&gt; enbob en"
@@ -109,7 +121,7 @@ def test_what_depends_on_what_is_given_alone_is_made_once() -> None:
         calls.append(text)
         return Markup("<b>{}</b>{}").format(text, LANGUAGE.get())
 
-    pieces = Pieces()
+    pieces = Pieces(lambda: NOON)
     assert pieces.once("it", macro, "<a>") == pieces.once("it", macro, "<a>") == "<b>&lt;a&gt;</b>en"
     token = LANGUAGE.set("de")
     assert pieces.once("it", macro, "<a>") == "<b>&lt;a&gt;</b>de"
