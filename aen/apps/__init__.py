@@ -77,6 +77,7 @@ class AppServer(Protocol):
     name: str
     shared: bool
     # And, if it only looks at files, `looks_only = True`: then viewers of a project may open it too.
+    # And, if it has several entries, `title`: what a session of it is called, which all of them share.
 
     def apps(self) -> Sequence[App]:
         """Its entries."""
@@ -98,6 +99,12 @@ def kind(app_server: str) -> str:
 def looks_only(server: AppServer) -> bool:
     """Whether it changes and executes nothing, so that viewers may open it. Plug-ins need not say."""
     return bool(getattr(server, "looks_only", False))
+
+
+def title_of(server: AppServer) -> str:
+    """What its sessions are called: its one entry's title, or its own where several entries share a session."""
+    entries = server.apps()
+    return entries[0].title if len(entries) == 1 else str(getattr(server, "title", server.name))
 
 
 def user_sides() -> list[Path]:

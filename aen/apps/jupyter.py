@@ -24,6 +24,7 @@ class JupyterServer:
     """JupyterLab, Notebook and terminals of one person in one project."""
 
     name = "jupyter"
+    title = "Jupyter"
     shared = False
 
     def apps(self) -> Sequence[App]:

@@ -87,7 +87,7 @@ class Session(Document):
     owner: str
     name: str
     app_server: str
-    app: str  # the app that was opened last: jupyterlab, notebook, terminal
+    app: str  # the app that was opened last: jupyterlab, notebook, terminal. Lists show the app server's title
     user: str  # whose it is; `*` when it is shared
     started_by: str
     datacenter: str

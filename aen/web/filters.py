@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import UTC, date, datetime
 from functools import lru_cache
 from typing import Any
 from urllib.parse import quote
 
 from babel.dates import format_date, format_timedelta
+from babel.lists import format_list
 from babel.numbers import format_decimal
 from markupsafe import Markup, escape
 
@@ -115,6 +116,11 @@ def initials(name: str) -> str:
     return (words[0][0] + words[-1][0]) if len(words) > 1 else words[0][:2]
 
 
+def together(names: Sequence[str]) -> str:
+    """Names as the reader joins them: JupyterLab, Notebook, and Terminal."""
+    return format_list(names, locale=_locale())
+
+
 def number(value: float) -> str:
     """A number as the reader writes it: 1,234.5."""
     return format_decimal(value, locale=_locale())
@@ -189,6 +195,7 @@ FILTERS: dict[str, Callable[..., Any]] = {
     "step": step,
     "word": word,
     "number": number,
+    "together": together,
     "act": act,
     "detail": detail,
     "job": job,

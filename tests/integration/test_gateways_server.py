@@ -243,7 +243,7 @@ def start(actor: Actor, **more: Any) -> OpenSession:
 
 async def test_the_start_page_looks_and_starts(server: Box, alice: Actor) -> None:
     view = await server.bus.request("server", start(alice, look=True))
-    assert (view.phase, view.title, view.may_start) == (Phase.STOPPED, "JupyterLab", True)
+    assert (view.phase, view.title, view.may_start) == (Phase.STOPPED, "Jupyter", True)
     assert server.node.of(StartSession) == []
     server.node.hold = True
     view = await server.bus.request("server", start(alice, app="terminal"))

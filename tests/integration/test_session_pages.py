@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import AsyncIterator
 from dataclasses import replace
 from pathlib import Path
@@ -85,3 +86,31 @@ async def test_where_its_files_lie_is_told_to_the_team(server: tuple[Served, Fak
     ):
         assert text in (await alice.get(f"/alice/genome/{page}")).text
     assert "/srv/projects" not in (await eve.get("/alice/genome/settings/info")).text
+
+
+async def test_three_apps_of_one_session_are_shown_as_one(server: tuple[Served, FakeNode]) -> None:
+    """Whichever was opened last, lists call it by one name; cards say that they lead to it; stopping it says what ends."""
+    made, _ = server
+    alice, root = await made.browser("alice"), await made.browser("boss", admin=True)
+    actor = await made.actor("alice")
+    await made.domain.projects.create(actor, NewProject(name="genome"))
+    one = "JupyterLab, Notebook, and Terminal"
+    for app in ("jupyterlab", "terminal"):
+        session = await made.domain.sessions.open(actor, "alice", "genome", app)
+        text = await shown(alice, f"Jupyter is running: {one} share this one session.", f"{one} share this session and")
+        assert (session.app, made.domain.sessions.view(session)["title"]) == (app, "Jupyter")
+        cards = dict(re.findall(r'class="app-name">([^<]+)<span class="state" data-state="RUNNING">([^<]+)', text))
+        assert cards == {"JupyterLab": "Open", "Notebook": "Open", "Terminal": "Open"}
+        assert re.findall(r'class="item-title">([^<]+)</span>\s*<span class="state" data-state="RUNNING"', text) == [
+            "Jupyter"
+        ]
+        assert re.findall(r'class="item-title">([^<]+)</a>\s*<span class="state"', (await alice.get("/")).text) == [
+            "Jupyter"
+        ]
+        assert '<td data-label="App">Jupyter</td>' in (await root.get("/admin/sessions")).text
+        assert '<span class="tag">Jupyter</span>' in (await root.get("/admin/users/alice")).text
+    await made.domain.sessions.open(actor, "alice", "genome", "workbench")
+    await shown(alice, '"app-name">Workbench<span class="state" data-state="RUNNING">Running<')
+    await made.domain.sessions.stop(actor, session.id)
+    entries, _ = await made.domain.activity.of_project(actor, "alice", "genome", 10, "")
+    assert [entry.detail for entry in entries if entry.act == "session.stopped"] == ["Jupyter"]

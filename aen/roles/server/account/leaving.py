@@ -78,7 +78,9 @@ class Leaving(Part):
         logins = await self.domain.accounts.logins(actor, name)
         tokens = [login for login in logins if login.kind is LoginKind.TOKEN]
         sessions = await self.domain.sessions.of_user(actor, name)
-        live = [f"{session.app} in {session.slug}" for session in sessions if session.phase in LIVE]
+        live = [
+            f"{self.domain.sessions.title(session)} in {session.slug}" for session in sessions if session.phase in LIVE
+        ]
         steps = [f"{_count(len(logins) - len(tokens), 'login')} and {_count(len(tokens), 'API token')} end."]
         if live:
             steps.append(

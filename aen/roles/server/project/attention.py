@@ -60,10 +60,11 @@ async def of(
 def _sessions(domain: Domain, sessions: list[Session]) -> list[Notice]:
     found = []
     for session in sessions:
-        idle = domain.sessions.view(session)["idle"]
+        view = domain.sessions.view(session)
+        idle = view["idle"]
         if session.phase is Phase.RUNNING and idle and idle.get("warned"):
             text = _("It stops soon because nobody uses it: variables in memory are lost then.")
-            found.append(Notice("busy", f"{session.app} · {session.slug}", text, f"/{quote(session.slug)}"))
+            found.append(Notice("busy", f"{view['title']} · {session.slug}", text, f"/{quote(session.slug)}"))
     return found
 
 

@@ -212,8 +212,7 @@ class Life(Part):
             return
         if session.phase is not Phase.STOPPED:
             who = "" if session.user == "*" else f" of {session.user}"
-            entry = self.domain.sessions.apps.get(session.app)
-            reason = f"{entry.title if entry else session.app}{who}: {session.reason}"
+            reason = f"{self.domain.sessions.title(session)}{who}: {session.reason}"
             await self.failed(session.project, reason, session.log_tail, placed)
             return
 

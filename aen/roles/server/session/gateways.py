@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from typing import TYPE_CHECKING
 from urllib.parse import quote, urlsplit
 
 import structlog
 
 from aen import names
-from aen.apps import App
+from aen.apps import App, title_of
 from aen.errors import AenError, Denied, Invalid, NotFound, NotSignedIn
 from aen.links import BOARD
 from aen.messages import (
@@ -42,7 +43,7 @@ from aen.store import Duplicate, Query
 from aen.tickets import GRANT_HOURS, Verifier, hash_nonce
 
 if TYPE_CHECKING:
-    from aen.apps import App
+    from aen.apps import App, title_of
 
 log = structlog.get_logger(__name__)
 
@@ -188,11 +189,12 @@ class Gateways(Part):
         return view.model_copy(update={"log_tail": text[-_TAIL_CHARACTERS:]})
 
     def _entry(self, command: OpenSession) -> App:
-        """The app that was asked for, or the first of its app server."""
+        """The app that was asked for, or the first of its app server, called as what they share."""
         apps = [app for app in self.domain.sessions.apps.values() if app.server == command.app_server]
         if not apps:
             raise NotFound("There is no such app.")
-        return next((app for app in apps if app.name == command.app), apps[0])
+        title = title_of(self.domain.sessions.servers[command.app_server])
+        return next((app for app in apps if app.name == command.app), replace(apps[0], title=title))
 
     async def _actor(self, command: OpenSession) -> Actor:
         """Who stands behind a browser login or an API token that the gateway has let in."""

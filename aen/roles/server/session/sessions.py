@@ -111,7 +111,7 @@ class Sessions(Shown):
             return None
         session = Session.model_validate(doc)
         if session.phase is Phase.STOPPING:
-            raise Conflict(f"{entry.title} is still stopping. Try again in a moment.", retry_after=2)
+            raise Conflict(f"{self.title(session)} is still stopping. Try again in a moment.", retry_after=2)
 
         def edit(session: Session) -> None:
             session.app = entry.name
@@ -164,7 +164,7 @@ class Sessions(Shown):
         self.dispatch.end_soon(session, why)
         who = actor.name if session.user == "*" else session.user
         await self.domain.activity.record(
-            actor, "session.stopped", session.slug, project=session.project, who=who, detail=session.app
+            actor, "session.stopped", session.slug, project=session.project, who=who, detail=self.title(session)
         )
         return session
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from aen import names
-from aen.apps import App
-from aen.links import SHARED
+from aen.apps import App, AppServer, kind, title_of
+from aen.links import BOARD, SHARED
 from aen.model.route import ANYONE
 from aen.model.session import LIVE, Phase, Session
 from aen.roles.server.domain import Part
@@ -20,7 +20,18 @@ class Shown(Part):
     """How sessions are shown: a part of `Sessions`."""
 
     apps: dict[str, App]
+    servers: dict[str, AppServer]
     reports: Reports
+
+    def title(self, session: Session) -> str:
+        """What the session is called, whichever of its apps was opened last; of a dashboard, the dashboard's title."""
+        server = None if session.app_server.startswith(BOARD) else self.servers.get(kind(session.app_server))
+        return title_of(server) if server is not None else session.app
+
+    def sharing(self, app_server: str) -> list[str]:
+        """The titles of the apps that share a session of this app server; nothing where it is one app's alone."""
+        titles = [app.title for app in self.apps.values() if app.server == app_server]
+        return titles if len(titles) > 1 else []
 
     def view(self, session: Session) -> dict[str, Any]:
         """The API's JSON: id, app, app_server, project, user, phase, reason, steps, url, open_url, activity, …"""
@@ -34,7 +45,7 @@ class Shown(Part):
         shown = {"id", "app", "app_server", "user", "phase", "reason", "steps", "log_tail", "since", "created", "node"}
         return {
             **session.model_dump(mode="json", include=shown),
-            "title": entry.title if entry else session.app,
+            "title": self.title(session),
             "project": session.slug,
             "url": url,
             "open_url": url + (entry.landing if entry else "") if url else "",

@@ -43,7 +43,16 @@ def rows(domain: Domain, found: Sequence[Session]) -> list[dict[str, Any]]:
         report = domain.sessions.reports.latest(session)
         told = (report.idle, report.activity, report.activity_source) if report is not None else ()
         use = session_words.use_text(report.use) if report is not None else ""
-        made.append({"session": session, "why": session_words.why(session, *told), "use": use})
+        why, title = session_words.why(session, *told), domain.sessions.title(session)
+        made.append(
+            {
+                "session": session,
+                "title": title,
+                "entries": domain.sessions.sharing(session.app_server),
+                "why": why,
+                "use": use,
+            }
+        )
     return made
 
 

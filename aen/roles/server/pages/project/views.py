@@ -9,7 +9,7 @@ from weakref import WeakKeyDictionary
 
 from aiohttp import web
 
-from aen.apps import App, catalog
+from aen.apps import App, catalog, title_of
 from aen.languages import gettext as _
 from aen.model.project import Project, Role
 from aen.model.session import LIVE, Idle, Phase, Session, Use
@@ -73,7 +73,7 @@ def apps(domain: Domain) -> dict[str, App]:
 
 
 def app_rows(domain: Domain, actor: Actor, project: Project, sessions: Sequence[Session]) -> list[dict[str, Any]]:
-    """The apps, each with the phase of the actor's own (or the shared) session of its app server."""
+    """The apps, each with the phase of the actor's own (or the shared) session of its app server, and who shares that."""
     mine = {session.app_server: session.phase for session in reversed(sessions) if session.user in (actor.name, "*")}
     return [
         {
@@ -81,6 +81,8 @@ def app_rows(domain: Domain, actor: Actor, project: Project, sessions: Sequence[
             "title": app.title,
             "description": app.description,
             "icon": app.icon,
+            "session": title_of(domain.sessions.servers[app.server]),
+            "together": domain.sessions.sharing(app.server),
             "phase": mine.get(app.server, ""),
             "may": allows(actor, domain.admitting.permission(app.server), project),
         }
@@ -103,7 +105,7 @@ def session_rows(
 def _row(
     domain: Domain, actor: Actor, session: Session, known: dict[str, App], project: Project | None
 ) -> dict[str, Any]:
-    app, view = known.get(session.app), domain.sessions.view(session)
+    view = domain.sessions.view(session)
     idle = Idle(**view["idle"]) if view["idle"] else None
     mine = session.user in (actor.name, "*")
     controls = project is not None and allows(actor, Permission.CONTROL, project)
@@ -111,8 +113,9 @@ def _row(
     return {
         **session.model_dump(),
         "phase": str(session.phase),
-        "title": app.title if app else session.app,
-        "icon": app.icon if app else "app",
+        "title": view["title"],
+        "entries": domain.sessions.sharing(session.app_server),
+        "icon": next((app.icon for app in known.values() if app.server == session.app_server), "app"),
         "mine": mine,
         "may_stop": may_stop and session.phase in LIVE and session.phase is not Phase.STOPPING,
         "open_url": view.get("open_url", ""),
@@ -138,8 +141,7 @@ def starting(domain: Domain, actor: Actor, project: Project, sessions: Sequence[
     under_way.sort(key=lambda session: session.user not in (actor.name, "*"))
     if under_way:
         session = under_way[0]
-        app = apps(domain).get(session.app)
-        title = app.title if app else session.app
+        title = domain.sessions.title(session)
         own = session.user in (actor.name, "*")
         return {
             "title": _("Starting {app}", app=title)
