@@ -92,7 +92,7 @@ class SqliteStore(Store):
 
         async def find() -> tuple[Page, int]:
             found, size = await self._find_many(collection, wanted, self._decoded.read)
-            return Page(found), size
+            return Page(found), size + sum(map(len, wanted))  # of those that are not there, too
 
         return list((await self._known(collection, wanted, find)).items)
 
@@ -145,13 +145,16 @@ class SqliteStore(Store):
     async def find(self, collection: str, query: Query) -> Page:
         """Documents that match, sorted, a page at a time."""
         asked = question(query) if query.shared else None
-        if asked is None:
-            return (await self._find(collection, query))[0]
         page = await self._known(collection, asked, partial(self._find, collection, query))
         return Page(list(page.items), page.next)
 
-    async def _known(self, collection: str, asked: Hashable, find: Callable[[], Awaitable[tuple[A, int]]]) -> A:
-        """What it was answered, if nobody has written since; else what `find` says (and its size in characters)."""
+    async def _known(self, collection: str, asked: Hashable | None, find: Callable[[], Awaitable[tuple[A, int]]]) -> A:
+        """What it was answered, if nobody has written since; else what `find` says (and its size in characters).
+
+        `asked`: None is never remembered.
+        """
+        if asked is None:
+            return (await find())[0]
         moment = self._answers.moment(collection)
         known = self._answers.get(collection, asked)
         if known is None:
@@ -180,7 +183,7 @@ class SqliteStore(Store):
             return int(await _opened(self._queries).run(partial(read.one, statement=statement))), 0
 
         asked = question(Query(equal))
-        return await self._known(collection, ("count", asked), count)
+        return await self._known(collection, asked and ("count", asked), count)
 
     async def search(
         self, collection: str, words: str, visible_to: tuple[str, Any] | None = None, limit: int = 20
@@ -226,7 +229,13 @@ class SqliteStore(Store):
     async def _write(self, layout: Layout, work: Work) -> Any:
         name, answers, future = layout.collection.name, self._answers, _opened(self._writer).put(work)
         answers.writing(name)
-        future.add_done_callback(lambda _: answers.written(name))
+
+        def over(done: asyncio.Future[Any]) -> None:
+            answers.written(name)
+            if not done.cancelled():
+                done.exception()  # seen: whoever asked may have gone away, and then nobody else looks at it
+
+        future.add_done_callback(over)
         return await asyncio.shield(future)  # a caller who is cancelled does not end the write, nor make it over
 
     def _open(self) -> tuple[sqlite3.Connection, list[sqlite3.Connection], list[sqlite3.Connection]]:

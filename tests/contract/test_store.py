@@ -613,6 +613,13 @@ async def test_answers_that_are_shared_tell_kinds_of_values_apart(store: Store) 
             await store.find("things", Query(equal=(("flag", ["a"]),), shared=True))
 
 
+async def test_counts_are_told_apart_however_they_are_asked(store: Store) -> None:
+    await store.insert("things", thing("a", size=1, flag=True))
+    for value, number in ((1, 1), (2, 0), (True, 0)):
+        assert await store.count("things", (("size", value),)) == number
+        assert await store.count("things", [("size", value)]) == number  # type: ignore[arg-type]
+
+
 async def test_a_list_of_shared_documents_is_ones_own(store: Store) -> None:
     await store.insert("plain", {"id": "a"})
     (await store.find("plain", Query(shared=True))).items.clear()

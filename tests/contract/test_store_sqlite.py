@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import os
 import random
 import sqlite3
@@ -11,6 +12,7 @@ import subprocess
 import sys
 import threading
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -292,6 +294,22 @@ async def test_shared_answers_are_never_older_than_what_was_written(tmp_path: Pa
                 doc = await writer
             written = size
             await asyncio.gather(read(), read(), *readers)
+
+
+async def test_a_write_that_fails_when_nobody_waits_any_more_is_no_fault(tmp_path: Path) -> None:
+    said: list[dict[str, Any]] = []
+    asyncio.get_running_loop().set_exception_handler(lambda _, context: said.append(context))
+    async with SqliteStore(tmp_path / "aen.db", STORE_SCHEMA) as store:
+        await store.insert("plain", {"id": "a"})
+        for _ in range(3):
+            writer = asyncio.create_task(store.insert("plain", {"id": "a"}))
+            await asyncio.sleep(0)
+            writer.cancel()
+            await asyncio.wait([writer])
+            assert writer.cancelled()
+        await store.insert("plain", {"id": "b"})
+    gc.collect()
+    assert said == []
 
 
 async def test_what_was_read_before_a_write_and_comes_after_it_is_not_kept(tmp_path: Path) -> None:
