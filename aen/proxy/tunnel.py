@@ -152,11 +152,12 @@ class Tunnel:
         if self._closing is None:
             side.feed(data)
             side.there.write(data)
-        elif not side.told:
-            self._last(side, data)
-        elif side is self._from_client:  # only the client's answer to our Close matters now
+            return
+        if not side.told:
+            data = data[self._last(side, data) :]
+        if side.told and side is self._from_client:  # only the client's answer to our Close matters now
             side.feed(data)
-        if self._closing is not None and self._from_client.closed and self._from_app.told:
+        if self._from_client.closed and self._from_app.told:
             self._client.close()
             self._app.close()
 
@@ -179,14 +180,16 @@ class Tunnel:
         self._client.abort()
         self._app.abort()
 
-    def _last(self, side: Side, data: bytes) -> None:
-        """Pass on the rest of the current frame, then our Close; what comes after it is dropped."""
+    def _last(self, side: Side, data: bytes) -> int:
+        """Pass on the rest of the current frame, then our Close; how long that rest was. What comes after it is dropped."""
         taken = side.feed(data, stop=True)
-        if taken:
-            side.there.write(data[:taken])
+        last = data[:taken]
         if side.between and self._closing is not None:
-            side.there.write(_close_frame(*self._closing, masked=side.masks))
+            last += _close_frame(*self._closing, masked=side.masks)
             side.told = True
+        if last and not side.there.is_closing():  # the app may have gone, and the client still has time to answer
+            side.there.write(last)
+        return taken
 
 
 def _header_size(header: bytes) -> int:

@@ -184,6 +184,28 @@ async def test_an_app_that_goes_at_our_close_leaves_the_client_time_to_answer(tm
         await until(lambda: not here.plane.connections)
 
 
+async def test_a_client_within_a_message_may_answer_our_close_although_the_app_has_gone(tmp_path: Path) -> None:
+    """The rest of its message has nowhere to go; its answer, which comes in the same breath, ends it in peace."""
+    app, faults = App(), list[object]()
+    asyncio.get_running_loop().set_exception_handler(lambda _, context: faults.append(context))
+    async with stand(tmp_path, app.talk) as here:
+        reader, writer = await opened(here)
+        up = frame(b"u" * 1000, masked=True)
+        writer.write(up[:500])
+        await until(lambda: len(app.got) == 500)
+        close_all(here)
+        app.writer.transport.abort()
+        (client,) = here.plane.connections
+        await until(lambda: client._app is None)
+        writer.write(up[500:] + frame(b"", 8, masked=True))
+        assert await asyncio.wait_for(reader.read(), 5) == frame(
+            (1008).to_bytes(2, "big") + b"Your login has ended.", 8
+        )
+        writer.close()
+        await until(lambda: not here.plane.connections)
+    assert faults == []
+
+
 async def test_our_close_waits_for_the_end_of_the_frame_and_nothing_follows_it(tmp_path: Path) -> None:
     app = App()
     async with stand(tmp_path, app.talk) as here:

@@ -48,8 +48,8 @@ class Pictures(Part):
         version = new_version()
         await put(self.store, "picture_data", PictureData(id=actor.name, data=text, version=version))
         await put(self.store, "pictures", Picture(id=actor.name, version=version))
-        await self._note_in_account(actor.name, version)
         self._know(actor.name, version)
+        await self._note_in_account(actor.name, version)  # last: a row of that revision must show it
 
     async def remove(self, actor: Actor) -> None:
         """Show oneself by initials again."""
