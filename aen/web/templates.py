@@ -44,7 +44,8 @@ _CSRF: ContextVar[str] = ContextVar("csrf", default="")
 
 Make = Callable[..., Any]
 _FORESEEN = ("_", "icon", "static")
-_MOST_KEPT = 8_000  # pieces of pages, of about 1 KB
+_MOST_KEPT = 10_000_000  # characters of pieces of pages
+_EACH_KEPT = 300  # that one counts for besides
 
 
 class _Foreseeing(NodeTransformer):
@@ -93,6 +94,7 @@ class Pieces:
         """`clock`: seconds since 1970."""
         self._clock = clock
         self._made: OrderedDict[tuple[Any, ...], Markup] = OrderedDict()
+        self._size = 0
 
     def kept(self, name: str, macro: Callable[..., Markup], document: Any, *given: Any) -> Markup:
         """What `macro(document, *given)` makes. `name` is of this piece alone."""
@@ -121,8 +123,9 @@ class Pieces:
         made = self._made.get(key)
         if made is None:
             made = self._made[key] = macro(*given)
-            if len(self._made) > _MOST_KEPT:
-                self._made.popitem(last=False)
+            self._size += len(made) + _EACH_KEPT
+            while self._size > _MOST_KEPT:
+                self._size -= len(self._made.popitem(last=False)[1]) + _EACH_KEPT
         return made
 
 

@@ -7,12 +7,14 @@ import struct
 import zlib
 from collections.abc import AsyncIterator
 from pathlib import Path
+from typing import Any
 
 import aiohttp
 import pytest
 
 from aen.client import AsyncClient
 from aen.errors import Invalid
+from aen.model.user import User
 from aen.roles.server.account import png
 from tests.served import ROOT, Answer, Client, Served, served
 
@@ -86,6 +88,22 @@ async def test_chosen_shown_and_gone_with_the_person(server: Served) -> None:
     await server.domain.accounts.remove(ROOT, "bob")
     assert await server.domain.store.get("picture_data", "bob") is None
     assert server.domain.pictures.address("bob") == ""
+
+
+async def test_a_row_is_never_kept_without_the_new_picture(server: Served, monkeypatch: pytest.MonkeyPatch) -> None:
+    alice, bob = await server.browser("alice", admin=True), await server.browser("bob")
+    change = server.domain.accounts.change_user
+
+    async def looked_at_meanwhile(*given: Any) -> User:
+        user = await change(*given)
+        assert "bob" in (await alice.get("/admin/users")).text
+        return user
+
+    monkeypatch.setattr(server.domain.accounts, "change_user", looked_at_meanwhile)
+    assert (await send(bob, picture())).status == 303
+    assert 'src="/avatar/bob' in (await alice.get("/admin/users")).text
+    assert (await bob.post("/account/picture/remove", data={"csrf": bob.csrf})).status == 303
+    assert 'src="/avatar/bob' not in (await alice.get("/admin/users")).text
 
 
 async def test_the_api_has_them_too(server: Served) -> None:

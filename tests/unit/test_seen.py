@@ -27,10 +27,23 @@ def test_what_was_changed_or_is_somebody_elses_is_read_anew() -> None:
     assert isinstance(seen.read(Project, project.model_dump(mode="json")), Project)
 
 
-def test_it_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("aen.roles.server.seen._MOST", 10)
+def test_it_is_bounded_by_size(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("aen.roles.server.seen._MOST", 10_000)
     seen = Seen()
     first = seen.read(User, doc())
     for number in range(20):
         seen.read(User, doc(id=f"u{number}"))
+        assert seen._size == sum(size for _, size in seen._models.values()) <= 10_000
     assert seen.read(User, doc()) is not first
+    last = seen.read(User, doc())
+    seen.read(User, doc(id="long", full_name="x" * 30_000))
+    assert (seen._models, seen._size) == ({}, 0)
+    assert seen.read(User, doc()) is not last
+
+
+def test_of_a_document_its_newest_is_kept_alone() -> None:
+    seen = Seen()
+    for rev in range(1, 50):
+        assert seen.read(User, doc(rev=rev)).rev == rev
+    assert seen.read(User, doc(rev=1)).rev == 1, "one that was read before a write, and comes after it"
+    assert len(seen._models) == 1

@@ -94,8 +94,8 @@ def test_a_piece_is_made_anew_in_the_next_minute() -> None:
         assert len(calls) == made
 
 
-def test_pieces_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("aen.web.templates._MOST_KEPT", 10)
+def test_pieces_are_bounded_by_size(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("aen.web.templates._MOST_KEPT", 4_000)
     calls: list[str] = []
     pieces, macro = Pieces(lambda: NOON), row(calls)
     for number in range(30):
@@ -103,6 +103,10 @@ def test_pieces_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     pieces.kept("row", macro, User(id="u29", incarnation="1", rev=1))
     pieces.kept("row", macro, User(id="u0", incarnation="1", rev=1))
     assert len(calls) == 31
+    long = User(id="long", incarnation="1", full_name="x" * 3_500, rev=1)
+    assert pieces.kept("row", macro, long) is pieces.kept("row", macro, long)
+    pieces.kept("row", macro, User(id="u0", incarnation="1", rev=1))
+    assert len(calls) == 33, "the long one took the room of all others"
 
 
 def test_a_list_is_its_pieces_one_after_the_other() -> None:
