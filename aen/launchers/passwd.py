@@ -18,6 +18,7 @@ from aen.launchers import proc, trees
 
 _SYSTEM_PATH = "/usr/sbin:/sbin:/usr/bin:/bin"
 _LOCK_SECONDS = 15  # useradd refuses while somebody else changes /etc/passwd
+_COMMENT = "made by AEN"
 _END_SECONDS = 10  # for killed processes to be gone
 
 
@@ -55,15 +56,14 @@ def add(user: str, uid: int, shell: str) -> None:
             f"{home} is there already, from an earlier account: move it away, then {user} can have an account."
         )
     options = ["--uid", str(uid), "--gid", str(uid), "--create-home", "--home-dir", str(home)]
-    options += ["--shell", shell, "--key", "HOME_MODE=0700", "--comment", "made by AEN"]
+    options += ["--shell", shell, "--key", "HOME_MODE=0700", "--comment", _COMMENT]
     options += ["--password", "*"]  # no password fits; "!" would also keep keys out where sshd does without PAM
     with _unless_taken(uid):
         run("groupadd", "--gid", str(uid), user)
         try:
             run("useradd", *options, user)
         except Conflict:
-            with suppress(Conflict):
-                run("groupdel", user)
+            _undo(user, uid)
             raise
     os.chmod(home, 0o700)
 
@@ -76,6 +76,16 @@ def _unless_taken(uid: int) -> Iterator[None]:
         if taken(uid):
             raise NumberTaken(str(error)) from None
         raise
+
+
+def _undo(user: str, uid: int) -> None:
+    """Nothing stays of what could not be made: useradd says so of the home when the account is there already."""
+    made = entry(user)
+    if made is not None and (made.pw_uid, made.pw_gecos) == (uid, _COMMENT):
+        with suppress(Conflict):  # it may only have found no mail to remove
+            run("userdel", "--remove", user)
+    with suppress(Conflict):
+        clear(user, uid)
 
 
 def clear(user: str, uid: int) -> None:

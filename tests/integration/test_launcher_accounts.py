@@ -6,6 +6,7 @@ import contextlib
 import grp
 import os
 import pwd
+import shutil
 import subprocess
 from dataclasses import replace
 from pathlib import Path
@@ -110,8 +111,8 @@ async def test_an_account_whose_making_was_cut_off_is_made_all_the_same(launcher
 
 
 @pytest.mark.parametrize("program", ["useradd", "groupadd"])
-def test_a_number_that_somebody_else_takes_meanwhile_is_let_go(
-    spot: Place, monkeypatch: pytest.MonkeyPatch, program: str
+async def test_a_number_that_somebody_else_takes_meanwhile_is_let_go(
+    spot: Place, launcher: ProcessLauncher, monkeypatch: pytest.MonkeyPatch, program: str
 ) -> None:
     accounts, name, look = Accounts(spot.policy), f"aentmy{program}", passwd.taken
     lost: list[int] = []
@@ -129,6 +130,23 @@ def test_a_number_that_somebody_else_takes_meanwhile_is_let_go(
     assert lost
     assert made.uid == grp.getgrnam(name).gr_gid > lost[0]
     assert accounts.register.get(name) == made.uid
+
+
+async def test_of_an_account_whose_home_cannot_be_made_nothing_stays(
+    spot: Place, launcher: ProcessLauncher, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """And the reason is said: useradd leaves the account there, which then looks as if somebody else had taken its number."""
+    accounts, real = Accounts(spot.policy), shutil.which("useradd", path=passwd._SYSTEM_PATH)
+    (tmp_path / "useradd").write_text(f'#!/bin/sh\nexec {real} "$@" --home-dir /proc/nowhere\n')
+    (tmp_path / "useradd").chmod(0o755)
+    with monkeypatch.context() as broken:
+        broken.setattr(passwd, "_SYSTEM_PATH", f"{tmp_path}:{passwd._SYSTEM_PATH}")
+        with pytest.raises(Conflict, match=r"useradd failed for aentdisk: (.*\n)*useradd: cannot create directory"):
+            accounts.ensure("aentdisk")
+    assert passwd.entry("aentdisk") is None
+    with pytest.raises(KeyError):
+        grp.getgrnam("aentdisk")
+    assert accounts.ensure("aentdisk").uid == accounts.register.get("aentdisk")
 
 
 # ── retiring ──────────────────────────────────────────────────────────────────────────────────────────
