@@ -93,6 +93,7 @@ def configuration(
             "envs_dir": place.envs if environments else envs(),
             "environments": environments or {},
             "accounts": {"mode": place.policy.mode},
+            "server": {"url": "http://site.example:8080"},
             "compute": options | compute,
             "apps": apps or {},
         }

@@ -24,6 +24,7 @@ from aen.languages import USER_SIDE
 ROOT = Path(__file__).resolve().parents[1]
 LANGUAGES = ROOT / "config" / "languages"
 APPS = "aen/apps/user_side/"  # what runs where AEN is not
+WITH_APPS = (APPS, "aen/languages/user_side/")
 
 _CALLS = {"_", "gettext", "ngettext", "N_", "said"}
 _ERRORS = {"Invalid", "NotSignedIn", "Denied", "NotFound", "Conflict", "TooMany", "Unavailable", "TimedOut", "Internal"}
@@ -59,7 +60,7 @@ def texts() -> dict[str, str]:
 
 def of_apps(language: str) -> dict[str, str]:
     """What goes with the apps: what they say, and what that is in the language."""
-    said = sorted({text for path, text in _all() if path.startswith(APPS)})
+    said = sorted({text for path, text in _all() if path.startswith(WITH_APPS)})
     known = catalog(language)
     return {text: str(message.string) for text in said if (message := known.get(text)) is not None and message.string}
 

@@ -31,6 +31,7 @@ from tests.world import ROOT
 
 PACKAGE = ROOT / "aen/apps/user_side/aen_workbench"
 ORIGIN = "http://gate.example:8089"
+SITE = "http://site.example:8080"
 ALICE, BOB, VERA = "aentwalice", "aentwbob", "aentwvera"  # owner, member, viewer
 
 
@@ -168,6 +169,7 @@ class Stand:
             "AEN_PROJECT": f"{ALICE}/genome",
             "AEN_PROJECT_DIR": str(self.project),
             "AEN_APP_TOKEN": secret,
+            "AEN_SERVER_URL": SITE,
         }
         log = self.top / f"{run.name}.log"
         with log.open("wb") as out:

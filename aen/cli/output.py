@@ -87,7 +87,7 @@ def cell_of(row: dict[str, Any], column: str) -> str:
     if column in TIMES and isinstance(value, int):
         return datetime.fromtimestamp(value / 1000).astimezone().strftime("%Y-%m-%d %H:%M") if value else "never"
     if column in SIZES and isinstance(value, int):
-        from aen.web.filters import size
+        from aen.languages import size
 
         return size(value)
     return cell(value)

@@ -176,7 +176,7 @@ def _space(space: Any) -> str:
 
 
 def _limit(most: Any) -> str:
-    from aen.web.filters import size
+    from aen.languages import size
 
     return size(most) if most else "as configured"
 

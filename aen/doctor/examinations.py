@@ -20,10 +20,11 @@ from aen.doctor.store import passwords, store
 from aen.doctor.talking import bus
 from aen.environments import old
 from aen.errors import AenError
+from aen.languages import size
 from aen.launchers import quotas
 
-_ROOM = {"data_dir": 10, "envs_dir": 10, "compute.project_root": 20}  # GiB; environments take about 1 each
-_NO_ROOM = 1024**3  # bytes
+_ROOM = {"data_dir": 10, "envs_dir": 10, "compute.project_root": 20}  # GB; environments take about 1 each
+_GB = _NO_ROOM = 1024**3  # bytes
 _FREE_INODES = 100_000
 
 
@@ -117,23 +118,23 @@ def directories(patient: Patient) -> Iterator[Finding]:
         yield ok("envs_dir", "is on one file system with the projects: environments share what they have in common")
     if any(config.space.bytes(name) for name in ("project_hard", "user_hard")):
         yield _kept(_nearest(config.compute.project_root))
-    for environment, size in old.sizes(config.envs_dir):
+    for environment, taken in old.sizes(config.envs_dir):
         days = int((time.time() - environment.stat().st_mtime) / 86400)
         age = f"; not the newest for {days} days, removed when it is over {old.KEPT_DAYS} and unused" if days else ""
-        yield ok("envs_dir", f"{environment.name} takes {size / 1024**2:,.0f} MiB more{age}")
+        yield ok("envs_dir", f"{environment.name} takes {size(taken)} more{age}")
 
 
 def _room(option: str, path: Path, there: Path) -> Finding:
     found = os.statvfs(there)
     free = found.f_bavail * found.f_frsize
     wanted = _ROOM[option]
-    text = f"{path}: {free / 1024**3:.1f} GiB free"
-    cure = f"Make room, or move {option} to a larger file system: {wanted} GiB are a sensible least."
+    text = f"{path}: {size(free)} are free"
+    cure = f"Make room, or move {option} to a larger file system: {size(wanted * _GB)} are a sensible least."
     if found.f_files and found.f_favail < _FREE_INODES:
         return problem(option, f"{path}: only {found.f_favail} files can still be made on this file system", cure)
     if free < _NO_ROOM:
         return problem(option, f"{text}: that is too little to work", cure)
-    return ok(option, text) if free >= wanted * 1024**3 else warning(option, f"{text}: that is little", cure)
+    return ok(option, text) if free >= wanted * _GB else warning(option, f"{text}: that is little", cure)
 
 
 def _runnable(environments: Path, projects: Path) -> Iterator[Finding]:

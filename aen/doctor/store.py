@@ -9,6 +9,7 @@ from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
 from aen.doctor.findings import Finding, Patient, ok, problem, warning
+from aen.languages import size
 
 _SECONDS = 5
 _SHORTEST = 12  # characters of a password that machines type
@@ -34,7 +35,7 @@ def store(patient: Patient) -> Iterator[Finding]:
         cure = "Run as the account that starts AEN; `aen store check` reads everything."
         yield problem("store", f"{path} can't be read ({error})", cure)
         return
-    yield ok("store", f"SQLite at {path} ({path.stat().st_size / 1024**2:,.0f} MiB)")
+    yield ok("store", f"SQLite at {path} ({size(path.stat().st_size)})")
     if patient.config.bus.mode == "external":
         yield warning(
             "store",

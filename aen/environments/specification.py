@@ -12,6 +12,7 @@ from typing import Any
 import yaml
 
 from aen.errors import Invalid
+from aen.languages import size
 
 LARGEST = 64 * 1024  # bytes; reading YAML takes its time
 _MOST = 1000  # dependencies
@@ -59,7 +60,7 @@ def name_in(text: str) -> str:
 def read(text: str) -> Specification:
     """Take it apart. Raises Invalid, saying what in it can't be used."""
     if len(text.encode()) > LARGEST:
-        raise Invalid(f"The environment.yml is too large: {LARGEST >> 10} KiB are the most.")
+        raise Invalid(f"The environment.yml is too large: {size(LARGEST)} are the most.")
     try:
         data = yaml.load(text, Loader=_Plain)  # noqa: S506  a SafeLoader, and stricter
     except (yaml.YAMLError, RecursionError, ValueError) as error:

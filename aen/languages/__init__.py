@@ -27,6 +27,7 @@ from aen.languages.user_side.aen_languages import (
     filled,
     of_request,
     sayings,
+    size,
 )
 
 __all__ = [
@@ -41,6 +42,7 @@ __all__ = [
     "of_request",
     "said",
     "sayings",
+    "size",
 ]
 
 #: How apps do the same: copied into the site-packages of the `apps` environment.

@@ -14,14 +14,13 @@ from babel.lists import format_list
 from babel.numbers import format_decimal
 from markupsafe import Markup, escape
 
-from aen.languages import LANGUAGE, SOURCE, ngettext, said
+from aen.languages import LANGUAGE, SOURCE, said, size
 from aen.languages import gettext as _
 from aen.model.activity import Activity
 from aen.web.acts import ACTS, DETAILED, OWN
 from aen.web.words import WORDS, job, step, word
 
 _EPOCH = date(1970, 1, 1).toordinal()
-_BYTES = ("KB", "MB", "GB", "TB")
 _BROWSERS = (
     ("Edg/", "Edge"),
     ("Firefox/", "Firefox"),
@@ -77,16 +76,6 @@ def when(ms: int) -> str:
 def iso(ms: int) -> str:
     """A time for machines."""
     return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(ms // 1000))
-
-
-def size(number: float) -> str:
-    """Bytes for people: 1.5 GB."""
-    if round(number) < 1024:
-        return ngettext("{n} byte", "{n} bytes", round(number))
-    power = 1
-    while number >= 1024 ** (power + 1) and power < len(_BYTES):
-        power += 1
-    return f"{_rounded(number / 1024**power)} {_BYTES[power - 1]}"
 
 
 def duration(seconds: float | None) -> str:

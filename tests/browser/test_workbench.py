@@ -14,9 +14,10 @@ from aiohttp import ClientResponse, web
 from playwright.async_api import Browser, Page, expect
 from yarl import URL
 
+from aen.languages import LANGUAGE, size
 from tests import texts
 from tests.browser.chromium import chromium, executable
-from tests.workbench import ALICE, BOB, Bench, Stand, stand
+from tests.workbench import ALICE, BOB, SITE, Bench, Stand, stand
 
 pytestmark = [
     pytest.mark.browser,
@@ -94,6 +95,7 @@ async def test_two_people_at_work(tmp_path: Path) -> None:
             await _conflict_loses_nothing(alice, bob, made.project / "README.md")
             await _rights_taken_away_are_seen(alice, bob)
             await _keyboard_alone(alice, made.project)
+            await _tabs_say_what_they_are(alice)
             await _narrow_screen_shows_everything(alice)
 
 
@@ -237,6 +239,8 @@ async def test_in_german(tmp_path: Path) -> None:
                 assert [text for text in english if text in seen] == [], name
 
             await page.goto(address)
+            await _files_may_be_dropped(page)
+            await _sizes_are_those_of_pages(page)
             await page.get_by_label("README.md auswählen").check()
             await look("list")
             await page.locator("summary[aria-label='Was man mit README.md tun kann']").click()
@@ -269,6 +273,31 @@ async def test_in_german(tmp_path: Path) -> None:
             await look("trouble")
 
 
+async def _files_may_be_dropped(page: Page) -> None:
+    """What a browser calls files that are dragged is no text of ours, in no language."""
+    await page.locator(".files tr").first.wait_for()
+    over = """() => {
+        const given = new DataTransfer();
+        given.items.add(new File(["x"], "x.txt"));
+        const event = new DragEvent("dragover", { dataTransfer: given, bubbles: true, cancelable: true });
+        document.querySelector(".files").dispatchEvent(event);
+        return event.defaultPrevented;
+    }"""
+    assert await page.evaluate(over)
+
+
+async def _sizes_are_those_of_pages(page: Page) -> None:
+    numbers = [0, 1, 1023, 1024, 1280, 10_188, 10_189, 10_752, 1_048_063, 1_048_064, 1_572_864, 20 << 30, 5 << 50]
+    said = await page.evaluate(
+        "async (all) => { const { size } = await import('./static/dom.js'); return all.map(size); }", numbers
+    )
+    token = LANGUAGE.set("de")
+    try:
+        assert said == [size(number) for number in numbers]
+    finally:
+        LANGUAGE.reset(token)
+
+
 async def _looked_over(page: Page, name: str) -> None:
     PICTURES.mkdir(parents=True, exist_ok=True)
     await page.mouse.move(0, 0)  # nothing is hovered over
@@ -276,11 +305,24 @@ async def _looked_over(page: Page, name: str) -> None:
     assert await page.evaluate(AUDIT) == [], name
 
 
+async def _tabs_say_what_they_are(page: Page) -> None:
+    """The browser's: what is shown first, then the app, then whose."""
+    for address, title in (("#", ""), ("#trash", "Trash · ")):
+        await page.goto(page.url.split("#")[0] + address)
+        await expect(page).to_have_title(f"{title}Workbench · {ALICE}/genome · AEN")
+    await page.goto(page.url.split("#")[0] + "#")
+    await page.get_by_role("link", name="README.md").click()
+    await expect(page).to_have_title(f"README.md · Workbench · {ALICE}/genome · AEN")
+
+
 async def _narrow_screen_shows_everything(page: Page) -> None:
     await page.set_viewport_size({"width": 380, "height": 740})
     await asyncio.sleep(0)
     wide = await page.evaluate("document.documentElement.scrollWidth")
     assert wide <= 380
+    back = page.get_by_role("link", name=f"{ALICE}/genome")
+    await expect(back).to_have_attribute("href", f"{SITE}/{ALICE}/genome")
+    assert await back.evaluate("(link) => link.checkVisibility() && link.getBoundingClientRect().width > 80")
     for name in ("Terminal", "Trash"):
         box = await page.get_by_role("link", name=name).bounding_box()
         assert box is not None

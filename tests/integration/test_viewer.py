@@ -222,6 +222,23 @@ async def test_files_and_raw(viewer: Seen) -> None:
     assert "odd" in (await viewer.get("shown/odd%FF%0A")).text
 
 
+async def test_it_says_what_it_is_and_leads_back(viewer: Seen) -> None:
+    """The browser's tab names the thing first and nothing twice; each page, also of an error, leads to the project's."""
+    viewer.write("shown/a&b.txt", "x")
+    slug = f"{OWNER}/genome"
+    for path, title in (
+        ("", f"Viewer · {slug} · AEN"),
+        ("shown/", f"shown · Viewer · {slug} · AEN"),
+        ("shown/a%26b.txt", f"a&amp;b.txt · Viewer · {slug} · AEN"),
+        ("shown/nothing", f"Viewer · {slug} · AEN"),
+    ):
+        page = await viewer.get(path)
+        assert f"<title>{title}</title>" in page.text
+        back = re.search(r'<a class="back" href="([^"]+)"[^>]*>([^<]+)</a>', page.text)
+        assert back is not None, path
+        assert (back[1], back[2]) == (f"http://site.example:8080/{slug}", f"‹ {slug}")
+
+
 async def test_what_is_not_shown(viewer: Seen) -> None:
     viewer.write("secret.txt", "mine").chmod(0o600)
     (viewer.project / "secret.txt").rename(viewer.project / "closed.txt")

@@ -70,7 +70,7 @@ def test_room(free: float, inodes: int, state: str, site: dict[str, Any], monkey
     disk = SimpleNamespace(f_bavail=int(free * GIB), f_frsize=1, f_files=10**7, f_favail=inodes, f_flag=0)
     monkeypatch.setattr(os, "statvfs", lambda path: disk)
     found = [
-        finding for finding in bad(examinations.directories(patient(("compute",), **site))) if "GiB are" in finding.cure
+        finding for finding in bad(examinations.directories(patient(("compute",), **site))) if "GB are" in finding.cure
     ]
     assert [finding.state for finding in found] == ([state] * 3 if state else [])
     assert {"10", "20"} == {finding.cure.partition(": ")[2].split()[0] for finding in found} or not state

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 
 import pytest
 
 from aen import languages
-from aen.languages import LANGUAGE, SOURCE, choose, gettext, ngettext, said
+from aen.languages import LANGUAGE, SOURCE, choose, gettext, ngettext, said, size
 from aen.languages.user_side.aen_languages import Catalog
+from tests import texts
 
 
 @pytest.fixture
@@ -64,3 +66,37 @@ def test_every_catalog_can_be_read() -> None:
         if language != SOURCE:
             languages._catalog.cache_clear()
             assert languages._catalog(language)._texts
+
+
+SIZES = {
+    0: "0 bytes",
+    1: "1 byte",
+    1023: "1023 bytes",
+    1024: "1.0 KB",
+    1280: "1.3 KB",  # halves go up
+    10_188: "9.9 KB",
+    10_189: "10 KB",  # never 10.0
+    10_752: "11 KB",
+    1_048_063: "1023 KB",
+    1_048_064: "1.0 MB",  # never 1024 KB
+    1_572_864: "1.5 MB",
+    20 << 30: "20 GB",
+    5 << 50: "5120 TB",
+}
+
+
+@pytest.mark.parametrize("number", SIZES)
+def test_sizes(number: int) -> None:
+    """One rule for pages, messages, the terminal and apps; what scripts say is compared with it in the browser."""
+    assert size(number) == SIZES[number]
+
+
+def test_sizes_in_german(german: None) -> None:
+    assert (size(1), size(1536), size(300 << 30)) == ("1 Byte", "1,5 KB", "300 GB")
+
+
+def test_sizes_are_written_by_one_rule_only() -> None:
+    """No text has a unit of its own: what may be 20 GB is no "20480 MB" or "20 GiB" elsewhere."""
+    alone = ("aen/errands/user_side/", "aen/contents/user_side/")  # programs that run by themselves, with whole MB
+    unit = re.compile(r"\b[KMGT]iB\b|\bkB\b|\} [KMGT]B\b")
+    assert [text for text, path in texts.texts().items() if unit.search(text) and not path.startswith(alone)] == []

@@ -14,6 +14,7 @@ from aen.credentials import Credentials
 from aen.environments import USER_SIDE as ENVIRONMENTS_SIDE
 from aen.errands import USER_SIDE as ERRANDS_SIDE
 from aen.errors import AenError, Invalid, Unavailable
+from aen.languages import size
 from aen.messages import (
     ApplyPermissions,
     AskErrand,
@@ -182,7 +183,7 @@ class Compute(Role):
         free = read_load(self.context.config.compute.project_root).disk_free
         if free < _LEAST_DISK:
             raise Unavailable(
-                f"The disk of the projects on {self.node} is full ({free >> 20} MB free): remove what is not needed."
+                f"The disk of the projects on {self.node} is full ({size(free)} free): remove what is not needed."
             )
         self.projects.work(self.accounts.install_keys(command), f"keys {command.user}")
         return await self.sessions.start(command)

@@ -18,6 +18,7 @@ from aen.bus import Bus
 from aen.config import Config
 from aen.environments import specification
 from aen.errors import AenError, Conflict, Invalid, NotFound, Unavailable
+from aen.languages import size
 from aen.launchers import Launcher, Process
 from aen.messages import (
     ChangeEnvironment,
@@ -288,7 +289,7 @@ def _check(wish: EnvironmentChange) -> None:
     if wish.act is Act.CLONE:
         names.environment(wish.source)
     if len(wish.packages) > _MOST_PACKAGES or len(wish.requirements.encode()) > LARGEST_FILE:
-        raise Invalid(f"That is too much at once: {_MOST_PACKAGES} packages or {LARGEST_FILE >> 10} KiB are the most.")
+        raise Invalid(f"That is too much at once: {_MOST_PACKAGES} packages or {size(LARGEST_FILE)} are the most.")
     for package in wish.packages:
         if not package.strip() or len(package) > _LONGEST_PACKAGE or package[:1] in "-#" or not package.isprintable():
             raise Invalid(f"{package[:60]!r} is not a package. Write names, as numpy or pandas>=2.")

@@ -18,6 +18,7 @@ from aen.apps.shells import known
 from aen.config import Config
 from aen.config.sessions import Limits
 from aen.errors import AenError, NotFound, Unavailable
+from aen.languages import size
 from aen.launchers import Account, AppSpec, Launcher, Process, proc
 from aen.model.environment import DEFAULT
 from aen.roles.compute.asking import Asker
@@ -88,7 +89,7 @@ class Launching:
         if not self._launcher.ran_out_of_memory(process):
             return how_it_ended(code)
         most = limits_of(self._config, record.app_server, record.limits).get("memory_bytes", 0)
-        return f"was ended because it used more than {most >> 20:,} MB of memory, which is its limit"
+        return f"was ended because it used more than {size(most)} of memory, which is its limit"
 
     def _launch(self, record: Record, account: Account, apps_python: Path) -> Launch:
         project_dir = self._config.compute.project_root / record.project.owner / record.project.name

@@ -35,8 +35,10 @@ def main() -> None:
     listener = socket.socket(socket.AF_UNIX)
     listener.bind(path)
     os.chmod(path, 0o660)  # its folder lets in the gateway's side and us only
-    viewer = Viewer(places, door, prefix, environ["AEN_PROJECT"])
+    server, slug = environ.get("AEN_SERVER_URL", "").rstrip("/"), environ["AEN_PROJECT"]
+    viewer = Viewer(places, door, prefix, slug, home=f"{server}/{slug}" if server else "")
     if told.get("open") == "share":
+        viewer.home = ""
         viewer.only, viewer.hash = unquote_to_bytes(told.get("path", "")) or b".", told.get("hash", "")
     app = application(viewer)
     web.run_app(app, sock=listener, print=None, access_log=None, shutdown_timeout=3)

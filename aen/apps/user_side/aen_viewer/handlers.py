@@ -20,7 +20,7 @@ from aen_workbench.paths import Places, from_wire, listable
 from aen_workbench.words import Trouble, shown, trouble
 from aiohttp import web
 
-from .pages import Entry, error_page, file_page, folder_page
+from .pages import Entry, Frame, error_page, file_page, folder_page
 
 _LARGEST_NOTEBOOK, _LARGEST_TEXT = 32 << 20, 2 << 20  # bytes
 _MOST_ENTRIES = 5000
@@ -50,8 +50,14 @@ class Viewer:
     project: str  # owner/name
     only: bytes = b""  # the one thing that is shown, below the project; its page's addresses begin with a secret
     base: bytes = b""  # where the addresses begin, below the project
+    home: str = ""  # the address of the project's page
     hash: str = ""  # sha256 of that secret, hex
     active: int = field(default_factory=lambda: int(time.time() * 1000))
+
+    @property
+    def frame(self) -> Frame:
+        """What is around each page."""
+        return Frame(self.project, self.prefix, self.home)
 
 
 VIEWER = web.AppKey("viewer", Viewer)
@@ -126,7 +132,7 @@ async def _shown(request: web.Request, viewer: Viewer, inside: str) -> web.Strea
         raise Trouble(404, "gone", "It is no folder.")
     if request.query.get("raw") == "1" or request.headers.get("Sec-Fetch-Dest") == "image":
         return await _raw(request, viewer, whole)
-    return _page(file_page(viewer.project, viewer.prefix, path, await asyncio.to_thread(_content, viewer, whole)))
+    return _page(file_page(viewer.frame, path, await asyncio.to_thread(_content, viewer, whole)))
 
 
 def _is_folder(places: Places, whole: bytes) -> bool:
@@ -147,7 +153,7 @@ async def _folder(viewer: Viewer, path: bytes, whole: bytes, inside: str) -> web
     entries, more = await asyncio.to_thread(_listed, viewer.places, whole)
     readme = next((each.raw for each in entries if each.raw in _README and not each.folder), None)
     below = await asyncio.to_thread(_rendered, viewer.places, whole + b"/" + readme) if readme else ""
-    return _page(folder_page(viewer.project, viewer.prefix, path, entries, more, below))
+    return _page(folder_page(viewer.frame, path, entries, more, below))
 
 
 def _listed(places: Places, whole: bytes) -> tuple[list[Entry], bool]:
@@ -234,7 +240,7 @@ def _page(text: str, status: int = 200) -> web.Response:
 
 
 def _failed(viewer: Viewer, error: Trouble) -> web.Response:
-    return _page(error_page(viewer.project, viewer.prefix, error.status, said(error.message)), error.status)
+    return _page(error_page(viewer.frame, error.status, said(error.message)), error.status)
 
 
 def _address(viewer: Viewer, path: bytes) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 
+from aen_languages import size as size_text
 from aiohttp import web
 
 from . import access, changes, texts, trash
@@ -115,7 +116,7 @@ async def text_save(request: web.Request) -> web.Response:
     async for piece in request.content.iter_chunked(_PIECE):
         size += len(piece)
         if size > texts.LARGEST:
-            raise Trouble(413, "too-large", f"A text of more than {texts.LARGEST >> 20} MB can't be saved here.")
+            raise Trouble(413, "too-large", f"A text of more than {size_text(texts.LARGEST)} can't be saved here.")
         parts.append(piece)
     keep = request.query.get("keep") == "1"
     return await answer(texts.save, request.app[STATE].places, path_of(request), b"".join(parts), match, keep=keep)

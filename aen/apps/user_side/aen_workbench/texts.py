@@ -12,7 +12,7 @@ import hashlib
 import os
 from typing import Any
 
-from aen_languages import decimal
+from aen_languages import size as size_text
 
 from . import trash
 from .folders import account
@@ -50,7 +50,7 @@ def save(places: Places, path: bytes, data: bytes, match: str, *, keep: bool) ->
     Raises Trouble 412 with the text as it is now when it is another one.
     """
     if len(data) > LARGEST:
-        raise Trouble(413, "too-large", f"A text of more than {LARGEST >> 20} MB can't be saved here.")
+        raise Trouble(413, "too-large", f"A text of more than {size_text(LARGEST)} can't be saved here.")
     _text(data)
     with places.file(path, os.O_RDWR) as fd:
         fcntl.flock(fd, fcntl.LOCK_EX)  # let go by closing
@@ -79,9 +79,9 @@ def etag(data: bytes) -> str:
 
 def _content(fd: int) -> bytes:
     if os.fstat(fd).st_size > LARGEST:
-        size = f"{decimal(os.fstat(fd).st_size / 1e6)} MB"
+        size = size_text(os.fstat(fd).st_size)
         raise Trouble(
-            413, "too-large", f"The file is too large to be edited here ({size}; {LARGEST >> 20} MB at most)."
+            413, "too-large", f"The file is too large to be edited here ({size}; {size_text(LARGEST)} at most)."
         )
     os.lseek(fd, 0, os.SEEK_SET)
     parts, left = [], LARGEST + 1

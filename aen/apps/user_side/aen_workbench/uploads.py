@@ -16,7 +16,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import Any
 
-from aen_languages import decimal, ngettext
+from aen_languages import size as size_text
 
 from . import acl, trash, trees
 from .paths import O_PINNED, PARTIAL, Places, listable, proc, to_wire
@@ -71,7 +71,7 @@ class Uploads:
                 raise Trouble(
                     507,
                     "disk-full",
-                    f"There is not enough room: the file needs {_amount(upload.size - offset)}, {_amount(free)} are free.",
+                    f"There is not enough room: the file needs {size_text(upload.size - offset)}, {size_text(free)} are free.",
                 )
             if not os.access(f"/proc/self/fd/{fd}", os.W_OK | os.X_OK):
                 raise Trouble(403, "denied", "You have no right to put files here.")
@@ -85,7 +85,7 @@ class Uploads:
         raise Trouble(
             507,
             "no-room",
-            f"The project may take {_amount(self.room)} more on the disk, and this needs {_amount(size)}. Remove what is "
+            f"The project may take {size_text(self.room)} more on the disk, and this needs {size_text(size)}. Remove what is "
             "not needed (the trash counts too), measure again on its Compute page, or ask an administrator for more.",
         )
 
@@ -219,15 +219,3 @@ def _partials(folder: int) -> list[tuple[bytes, os.stat_result]]:
         return found
     finally:
         os.close(fd)
-
-
-def _amount(size: int) -> str:
-    """Bytes as people read them."""
-    if size < 1000:
-        return ngettext("{n} byte", "{n} bytes", size)
-    number = size / 1000
-    for unit in ("kB", "MB", "GB"):
-        if number < 1000:
-            return f"{decimal(number)} {unit}"
-        number /= 1000
-    return f"{decimal(number)} TB"

@@ -24,7 +24,7 @@ def answer(process: subprocess.Popen[bytes], feed: bytes, seconds: float, most: 
         data = process.stdout.read(most + 1)
         if len(data) > most:
             process.kill()
-            raise Refused(f"That is too much to show: more than {most >> 20} MiB. Use git in a terminal for it.")
+            raise Refused(f"That is too much to show: more than {most >> 20} MB. Use git in a terminal for it.")
         process.wait()
     finally:
         late = not timer.is_alive()

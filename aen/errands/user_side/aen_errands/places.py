@@ -67,7 +67,7 @@ def _whole(fd: int, path: str, most: int) -> bytes:
             raise Refused(f"{path[:200]} is no file.")
         data = file.read(most + 1)
     if len(data) > most:
-        raise Refused(f"{path[:200]} is too large for this: {most >> 20} MiB are the most.")
+        raise Refused(f"{path[:200]} is too large for this: {most >> 20} MB are the most.")
     return data
 
 

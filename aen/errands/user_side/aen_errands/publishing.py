@@ -48,7 +48,7 @@ def render(told: Told) -> Told:
         packed += data
         if len(page) > _LARGEST_PAGE or len(packed) > LARGEST_ALL:
             raise Refused(
-                f"That is too large to be published: {LARGEST_ALL >> 20} MiB are the most. Leave out pictures."
+                f"That is too large to be published: {LARGEST_ALL >> 20} MB are the most. Leave out pictures."
             )
     with open(_kept(told), "wb") as file:
         file.write(packed)

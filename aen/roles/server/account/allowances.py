@@ -9,7 +9,7 @@ from contextlib import asynccontextmanager, nullcontext
 from typing import TYPE_CHECKING
 
 from aen.errors import Conflict
-from aen.languages import N_
+from aen.languages import N_, size
 from aen.model.session import LIVE
 from aen.model.user import Allowance, User
 from aen.roles.server.changes import every
@@ -18,7 +18,6 @@ from aen.roles.server.permissions import Actor, Permission, check
 from aen.roles.server.project.moves import RENAME
 from aen.roles.server.several import alone
 from aen.store import Query
-from aen.web.filters import size
 
 if TYPE_CHECKING:
     from aen.roles.server.domain import Domain

@@ -6,6 +6,7 @@ import struct
 import zlib
 
 from aen.errors import Invalid
+from aen.languages import size
 
 LARGEST = 400 << 10  # bytes
 SIDE = 512  # pixels
@@ -17,7 +18,7 @@ _WRONG = "That is no PNG picture, or it is broken. Choose another file."
 def cleaned(data: bytes) -> bytes:
     """The same picture without anything besides. Raises Invalid: no PNG, too large, or broken."""
     if len(data) > LARGEST:
-        raise Invalid(f"The picture is too large: {LARGEST >> 10} KB are the most. With JavaScript it is made smaller.")
+        raise Invalid(f"The picture is too large: {size(LARGEST)} are the most. With JavaScript it is made smaller.")
     if not data.startswith(_SIGNATURE):
         raise Invalid("Without JavaScript a picture must be a PNG file, 512 pixels wide and high at most.")
     chunks = _chunks(data)

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from aen import __version__
 from aen.errors import NotFound
+from aen.languages import size
 from aen.model.node import NodeRecord
 from aen.roles.server.node.nodes import Nodes
 from aen.roles.server.pages.api.node_views import DataCenterStatus
@@ -52,7 +53,7 @@ def _messages(nodes: Nodes, there: Sequence[NodeRecord], has_gateway: bool) -> l
         elif not node.ready:
             found.append(f"{node.id} is getting ready: {node.message or 'it prepares what the first start needs'}.")
         elif load.disk_total and load.disk_free < _LITTLE * load.disk_total:
-            found.append(f"{node.id}: the disk of the projects is almost full ({load.disk_free >> 20} MB free).")
+            found.append(f"{node.id}: the disk of the projects is almost full ({size(load.disk_free)} free).")
         if node.version != __version__:
             found.append(f"{node.id} runs version {node.version}; the server runs {__version__}.")
     return found

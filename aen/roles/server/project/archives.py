@@ -14,6 +14,7 @@ import structlog
 
 from aen import names
 from aen.errors import AenError, Conflict, Denied, Invalid, NotFound
+from aen.languages import size
 from aen.messages.contents import (
     PART,
     ArchivePart,
@@ -130,15 +131,15 @@ class Archives(Part):
         return project.owner
 
     async def _take(self, upload: AsyncIterator[bytes], spool: Path) -> None:
-        most, size = self.domain.config.archives.import_megabytes << 20, 0
+        most, taken = self.domain.config.archives.import_megabytes << 20, 0
         self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         with _new(spool) as file:
             async for chunk in upload:
-                size += len(chunk)
-                if size > most:
-                    raise Invalid(f"The archive is larger than {most >> 20:,} MB, which is the most here.")
+                taken += len(chunk)
+                if taken > most:
+                    raise Invalid(f"The archive is larger than {size(most)}, which is the most here.")
                 await asyncio.to_thread(file.write, chunk)
-        if not size:
+        if not taken:
             raise Invalid("Choose the archive of a project: a file that ends in .aen.tar.gz.")
 
     # ── the jobs ────────────────────────────────────────────────────────────────────────────────────
@@ -264,7 +265,7 @@ class Archives(Part):
                     data = base64.b64encode(chunk[at : at + PART]).decode()
                     await ask(self.bus, address, WriteArchive(archive=archive, number=number, data=data), _SECONDS)
                 sent += len(chunk)
-                await progress(0.05 + 0.75 * min(1.0, sent / total if total else 0.5), f"{sent >> 10:,} KB of files")
+                await progress(0.05 + 0.75 * min(1.0, sent / total if total else 0.5), f"{size(sent)} of files")
             report: ArchiveReport = await ask(self.bus, address, CloseArchive(archive=archive), _END_SECONDS)
             return report
         except BaseException:

@@ -10,7 +10,7 @@ import structlog
 from aen import names
 from aen.config.sizes import size_in_bytes
 from aen.errors import AenError, Conflict, Invalid
-from aen.languages import N_
+from aen.languages import N_, size
 from aen.messages import MeasureProject
 from aen.model import now
 from aen.model.project import Project, ProjectState
@@ -20,7 +20,6 @@ from aen.roles.server.domain import Part
 from aen.roles.server.permissions import Actor, Permission
 from aen.service import Service
 from aen.store import Query
-from aen.web.filters import size
 
 if TYPE_CHECKING:
     from aen.roles.server.domain import Domain

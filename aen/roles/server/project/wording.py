@@ -46,10 +46,10 @@ def summary(text: str) -> str:
 
 
 def description(text: str) -> str:
-    """Markdown of at most 64 KiB. Raises Invalid."""
+    """Markdown of at most 64 KB. Raises Invalid."""
     clean = _encodable(text, "The description").replace("\r\n", "\n")
     if len(clean.encode()) > _DESCRIPTION:
-        raise Invalid("The description is longer than 64 KiB. Put the rest into a file of the project.")
+        raise Invalid("The description is longer than 64 KB. Put the rest into a file of the project.")
     return clean
 
 

@@ -86,15 +86,15 @@ export function ask(title, label, value = "", confirm = "OK", act, hint = "") {
   return result;
 }
 
-const DIGITS = new Intl.NumberFormat(language, { minimumFractionDigits: 1, maximumFractionDigits: 1, useGrouping: false });
+// As `size` of aen_languages says it; a test compares them.
+const digits = (number, count) => new Intl.NumberFormat(language, { minimumFractionDigits: count, maximumFractionDigits: count, useGrouping: false }).format(number);
 export function size(bytes) {
-  if (bytes < 1000) return bytes === 1 ? say("{n} byte", { n: 1 }) : say("{n} bytes", { n: bytes });
-  let number = bytes / 1000;
-  for (const unit of ["kB", "MB", "GB", "TB"]) {
-    if (number < 1000 || unit === "TB") return `${DIGITS.format(number)} ${unit}`;
-    number /= 1000;
-  }
-  return "";
+  if (bytes < 1024) return bytes === 1 ? say("{n} byte", { n: 1 }) : say("{n} bytes", { n: bytes });
+  const units = ["KB", "MB", "GB", "TB"];
+  let number = bytes / 1024;
+  while (number >= 1023.5 && units.length > 1) { number /= 1024; units.shift(); }
+  const tenths = Math.floor(number * 10 + 0.5);
+  return `${tenths < 100 ? digits(tenths / 10, 1) : digits(Math.floor(number + 0.5), 0)} ${units[0]}`;
 }
 
 const NEAR = new Intl.RelativeTimeFormat(language, { numeric: "auto" });

@@ -21,7 +21,6 @@ async function start() {
   me = await get("about");
   document.getElementById("project").textContent = me.project;
   if (/^https?:\/\//.test(me.site)) document.getElementById("home").href = me.site;
-  document.title = `${me.project} · Workbench · AEN`;
   document.getElementById("show").addEventListener("click", () => showDirectory(me));
   addEventListener("hashchange", route);
   setInterval(look, LOOK_MS);
@@ -37,6 +36,7 @@ async function route() {
   }
   if (hash === shown && unsaved()) return;
   shown = hash;
+  document.title = [named(hash), "Workbench", me.project, "AEN"].filter(Boolean).join(" · ");
   close();
   now = null;
   picked = new Set();
@@ -47,6 +47,13 @@ async function route() {
   } catch (error) {
     problem(error, hash);
   }
+}
+
+// What the browser's tab says first: the folder or file that is shown; nothing at the top of the project.
+function named(hash) {
+  if (hash === "trash") return say("Trash");
+  const path = hash.startsWith("edit:") ? hash.slice(5) : hash;
+  return path && path !== me.root ? plain(last(path)) : "";
 }
 
 function problem(error, hash) {
@@ -325,7 +332,7 @@ function uploaded() {
 }
 
 function dropZone(box) {
-  const has = (event) => [...event.dataTransfer.types].includes(say("Files")) && now.folder.writable;
+  const has = (event) => [...event.dataTransfer.types].includes("Files") && now.folder.writable;
   box.addEventListener("dragover", (event) => { if (has(event)) { event.preventDefault(); box.classList.add("dropping"); } });
   box.addEventListener("dragleave", (event) => { if (!box.contains(event.relatedTarget)) box.classList.remove("dropping"); });
   box.addEventListener("drop", (event) => {

@@ -123,13 +123,13 @@ def listed(items: Iterable[BaseModel | dict[str, Any]], next: str = "", **more: 
 
 async def _read(request: web.Request) -> bytes:
     if request.content_length is not None and request.content_length > LARGEST:
-        raise TooLarge("The body is too large: 1 MiB is the most.")
+        raise TooLarge("The body is too large: 1 MB is the most.")
     chunks: list[bytes] = []
     size = 0
     async for chunk in request.content.iter_any():
         size += len(chunk)
         if size > LARGEST:
-            raise TooLarge("The body is too large: 1 MiB is the most.")
+            raise TooLarge("The body is too large: 1 MB is the most.")
         chunks.append(chunk)
     return b"".join(chunks)
 

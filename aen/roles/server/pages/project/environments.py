@@ -9,7 +9,7 @@ from urllib.parse import quote
 from aiohttp import web
 
 from aen.errors import AenError, Conflict, Invalid, NotFound, TimedOut, Unavailable
-from aen.languages import N_, gettext
+from aen.languages import N_, gettext, size
 from aen.model import now
 from aen.model.environment import LARGEST_FILE, Act, EnvironmentChange, EnvironmentList
 from aen.roles.server.domain import DOMAIN
@@ -112,7 +112,7 @@ async def _file(request: web.Request, form: Form) -> str:
         return pasted
     data = chosen.file.read(_LARGEST + 1)
     if len(data) > _LARGEST:
-        raise Invalid(f"{chosen.filename[:80]} is too large: {_LARGEST >> 10} KiB are the most.")
+        raise Invalid(f"{chosen.filename[:80]} is too large: {size(_LARGEST)} are the most.")
     try:
         text = data.decode("utf-8-sig")
     except UnicodeDecodeError:

@@ -6,11 +6,11 @@ from collections.abc import Sequence
 
 from markupsafe import Markup
 
-from aen.languages import N_, ngettext, said
+from aen.languages import N_, ngettext, said, size
 from aen.languages import gettext as _
 from aen.model import now
 from aen.model.session import Idle, Phase, Session, StepState, Use
-from aen.web.filters import ago, ago_text, clock, size
+from aen.web.filters import ago, ago_text, clock
 from aen.web.words import step
 
 _ENDED = {
