@@ -18,6 +18,8 @@ Files = Annotated[
     list[Path] | None,
     typer.Option("--config", "-c", help="A configuration file; may be given several times, the last one wins."),
 ]
+#: On every command that asks first.
+Yes = Annotated[bool, typer.Option("--yes", "-y", help="Don't ask.")]
 #: On every command that lists something.
 Json = Annotated[bool, typer.Option("--json", help="Print JSON for scripts.")]
 
@@ -46,6 +48,15 @@ def version() -> None:
 def files(after: list[Path] | None) -> list[Path]:
     """The configuration files in the order in which they were given, before and after the subcommand."""
     return [path.absolute() for path in [*_before, *(after or [])]]
+
+
+def ask_first(question: str, yes: bool) -> None:
+    """Go on only when a person at a terminal says so, or a script said it with --yes. Raises Invalid when nobody can be asked."""
+    if yes:
+        return
+    if not sys.stdin.isatty():
+        raise Invalid(f"{question}? There is no terminal to ask on, so nothing was done: add --yes if you mean it.")
+    typer.confirm(f"{question}?", abort=True)
 
 
 def main() -> None:

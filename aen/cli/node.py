@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from aen.cli import Files, Json, app, files
+from aen.cli import Files, Json, Yes, app, ask_first, files
 from aen.errors import Conflict, Invalid
 
 if TYPE_CHECKING:
@@ -140,14 +140,13 @@ def drain(
 @group.command()
 def remove(
     name: Name,
-    yes: Annotated[bool, typer.Option("--yes", help="Don't ask.")] = False,
+    yes: Yes = False,
     config: Files = None,
 ) -> None:
     """Take away all that a node was given: it can talk to nobody any more, and its sessions are lost."""
     from aen.cli.calling import call
 
-    if not yes:
-        typer.confirm(f"Remove {name}? Its sessions are lost; its files stay on its disk", abort=True)
+    ask_first(f"Remove {name} (its sessions are lost; its files stay on its disk)", yes)
     call(config, lambda api: api.post("nodes", name, "remove", body={}))
     print(f"Removed {name}: its certificate and key count for nothing any more.")
 

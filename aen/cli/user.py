@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from aen.cli import Files, Json, app, files
+from aen.cli import Files, Json, Yes, app, ask_first, files
 from aen.errors import Denied, Invalid
 
 group = typer.Typer(
@@ -37,8 +37,10 @@ def add(
     body: dict[str, object] = {"name": name, "password": _password(password_stdin), "admin": admin}
     body |= {"staff": True} if staff else {}
     body |= {key: value for key, value in (("full_name", full_name), ("email", email)) if value}
-    call(config, lambda api: api.post("users", body=body))
+    made = call(config, lambda api: api.post("users", body=body))
     print(f"Added {name}{' as an administrator' if admin else ' as one of the staff' if staff else ''}.")
+    if made.get("note"):
+        print(made["note"])
 
 
 @group.command("list")
@@ -194,17 +196,23 @@ def sign_in_by(
 def remove(
     name: Name,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would be done.")] = False,
+    yes: Yes = False,
     config: Files = None,
 ) -> None:
-    """Remove a person: logins, sessions, team places; what they own in projects passes on; their Linux account is locked."""
+    """Remove a person: logins, sessions, team places; what they own in projects passes on; their Linux account is locked.
+
+    Says what it would do, and asks. Scripts say --yes.
+    """
     from aen.cli.calling import Api, call, wait
 
-    if dry_run:
+    if dry_run or (not yes and sys.stdin.isatty()):
         plan = call(config, lambda api: api.get("users", name, "removal"))
         print("\n".join([*plan["blocked"], *plan["steps"]]))
         if plan["blocked"]:
             raise typer.Exit(1)
+    if dry_run:
         return
+    ask_first(f"Remove {name}", yes)
 
     def work(api: Api) -> dict[str, object]:
         return wait(api, api.delete("users", name), print)

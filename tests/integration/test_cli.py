@@ -31,6 +31,23 @@ def _fine(done: subprocess.CompletedProcess[str]) -> str:
     return done.stdout
 
 
+def _typed(world: World, text: str, *arguments: str) -> str:
+    """What the command printed when somebody at a terminal typed this."""
+    ours, theirs = os.openpty()
+    try:
+        os.write(ours, f"{text}\n".encode())
+        return subprocess.run(
+            [str(PROGRAM), *arguments, "-c", str(world.file)],
+            stdin=theirs,
+            stdout=subprocess.PIPE,
+            text=True,
+            timeout=180,
+        ).stdout
+    finally:
+        os.close(ours)
+        os.close(theirs)
+
+
 def test_people_from_beginning_to_end(commands: World) -> None:
     name, other = commands.person("ann"), commands.person("boss")
     assert _fine(commands.aen("user", "add", other, "--admin", "--password-stdin", stdin=PASSWORD + "\n"))
@@ -52,7 +69,9 @@ def test_people_from_beginning_to_end(commands: World) -> None:
     assert " " not in token
     assert _fine(commands.aen("user", "passwd", name, "--password-stdin", stdin="another good password\n"))
     assert "0 logins and 0 API tokens end." in _fine(commands.aen("user", "remove", name, "--dry-run"))
-    assert _fine(commands.aen("user", "remove", name)).splitlines()[-1].startswith(f"Removed {name}. ")
+    assert f"Remove {name}? [y/N]" in _typed(commands, "n", "user", "remove", name)
+    assert name in _fine(commands.aen("user", "list")), "no is no"
+    assert _fine(commands.aen("user", "remove", name, "--yes")).splitlines()[-1].startswith(f"Removed {name}. ")
     listed = json.loads(_fine(commands.aen("user", "list", "--json")))
     assert name not in [row["name"] for row in listed]
 
@@ -76,7 +95,9 @@ def test_what_a_person_may_take_is_shown_and_changed_only_when_asked(commands: W
         (("user", "add", "No Name", "--password-stdin"), PASSWORD, "can't be a user name"),
         (("user", "add", "aentweak", "--password-stdin"), "x", "password"),
         (("user", "token", "aentnobody"), "", "no user"),
-        (("user", "remove", "aentnobody"), "", "no user"),
+        (("user", "remove", "aentnobody"), "y", "--yes"),
+        (("node", "remove", "aentnobody"), "y", "--yes"),
+        (("user", "remove", "aentnobody", "--yes"), "", "no user"),
         (("user", "remove", "aentnobody", "--dry-run"), "", "no user"),
         (("project", "check", "aentnobody/nothing"), "", "no such project"),
         (("project", "show", "noslash"), "", "OWNER/NAME"),
