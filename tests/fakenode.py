@@ -55,6 +55,7 @@ class FakeNode:
         self.sessions: dict[str, SessionReport] = {}
         self.directories: set[str] = set()  # owner/name
         self.accounts: set[str] = set()  # Linux accounts that it made
+        self.foreign: dict[str, int] = {}  # Linux accounts that it does not use, with their uids
         self.keys: dict[str, list[str]] = {}
         self.locked: set[str] = set()
         self.space = Space(bytes=5 << 20, files=10)  # what every project takes
@@ -202,6 +203,8 @@ class FakeNode:
         return self.sessions[command.session]
 
     async def _account(self, command: KeepAccount) -> AccountReport:
+        if uid := self.foreign.get(command.user):
+            return AccountReport(exists=True, uid=uid, home=f"/home/{command.user}", note="It does not use it.")
         if command.user not in self.accounts:
             return AccountReport(node=self.name)
         if command.keys is not None:

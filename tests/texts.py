@@ -27,7 +27,18 @@ APPS = "aen/apps/user_side/"  # what runs where AEN is not
 WITH_APPS = (APPS, "aen/languages/user_side/")
 
 _CALLS = {"_", "gettext", "ngettext", "N_", "said"}
-_ERRORS = {"Invalid", "NotSignedIn", "Denied", "NotFound", "Conflict", "TooMany", "Unavailable", "TimedOut", "Internal"}
+_ERRORS = {
+    "Invalid",
+    "NotSignedIn",
+    "Denied",
+    "NotFound",
+    "Conflict",
+    "TooMany",
+    "Unavailable",
+    "TimedOut",
+    "Internal",
+    "ForeignAccount",
+}
 #: Which argument the message is: of apps, of what apps raise, of what the gateway's data plane answers.
 _PLACES = {"App": 2, "Trouble": 2, "Refused": 1, "reply": 1, "unreachable": 2, "_fail": 1}
 #: Arguments and fields whose value is a message for people, put together far from them.

@@ -61,6 +61,7 @@ from aen.client.models import (
     NewTeamLink,
     NewToken,
     NewUser,
+    NewUserView,
     NewValue,
     NodeInvitationView,
     NodeView,
@@ -1920,9 +1921,9 @@ class AsyncCalls:
         )
         return found
 
-    async def post_users(self, body: NewUser) -> UserView:
+    async def post_users(self, body: NewUser) -> NewUserView:
         """Make a user."""
-        found: UserView = await self._call("POST", ("users",), UserView, body=body)
+        found: NewUserView = await self._call("POST", ("users",), NewUserView, body=body)
         return found
 
     async def post_users_user_keys(self, user: str, body: NewKey) -> PublicKey:

@@ -61,6 +61,7 @@ from aen.client.models import (
     NewTeamLink,
     NewToken,
     NewUser,
+    NewUserView,
     NewValue,
     NodeInvitationView,
     NodeView,
@@ -1912,9 +1913,9 @@ class Calls:
         )
         return found
 
-    def post_users(self, body: NewUser) -> UserView:
+    def post_users(self, body: NewUser) -> NewUserView:
         """Make a user."""
-        found: UserView = self._call("POST", ("users",), UserView, body=body)
+        found: NewUserView = self._call("POST", ("users",), NewUserView, body=body)
         return found
 
     def post_users_user_keys(self, user: str, body: NewKey) -> PublicKey:

@@ -749,6 +749,27 @@ class NewUser(Told):
     staff: bool = False
 
 
+class NewUserView(Told):
+    """A person who was just made."""
+
+    name: str
+    full_name: str
+    email: str
+    company: str
+    location: str
+    url: str
+    language: str
+    theme: str
+    admin: bool
+    staff: bool
+    locked: bool
+    picture: bool = False
+    allowance: Allowance
+    created: int
+    last_login: int
+    note: str = ""
+
+
 class NewValue(Told):
     """What a setting is to be."""
 

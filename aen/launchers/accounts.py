@@ -89,7 +89,15 @@ class Accounts:
             return {"exists": False}
         made = self.made_by_us(user) and self.register.get(user) == entry.pw_uid
         known = {"exists": True, "made": made, "uid": entry.pw_uid, "home": entry.pw_dir}
-        return known | {"locked": made and self.register.retired(user)}
+        return known | {"locked": made and self.register.retired(user), "note": self._why_not(entry)}
+
+    def _why_not(self, entry: pwd.struct_passwd) -> str:
+        """Why AEN may not use this account; empty when it may."""
+        try:
+            self._refuse(entry)
+        except (Conflict, Invalid) as error:
+            return error.message
+        return ""
 
     def uid_before(self, user: str) -> int | None:
         """The uid that `user` has or had here: whose files an ex-member's are. None: never seen."""
@@ -184,7 +192,7 @@ class Accounts:
         if self._policy.mode == "managed" and self.register.get(entry.pw_name) != entry.pw_uid:
             raise ForeignAccount(
                 f"There is a Linux account {entry.pw_name!r} on this node that AEN did not make, so AEN does not use it. "
-                f"An administrator can allow it: aen user link {entry.pw_name}"
+                f"An administrator can allow it, as root on the node: aen user link {entry.pw_name}"
             )
 
 
@@ -193,7 +201,8 @@ def _refuse_system(entry: pwd.struct_passwd, service_uid: int) -> None:
         raise Invalid(f"{entry.pw_name} is the account that AEN itself runs as: it can't own or start projects.")
     if entry.pw_uid < LEAST_UID:
         raise Invalid(
-            f"{entry.pw_name} is an account of the system (uid {entry.pw_uid}): it can't own or start projects."
+            f"{entry.pw_name} is an account of the system (uid {entry.pw_uid}): it can't own or start projects. "
+            "Use another name."
         )
 
 

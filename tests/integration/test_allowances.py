@@ -62,7 +62,7 @@ async def test_how_many_sessions_somebody_may_have(server: Box, alice: Actor) ->
     await server.domain.allowances.set(ROOT, "alice", Allowance(sessions=1))
     first = await sessions.open(alice, "alice", "genome", "jupyterlab")
     assert (await sessions.open(alice, "alice", "genome", "jupyterlab")).id == first.id  # it is there already
-    with pytest.raises(Conflict, match=r"\(1\)\. Stop one first: jupyterlab in alice/genome"):
+    with pytest.raises(Conflict, match=r"\(1\)\. Stop one first: Jupyter in alice/genome"):
         await sessions.open(alice, "alice", "genome", "workbench")
     bob = await server.person("bob")
     await server.domain.team.set(alice, "alice", "genome", "bob", Role.MEMBER)

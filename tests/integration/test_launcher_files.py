@@ -55,14 +55,18 @@ async def test_an_account_of_others_is_never_taken_over(spot: Place, launcher: P
     passwd.run("useradd", "--uid", "61900", "--no-create-home", "aentforeign")
     with pytest.raises(ForeignAccount, match="aen user link aentforeign"):
         await launcher.ensure_account("aentforeign")
+    assert "aen user link aentforeign" in (await launcher.retire_account("aentforeign", look=True))["note"]
     assert link(spot.policy.state_dir, "aentforeign").uid == 61900
     assert (await launcher.ensure_account("aentforeign")).uid == 61900
+    assert (await launcher.retire_account("aentforeign", look=True))["note"] == ""
 
 
 @pytest.mark.parametrize("name", ["games", "backup", "the service account"])
 async def test_accounts_of_the_system_are_refused(spot: Place, launcher: ProcessLauncher, name: str) -> None:
     with pytest.raises(Invalid, match="can't own or start projects"):
         await launcher.ensure_account(spot.service if " " in name else name)
+    told = await launcher.retire_account(spot.service if " " in name else name, look=True)
+    assert "can't own or start projects" in told["note"]
 
 
 async def test_a_recreated_name_gets_a_new_uid_and_inherits_nothing(spot: Place, launcher: ProcessLauncher) -> None:

@@ -16,7 +16,9 @@ from aen.roles.server.account.refusals import EVERY, Refusals
 from aen.roles.server.account.tokens import token_hash
 from aen.store import Query
 from tests import standin
+from tests.fakenode import FakeNode
 from tests.served import PASSWORD, ROOT, Served, served
+from tests.waiting import until
 
 #: Tests that lean on the store's guarantees (who is first, what is gone, what is found) run on every store.
 on_every_store = pytest.mark.parametrize("server", standin.SERVER_STORES, indirect=True)
@@ -505,3 +507,35 @@ async def test_nobody_chooses_whose_linux_account_they_get(server: Served, monke
         with pytest.raises(Denied, match="Linux accounts that exist"):
             await accounts.sign_up("nobody-yet", PASSWORD, given)
     assert await accounts.find("nobody-yet") is None
+
+
+async def test_an_account_of_a_node_that_aen_may_not_take_is_told_at_once(server: Served) -> None:
+    """By administrators and by sign-up, not at the first session; who signs up is told no more of it than that."""
+    accounts = server.domain.accounts
+    await accounts.set_registration(ROOT, True)
+    boss = await server.browser("boss", admin=True)
+    async with FakeNode(server.role.context.bus) as node:
+        node.foreign = {"postgres": 117, "carl": 1004}
+
+        async def known() -> bool:
+            return bool(server.domain.nodes.list())
+
+        await until(known, 10, "the node is known")
+        with pytest.raises(
+            Conflict, match=r"n1 has an account of the system of that name \(uid 117\)\. Choose another"
+        ):
+            await accounts.create(ROOT, NewUser(name="postgres"))
+        answer = await boss.post("/api/v1/users", json={"name": "carl", "password": PASSWORD})
+        assert (answer.status, "run aen user link carl on n1, as root" in answer.text) == (409, True)
+        page = await boss.post("/admin/users/new", data={"name": "carl", "csrf": boss.csrf})
+        assert (page.status, "run aen user link carl on n1, as root" in page.text) == (409, True)
+        with pytest.raises(Conflict, match="Choose another, or ask an administrator") as told:
+            await accounts.sign_up("carl", PASSWORD)
+        assert "1004" not in told.value.message
+        assert [await accounts.find(name) for name in ("postgres", "carl")] == [None, None]
+        made = await boss.post("/api/v1/users", json={"name": "dora", "password": PASSWORD})
+        assert (made.status, made.json["note"]) == (201, "")
+    made = await boss.post("/api/v1/users", json={"name": "carl", "password": PASSWORD})  # nobody is there to ask
+    assert made.status == 201
+    assert made.json["note"].startswith("Not heard now: n1. If there is a Linux account of that name there")
+    await accounts.sign_up("emil", PASSWORD)

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from aen.roles.server.account.allowances import Allowances
     from aen.roles.server.account.keys import Keys
     from aen.roles.server.account.leaving import Leaving
+    from aen.roles.server.account.linux import LinuxAccounts
     from aen.roles.server.account.pictures import Pictures
     from aen.roles.server.account.refusals import Refusals
     from aen.roles.server.account.revocations import Revocations
@@ -101,6 +102,7 @@ class Domain:
         ("faults", "admin.faults", "Faults"),
         ("revocations", "account.revocations", "Revocations"),
         ("accounts", "account.accounts", "Accounts"),
+        ("linux", "account.linux", "LinuxAccounts"),
         ("pictures", "account.pictures", "Pictures"),
         ("jobs", "job.jobs", "Jobs"),
         ("members", "node.members", "Members"),
@@ -150,6 +152,7 @@ class Domain:
     faults: Faults
     revocations: Revocations
     accounts: Accounts
+    linux: LinuxAccounts
     pictures: Pictures
     jobs: Jobs
     members: Members

@@ -112,9 +112,10 @@ class Accounts(SignUp):
         return UserPage([self.domain.seen.read(User, doc) for doc in page.items], page.next, total)
 
     async def create(self, actor: Actor, new: NewUser) -> User:
-        """Make a person, for administrators. Invalid, Conflict (the name or e-mail address is taken)."""
+        """Make a person, for administrators. Invalid, Conflict (the name, its Linux account or the e-mail address is taken)."""
         check(actor, Permission.ADMIN)
         self.check_name(new.name)
+        await self.domain.linux.check_free(new.name)
         password = await hashed(new.password) if new.password else ""
         profile = Profile.model_validate(new.model_dump(exclude={"name", "password", "admin", "staff"}))
         user = await self.add_user(new.name, password, profile, admin=new.admin, by={"staff": new.staff})

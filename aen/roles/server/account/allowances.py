@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from aen.errors import Conflict
 from aen.languages import N_, size
-from aen.model.session import LIVE
+from aen.model.session import LIVE, Session
 from aen.model.user import Allowance, User
 from aen.roles.server.changes import every
 from aen.roles.server.domain import Part
@@ -91,7 +91,7 @@ class Allowances(Part):
         alive: list[str] = []
         async for doc in every(self.store, "sessions", Query((("user", name),), sort="created")):
             if doc["phase"] in LIVE:
-                alive.append(f"{doc['app']} in {doc['slug']}")
+                alive.append(f"{self.domain.sessions.title(Session.model_validate(doc))} in {doc['slug']}")
         if len(alive) >= most:
             shown = ", ".join(alive[:5])
             raise Conflict(f"{name} may have no more sessions at a time than now ({most}). Stop one first: {shown}.")

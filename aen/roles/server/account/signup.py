@@ -69,6 +69,7 @@ class SignUp(Rechecks):
                 self._setup_done()
                 raise Conflict("AEN is set up already. Sign in, or ask an administrator for an invitation.")
             self.check_name(name)
+            await self.domain.linux.check_free(name)
             user = await self.add_user(name, await hashed(password), profile or Profile(), admin=True)
             self._setup_done()
         await self.domain.activity.record(Actor(user), "user.set_up", name, address=address, security=True)
@@ -171,6 +172,12 @@ class SignUp(Rechecks):
         check_policy(password)
         if await self.find(name) is not None:
             raise Conflict(f"The user name {name!r} is taken. Choose another.")
+        if await self.domain.linux.is_taken(name):
+            self.attempts.failed(f"sign-up {code[:20]}", address)  # nobody tries through what accounts the nodes have
+            raise Conflict(
+                f"The user name {name!r} is taken: a compute node has a Linux account of that name. "
+                "Choose another, or ask an administrator."
+            )
         profile = profile or Profile()
         if invitation is not None and invitation.email and (not profile.email or not invitation.created_by):
             profile = profile.model_copy(update={"email": invitation.email})

@@ -68,8 +68,9 @@ async def new(request: web.Request, form: Form) -> web.StreamResponse:
         staff=form.has("staff"),
         password=password,
     )
-    user = await request.config_dict[DOMAIN].accounts.create(request[ACTOR], wanted)
-    return await user_page(request, name=user.id, made=password)
+    domain = request.config_dict[DOMAIN]
+    user = await domain.accounts.create(request[ACTOR], wanted)
+    return await user_page(request, name=user.id, made=password, note=await domain.linux.not_asked(user.id))
 
 
 async def user_page(
@@ -80,6 +81,7 @@ async def user_page(
     name: str = "",
     made: str = "",
     link: str = "",
+    note: str = "",
 ) -> web.StreamResponse:
     domain, actor = request.config_dict[DOMAIN], request[ACTOR]
     user = await domain.accounts.get(actor, name or request.match_info["name"])
@@ -94,6 +96,7 @@ async def user_page(
         "problem": problem,
         "made": made,
         "link": link,
+        "note": note,
         "logins": await domain.accounts.logins(actor, user.id),
         "sessions": rows(domain, await _sessions(request, user.id)),
         "space": await domain.spaces.used_by(user.id),

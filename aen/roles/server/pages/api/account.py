@@ -20,6 +20,7 @@ from aen.roles.server.pages.api.views import (
     JobView,
     LoginView,
     MeView,
+    NewUserView,
     PageOf,
     PageOfUsers,
     StatusView,
@@ -116,7 +117,8 @@ async def users(request: web.Request) -> web.StreamResponse:
 async def add_user(request: web.Request) -> web.StreamResponse:
     domain, actor = asked(request)
     user = await domain.accounts.create(actor, await body(request, NewUser))
-    return answer(user_view(user), 201)
+    note = await domain.linux.not_asked(user.id)
+    return answer(NewUserView(**user_view(user).model_dump(), note=note), 201)
 
 
 async def user(request: web.Request) -> web.StreamResponse:
@@ -249,7 +251,7 @@ URLS = [
     Url("GET", f"{PREFIX}/status", status, P.ANYBODY, gives=StatusView, summary="Whether I am signed in"),
     Url("GET", f"{PREFIX}/me", me, P.SIGNED_IN, gives=MeView, summary="Who I am"),
     Url("GET", f"{PREFIX}/users", users, P.ADMIN, gives=PageOfUsers, query=UserQuery, summary="Users"),
-    Url("POST", f"{PREFIX}/users", add_user, P.ADMIN, NewUser, UserView, 201, summary="Make a user"),
+    Url("POST", f"{PREFIX}/users", add_user, P.ADMIN, NewUser, NewUserView, 201, summary="Make a user"),
     Url("GET", _USER, user, P.SIGNED_IN, gives=UserView, summary="A user"),
     Url("PATCH", _USER, change_user, P.ACCOUNT, UserPatch, UserView, summary="Change a user"),
     Url("DELETE", _USER, remove_user, P.ADMIN, None, JobView, 202, summary="Remove a user"),

@@ -45,6 +45,12 @@ class UserView(Word):
     last_login: int
 
 
+class NewUserView(UserView):
+    """A person who was just made. `note`: what could not be looked at, in a sentence; mostly empty."""
+
+    note: str = ""
+
+
 class PageOfUsers(PageOf[UserView]):
     """One page of the users; `total`: how many there are in all that fit."""
 
