@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import socket
+import threading
 from dataclasses import asdict
 
 import structlog
@@ -13,7 +14,7 @@ from aen import __version__
 from aen.bus import Bus
 from aen.config.load import Loaded
 from aen.config.show import values
-from aen.doctor import Patient, examine, worst_first
+from aen.doctor import Finding, Patient, examine, worst_first
 from aen.errors import AenError
 from aen.messages import ExamineNodes, NodeExamined
 from aen.messages.nodes import FoundWord, OptionWord
@@ -61,7 +62,7 @@ class Telling(Service):
                 log.warning("what was found could not be told", reason=error.message)
 
     async def _found(self) -> NodeExamined:
-        findings = worst_first(await asyncio.to_thread(examine, self._patient))
+        findings = worst_first(await _examined(self._patient))
         origin = self._loaded.origin if self._loaded is not None else lambda path: ""
         return NodeExamined(
             node=self._node,
@@ -75,3 +76,21 @@ class Telling(Service):
                 for path, value in values(self._patient.config).items()
             ],
         )
+
+
+async def _examined(patient: Patient) -> list[Finding]:
+    """In a thread that nobody waits for when AEN ends: a slow disk, or one that hangs, would hold that up for minutes."""
+    loop = asyncio.get_running_loop()
+    found: asyncio.Future[list[Finding]] = loop.create_future()
+
+    def tell(findings: list[Finding]) -> None:
+        if not found.done():
+            found.set_result(findings)
+
+    def look() -> None:
+        findings = examine(patient)
+        with contextlib.suppress(RuntimeError):  # the loop has ended meanwhile
+            loop.call_soon_threadsafe(tell, findings)
+
+    threading.Thread(target=look, name="doctor", daemon=True).start()
+    return await found

@@ -21,6 +21,7 @@ log = structlog.get_logger(__name__)
 
 KEPT_DAYS = 7
 _DU_SECONDS = 300  # for `du` over all of them on a slow disk
+_TIMED_OUT = 124  # says `timeout`
 _VERSION = re.compile(r"(?:conda-)?(?:root|apps)-[0-9a-f]{12}")
 
 
@@ -66,13 +67,19 @@ def sizes(top: Path) -> list[tuple[Path, int]]:
     if not found:
         return []
     # A process of its own, and a polite one: 100,000 files looked at in a thread of ours hold up whoever loads a page.
-    measure = ["nice", "-n", "19", "du", "--summarize", "--block-size=1", "--", *map(str, found)]
+    # It ends by itself, should we be gone before it.
+    measure = ["nice", "-n", "19", "timeout", "--foreground", str(_DU_SECONDS)]
+    measure += ["du", "--summarize", "--block-size=1", "--null", "--", *map(str, found)]
     try:
-        told = subprocess.run(measure, capture_output=True, text=True, check=False, timeout=_DU_SECONDS).stdout
-    except (OSError, subprocess.TimeoutExpired) as error:
+        done = subprocess.run(measure, capture_output=True, check=False)
+    except OSError as error:
         log.warning("root environments can't be measured", path=str(top), reason=str(error))
         return []
-    return [(Path(path), int(size)) for size, _, path in (line.partition("\t") for line in told.splitlines())]
+    if done.returncode == _TIMED_OUT:
+        log.warning("root environments can't be measured", path=str(top), reason=f"not done in {_DU_SECONDS} s")
+        return []
+    parts = (one.partition(b"\t") for one in done.stdout.split(b"\0") if one)
+    return [(Path(os.fsdecode(path)), int(size)) for size, _, path in parts]
 
 
 def _arguments() -> Iterator[bytes]:

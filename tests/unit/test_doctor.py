@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import datetime
 import json
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -237,3 +239,28 @@ async def test_a_node_examines_itself_once_though_a_started_server_asks(monkeypa
             await asyncio.wait_for(heard.acquire(), 30)
             assert len(looks) == 2
         held.cancel()
+
+
+_ENDS_WITHIN_A_LOOK = """
+import asyncio, threading
+from aen.bus.local import LocalBus
+from aen.doctor import telling
+
+looks, never = threading.Event(), threading.Event()
+
+def look(patient):
+    looks.set()
+    never.wait()
+
+async def main():
+    async with LocalBus() as bus, telling.Telling(bus, None, "n1", None):
+        while not looks.is_set():
+            await asyncio.sleep(0.01)
+
+telling.examine, telling._FIRST_SECONDS = look, 0.0
+asyncio.run(main())
+"""
+
+
+def test_an_examination_that_hangs_does_not_hold_up_the_end_of_aen() -> None:
+    subprocess.run([sys.executable, "-c", _ENDS_WITHIN_A_LOOK], check=True, timeout=60)

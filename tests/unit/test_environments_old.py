@@ -7,6 +7,8 @@ import subprocess
 import time
 from pathlib import Path
 
+import pytest
+
 from aen.environments import old
 from tests.waiting import until
 
@@ -60,3 +62,23 @@ def test_sizes_count_shared_files_once(tmp_path: Path) -> None:
     os.link(first / "data", second / "data")
     (_, one), (_, two) = old.sizes(tmp_path)
     assert one - two == 8192
+
+
+def test_sizes_of_whatever_the_folder_is_called(tmp_path: Path) -> None:
+    for name in (b"-rf", b"two\nlines", b"tab\tin it", "\u2028\x85".encode(), b"\xff"):
+        top = tmp_path / os.fsdecode(name)
+        path = made(top, "root-" + "9" * 12, 0)
+        (top / ("apps-" + "9" * 12)).symlink_to("/usr/lib")
+        sizes = dict(old.sizes(top))
+        assert sizes[path] >= 8192
+        assert sizes[top / ("apps-" + "9" * 12)] < 8192, "what a link leads to is not in it"
+
+
+def test_sizes_that_take_too_long_are_none(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    made(tmp_path, "root-" + "9" * 12, 0)
+    slow = tmp_path / "du"
+    slow.write_text("#!/bin/sh\nexec sleep 600\n")
+    slow.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+    monkeypatch.setattr(old, "_DU_SECONDS", 1)
+    assert old.sizes(tmp_path) == []
