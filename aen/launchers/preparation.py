@@ -5,12 +5,15 @@ from __future__ import annotations
 import hashlib
 import os
 import pwd
+import re
 import stat
 from contextlib import suppress
 
 from aen.acl import posix
 from aen.errors import Invalid
 from aen.launchers import Account, Policy, Unsupported, trees
+
+_RUN_DIR = re.compile(r"[a-z2-7]{12}-[0-9a-f]{4}")  # as `make_run_dir` names them
 
 
 def prepare(policy: Policy) -> None:
@@ -88,6 +91,20 @@ def clear_run_dirs(run_dir: str, prefix: str, in_use: set[str]) -> None:
             if name.startswith(prefix) and not used:
                 with suppress(OSError):  # it is only in the way of order
                     trees.remove(name, parent)
+
+
+def run_dirs(run_dir: str) -> list[str]:
+    """The names of all run directories of sessions."""
+    with trees.opened(run_dir) as parent:
+        return [name for name in os.listdir(parent) if _RUN_DIR.fullmatch(name)]
+
+
+def remove_run_dirs(run_dir: str, names: list[str]) -> None:
+    """Remove these. What a person left in them can be much: for a child of the launcher."""
+    with trees.opened(run_dir) as parent:
+        for name in names:
+            with suppress(OSError):  # it is only in the way of order
+                trees.remove(name, parent)
 
 
 def staged(project_root: str) -> list[str]:

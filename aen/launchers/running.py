@@ -14,10 +14,10 @@ from pathlib import Path
 from typing import Any
 
 from aen.errors import AenError, Conflict, TimedOut
-from aen.launchers import Account, AppSpec, Policy, Process, logs, proc
+from aen.launchers import Account, AppSpec, Policy, Process, logs, preparation, proc
 from aen.launchers.cgroups import Cgroup, Kept
 from aen.launchers.groups import Groups
-from aen.launchers.loop import Asked, Loop
+from aen.launchers.loop import Asked, Job, Loop
 from aen.launchers.register import write_json
 from aen.launchers.spawn import Spawned, Start, limit_process, open_log, reason, spawn
 from aen.launchers.usage import Leader
@@ -98,6 +98,8 @@ class Apps:
                 continue
             self._take_over(app)
         self._kept.sweep([app.cgroup.path for app in self._by_session.values() if app.cgroup is not None])
+        known = {session[:12] for session in self._by_session}
+        self._clear(lambda name: name[:12] not in known)  # nobody makes any yet: what is there is of before
         return len(self._by_session)
 
     def _take_over(self, app: App) -> None:
@@ -334,6 +336,15 @@ class Apps:
         if app.cgroup is not None:
             self._remove(app.cgroup, _GROUP_TRIES)
         self._path(app).unlink(missing_ok=True)
+        self._clear(
+            lambda name: name.startswith(app.process.session[:12])
+        )  # the next start makes its own, when this is over
+
+    def _clear(self, gone: Callable[[str], bool]) -> None:
+        """Remove run directories, by the names that they have now: later ones are in use."""
+        folder = self._policy.run_dir
+        if names := [name for name in preparation.run_dirs(folder) if gone(name)]:
+            self._loop.job(Job("run_dir", None, lambda report: preparation.remove_run_dirs(folder, names)))
 
     def _remove(self, cgroup: Cgroup, tries: int) -> None:
         """The kernel needs a moment after the last process; what stays is empty and removed with the next one."""

@@ -287,6 +287,36 @@ async def test_a_symlink_in_place_of_the_socket(launcher: ProcessLauncher, ann: 
     await launcher.stop(process, 2)
 
 
+async def test_run_directories_go_with_what_ran_in_them(spot: Place) -> None:
+    """Of a session that was stopped, that ended by itself, that ended while there was no launcher; never of one that runs."""
+    sessions = [ONE, "b" * 16, "c" * 16, "d" * 16]
+    async with spot.launcher() as first:
+        ann = await _ann(first)
+        folders = [Path(await first.make_run_dir(session, "aentann")) for session in sessions]
+        line = "mkdir -p $0/rt; touch $0/rt/file; echo up; if [ -e $0/end ]; then exit; fi; sleep 600 & wait"
+        (folders[1] / "end").touch()
+        processes = [
+            await first.start(app(session, ann, "", argv=["/bin/sh", "-c", line, str(folder)]))  # a port's: no socket
+            for session, folder in zip(sessions, folders, strict=True)
+        ]
+        await first.exited(processes[1])
+        for session in sessions:
+            await log_has(first, session, "up")
+        await first.stop(processes[0], 2)
+        await until(lambda: _there(folders, [False, False, True, True]), 10, "two are gone")
+    os.killpg(processes[2].pid, signal.SIGKILL)
+    unused = Path(spot.policy.run_dir, f"{'e' * 12}-0000")  # made, and then the launcher was killed
+    unused.mkdir()
+    async with spot.launcher() as second:
+        await until(lambda: _there([*folders, unused], [False, False, False, True, False]), 10, "one is left")
+        await second.stop(processes[3], 2)
+        await until(lambda: _there(folders, [False] * 4), 10, "all are gone")
+
+
+async def _there(folders: list[Path], wanted: list[bool]) -> bool:
+    return [folder.exists() for folder in folders] == wanted
+
+
 # ── found again ───────────────────────────────────────────────────────────────────────────────────────
 
 
