@@ -72,6 +72,11 @@ class User(Document):
     last_login: int = 0
     search: str = ""  # lower-case text that prefix search runs on
 
+    @property
+    def called(self) -> str:
+        """What pages call them: their full name, or their user name where they told none."""
+        return self.full_name or self.id
+
 
 class LoginKind(StrEnum):
     """How somebody is signed in."""

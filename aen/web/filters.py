@@ -135,13 +135,13 @@ def _locale() -> str:
     return LANGUAGE.get()
 
 
-def act(entry: Activity) -> str:
-    """What somebody did, as the end of a sentence that begins with their name."""
+def act(entry: Activity, whom: str = "") -> str:
+    """What somebody did, as the end of a sentence that begins with their name. `whom`: what the other person is called."""
     words = _act(entry.act)
     if entry.who == entry.actor:  # of one's own account
         own = OWN.get(entry.act, "")
         return _(own) if own else _(words.replace(" of {who}", ""), who=_("themselves"))
-    return _(words, who=entry.who)
+    return _(words, who=whom or entry.who)
 
 
 def detail(entry: Activity) -> str:

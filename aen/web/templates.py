@@ -8,6 +8,7 @@ import time
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Mapping, MutableMapping
 from contextvars import ContextVar
+from types import MappingProxyType
 from typing import Any, cast
 
 from jinja2 import DictLoader, Environment, StrictUndefined, nodes
@@ -33,12 +34,15 @@ DEFAULTS: dict[str, Any] = {
     "home": "/",
     "here": "",
     "picture": lambda name: "",  # where a person's picture is
+    "known_as": {},  # what those are called whom the page speaks of, by user name
     "version": __version__,
 }
 
 
 #: Where a person's picture is ("" for none), for the page that is being made now.
 _PICTURE: ContextVar[Callable[[str], str]] = ContextVar("picture", default=lambda name: "")
+#: What people are called, by user name, for that page.
+_PEOPLE: ContextVar[Mapping[str, str]] = ContextVar("known_as", default=MappingProxyType({}))
 #: The token that forms of the page hold which is being made now.
 _CSRF: ContextVar[str] = ContextVar("csrf", default="")
 
@@ -144,9 +148,11 @@ class Templates:
     def render(self, name: str, context: Mapping[str, Any]) -> str:
         """The template's HTML."""
         token, shown = _CSRF.set(context.get("csrf", "")), _PICTURE.set(context.get("picture") or DEFAULTS["picture"])
+        people = _PEOPLE.set(context.get("known_as") or {})
         try:
             return self._in(LANGUAGE.get()).get_template(name).render(context)
         finally:
+            _PEOPLE.reset(people)
             _CSRF.reset(token)
             _PICTURE.reset(shown)
 
@@ -172,6 +178,7 @@ class Templates:
                 once=self._pieces.once,
                 csrf_of_page=_CSRF.get,
                 picture_of=lambda name: _PICTURE.get()(name),
+                called=lambda name: _PEOPLE.get().get(name, name),
             )
             env.filters.update(FILTERS)
         return env

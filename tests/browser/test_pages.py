@@ -32,8 +32,23 @@ async def context_of(browser: Browser) -> BrowserContext:
 LOOKS = [("light", 1280), ("dark", 1280), ("light", 380), ("dark", 380)]
 
 
+async def badly_titled(page: Page) -> list[str]:
+    """A browser's tab says what it is, most specific first: the open tab or section stands in it, nothing stands twice."""
+    parts = (await page.title()).split(" · ")
+    chosen = page.locator(".tabs [aria-current], .vtabs [aria-current]")
+    named = [await one.evaluate("(a) => a.lastChild.textContent.trim()") for one in await chosen.all()]
+    overview = page.locator(".tabs [aria-current=page]", has_text="Overview")
+    wrong = [f"the title {parts} says something twice"] if len(set(parts)) < len(parts) or "" in parts else []
+    if parts[-1] != "AEN":
+        wrong.append(f"the title {parts} does not end with AEN")
+    if await page.locator("nav[aria-label=Project]").count() and not await overview.count():
+        wrong += [f"the title {parts} lacks {name}" for name in named if name not in parts]
+    return wrong
+
+
 async def test_every_page_is_readable_labelled_quiet_and_fits(made: Sample, browser: Browser) -> None:
     wrong: list[str] = []
+    titles: dict[str, set[str]] = {}
 
     def watch(page: Page) -> None:
         page.on("console", lambda message: wrong.append(message.text) if message.type == "error" else None)
@@ -52,7 +67,10 @@ async def test_every_page_is_readable_labelled_quiet_and_fits(made: Sample, brow
                 await page.emulate_media(color_scheme="dark" if theme == "dark" else "light")
                 await page.set_viewport_size({"width": width, "height": 800})
                 wrong += [f"{shot.name}, {theme}, {width}: {text}" for text in await page.evaluate(AUDIT)]
+            wrong += [f"{shot.name}: {text}" for text in await badly_titled(page)]
+            titles.setdefault(await page.title(), set()).add(shot.path.partition("?")[0])
         await context.close()
+    wrong += [f"{paths} are all called {title}" for title, paths in titles.items() if len(paths) > 1]
     expected = "status of 40"  # the pages of errors are answered with an error, and the console says so
     assert [text for text in wrong if expected not in text] == []
 
@@ -215,3 +233,29 @@ async def test_a_picture_is_made_small_before_it_is_sent(made: Sample, browser: 
         256, 256]  # fmt: skip
     await page.get_by_role("button", name="Remove").click()
     await expect(shown).to_have_count(0)
+
+
+async def test_people_are_called_alike_wherever_pages_speak_of_them(made: Sample, browser: Browser) -> None:
+    page = await (await context_of(browser)).new_page()
+    await sign_in(made, page, "alice")
+    mark = await page.locator("header .avatar").inner_text()
+    assert mark == "AK"
+    for path, places in (
+        ("/", [".side .feed"]),
+        ("/alice/genome", ["#team", "#sessions", ".side"]),
+        ("/alice/genome/activity", ["main"]),
+        ("/alice/genome/compute", ["#sessions"]),
+        ("/alice/genome/settings/team", ["#team"]),
+        ("/alice/genome/settings/rights?file=nb/plan.ipynb", ["table"]),
+        ("/alice/genome/published", ["#publications"]),
+        ("/people", ["main"]),
+        ("/search?q=bob&kind=people", ["main"]),
+    ):
+        await page.goto(made.server.url + path)
+        for place in places:
+            seen = page.locator(place)
+            await expect(seen.filter(has_text="Bob Okafor").first).to_be_visible()
+            marks = await seen.locator(".avatar").all_inner_texts()
+            assert {mark for mark in marks if mark[0] in "AB"} <= {"AK", "BO"}, (path, place)
+    await page.goto(f"{made.server.url}/alice/genome/settings/admin")
+    await expect(page.get_by_label("New owner").locator("option").first).to_have_text("Bob Okafor (bob)")

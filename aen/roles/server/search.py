@@ -102,7 +102,7 @@ class Search(Part):
         if not words:
             return []
         found, _ = await directory.people(self.domain, actor, words, most)
-        return [Hit("people", one.full_name or one.id, f"/people/{quote(one.id)}", one.id) for one in found]
+        return [Hit("people", one.called, f"/people/{quote(one.id)}", one.id) for one in found]
 
     async def _tags(self, actor: Actor, text: str, most: int) -> list[Hit]:
         beginning = text.strip().lower().lstrip("#")[:40]

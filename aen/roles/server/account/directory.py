@@ -24,6 +24,11 @@ class Person:
     admin: bool
     created: int
 
+    @property
+    def called(self) -> str:
+        """As `User.called`."""
+        return self.full_name or self.id
+
 
 async def people(domain: Domain, actor: Actor, search: str, limit: int, cursor: str = "") -> tuple[list[Person], str]:
     """People who are not locked, by name, and the next cursor; a search gives its best `limit` without one."""

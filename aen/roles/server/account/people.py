@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections import OrderedDict
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from contextlib import AbstractAsyncContextManager
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Generic, Literal, TypeVar
@@ -91,6 +91,12 @@ class People(Part):
     async def _read_user(self, name: str) -> User | None:
         found = await self.store.get_many("users", [name], shared=True)
         return User.model_validate(found[0]) if found else None
+
+    async def called(self, names: Iterable[str]) -> dict[str, str]:
+        """What pages call these people, by user name (`User.called`); who is not there (any more) is left out."""
+        asked = sorted({name for name in names if plausible(name)})
+        docs = await self.store.get_many("users", asked, shared=True) if asked else []
+        return {doc["id"]: self.domain.seen.read(User, doc).called for doc in docs}
 
     async def change_user(self, name: str, edit: Callable[[User], Awaitable[None] | None]) -> User:
         """Read, let `edit` change it in place, store it (again when somebody was faster). NotFound, Conflict.

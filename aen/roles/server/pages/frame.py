@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from aiohttp import web
@@ -77,6 +77,11 @@ def frame(request: web.Request) -> Mapping[str, Any]:
         "theme": user.theme if user is not None else "system",
         "notice": said(NOTICES.get(request.query.get("done", ""), "")),
     }
+
+
+async def called(request: web.Request, names: Iterable[str]) -> dict[str, Any]:
+    """The context by which templates call these people by their names: `called("ada")` is Ada Lovelace."""
+    return {"known_as": await request.config_dict[DOMAIN].accounts.called(names)}
 
 
 def site_wide(domain: Domain, actor: Actor | None) -> dict[str, Any]:

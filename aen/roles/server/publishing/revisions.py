@@ -116,4 +116,4 @@ class Revisions(Part):
 
 def _told(actor: Actor, folder: str) -> dict[str, Any]:
     user = person(actor)
-    return {"folder": folder[:3000], "name": (user.full_name or user.id)[:200], "email": user.email[:200]}
+    return {"folder": folder[:3000], "name": user.called[:200], "email": user.email[:200]}

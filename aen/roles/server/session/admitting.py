@@ -96,7 +96,7 @@ class Admitting(Part):
     async def _as_whom(self, name: str) -> dict[str, str]:
         """Whom git names where the person has told it nothing; nobody for an app that the team shares."""
         user = await self.domain.accounts.find(name) if name != "*" else None
-        return {"name": user.full_name or user.id, "email": user.email or f"{user.id}@localhost"} if user else {}
+        return {"name": user.called, "email": user.email or f"{user.id}@localhost"} if user else {}
 
     def _roles(self, app_server: str) -> frozenset[Role]:
         server = self.domain.sessions.servers.get(kind(app_server))

@@ -12,7 +12,8 @@ from aen.model.project import Project
 from aen.model.user import Allowance
 from aen.roles.server.domain import DOMAIN, Domain
 from aen.roles.server.pages.forms import Form, again, asked_text, see_other
-from aen.roles.server.pages.project.views import address, apps, context, session_rows
+from aen.roles.server.pages.frame import called
+from aen.roles.server.pages.project.views import address, apps, context, session_rows, working
 from aen.roles.server.permissions import ACTOR, Actor, Permission
 from aen.roles.server.project.spaces import limit_in_bytes
 from aen.roles.server.urls import Url
@@ -30,6 +31,7 @@ async def compute_page(
     sessions = await domain.sessions.of_project(actor, project.owner, project.name)
     shown: dict[str, Any] = {
         **context(request, project),
+        **await called(request, working(sessions)),
         "problem": problem,
         "sessions": session_rows(domain, actor, sessions, project),
         "node": domain.nodes.up(project.node) if project.node else False,

@@ -11,6 +11,7 @@ from aen.errors import Invalid
 from aen.model.project import Project, Visibility
 from aen.roles.server.domain import DOMAIN
 from aen.roles.server.pages.forms import Form, again, asked_text, page_links, person, read, see_other
+from aen.roles.server.pages.frame import called
 from aen.roles.server.pages.project import (
     compute,
     dashboards,
@@ -24,7 +25,16 @@ from aen.roles.server.pages.project import (
     settings,
 )
 from aen.roles.server.pages.project.archives import making
-from aen.roles.server.pages.project.views import address, app_rows, context, here, session_rows, starting
+from aen.roles.server.pages.project.views import (
+    acting,
+    address,
+    app_rows,
+    context,
+    here,
+    session_rows,
+    starting,
+    working,
+)
 from aen.roles.server.permissions import ACTOR, Permission
 from aen.roles.server.project import attention
 from aen.roles.server.project.projects import SCOPES, NewProject
@@ -53,6 +63,7 @@ async def home(request: web.Request) -> web.StreamResponse:
     sessions = [session for session in running if session.phase in _SHOWN]
     notices, people = await attention.of(domain, actor, sessions, own)
     shown = {
+        **await called(request, (name for name, _count in people)),
         "attention": notices,
         "companions": people,
         "saved": saved,
@@ -116,8 +127,10 @@ async def page(request: web.Request) -> web.StreamResponse:
     project = await found(request)
     sessions = await domain.sessions.of(actor, project)
     activity, _ = await domain.activity.of(actor, project, 6)
+    mentioned = {member.user for member in project.team} | working(sessions) | acting(activity)
     shown = {
         **context(request, project),
+        **await called(request, mentioned),
         "sessions": session_rows(domain, actor, sessions, project),
         "apps": app_rows(domain, actor, project, sessions),
         "starting": starting(domain, actor, project, sessions),
@@ -137,7 +150,12 @@ async def activity_page(request: web.Request) -> web.StreamResponse:
     entries, cursor = await domain.activity.of_project(
         request[ACTOR], project.owner, project.name, 50, asked_text(request, "cursor", 500)
     )
-    shown = {**context(request, project), "entries": entries, **page_links(request, cursor)}
+    shown = {
+        **context(request, project),
+        **await called(request, acting(entries)),
+        "entries": entries,
+        **page_links(request, cursor),
+    }
     return render(request, "project/activity.html", shown)
 
 

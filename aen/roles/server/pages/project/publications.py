@@ -11,6 +11,7 @@ from aen.model.publication import Audience, Publication, Version
 from aen.model.revision import readable
 from aen.roles.server.domain import DOMAIN
 from aen.roles.server.pages.forms import Form, again, asked_text, see_other
+from aen.roles.server.pages.frame import called
 from aen.roles.server.pages.project.views import address, context
 from aen.roles.server.permissions import ACTOR, Permission
 from aen.roles.server.urls import Url
@@ -32,6 +33,7 @@ async def list_page(
     project, found = await domain.publications.of_project(actor, *_where(request))
     shown = {
         **context(request, project),
+        **await called(request, (one.user for one in found)),
         "problem": problem,
         "publications": found,
         "form": {name: form.raw(name, _LONGEST) if form else "" for name in ("title", "description", "audience")},
@@ -101,6 +103,7 @@ async def shown_page(request: web.Request) -> web.StreamResponse:
         wire = _first(files)
     publications.seen(publication.id)
     shown = {
+        **await called(request, (publication.user,) if actor.known else ()),
         "publication": publication,
         "project": project,
         "edition": version,

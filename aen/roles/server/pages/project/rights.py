@@ -10,6 +10,7 @@ from aen.errors import AenError
 from aen.model.rights import PathRights, RightsWish
 from aen.roles.server.domain import DOMAIN
 from aen.roles.server.pages.forms import Form, again, asked_text
+from aen.roles.server.pages.frame import called
 from aen.roles.server.pages.project.views import context
 from aen.roles.server.permissions import ACTOR, Permission
 from aen.roles.server.project.file_rights import inside
@@ -41,6 +42,7 @@ async def rights_page(
             problem, status = problem or error.message, error.status
     shown = {
         **context(request, project),
+        **await called(request, (member.user for member in project.team)),
         "problem": problem,
         "file": file,
         "shown": unquote_to_bytes(file).decode(errors="replace"),

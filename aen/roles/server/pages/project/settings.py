@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from aiohttp import web
 
 from aen.errors import AenError, Invalid, NotFound
 from aen.model.project import Project, Visibility
 from aen.roles.server.domain import DOMAIN
 from aen.roles.server.pages.forms import Form, again, person, see_other
+from aen.roles.server.pages.frame import called
 from aen.roles.server.pages.project.views import address, context
 from aen.roles.server.permissions import ACTOR, Permission
 from aen.roles.server.project.projects import ProjectPatch
@@ -45,8 +48,12 @@ async def team_page(
         "user": form.raw("user", 10_000)[:100] if form else "",
         "role": form.raw("role")[:20] if form else "member",
     }
-    shown = {**context(request, project), "form": typed, "problem": problem}
+    shown = {**context(request, project), **await _team(request, project), "form": typed, "problem": problem}
     return render(request, "project/team.html", shown, status=status)
+
+
+async def _team(request: web.Request, project: Project) -> dict[str, Any]:
+    return await called(request, (member.user for member in project.team))
 
 
 @again(team_page)
@@ -80,6 +87,7 @@ async def admin_page(
     anyone = bool(domain.config.sharing.public_account)
     shown = {
         **context(request, project),
+        **await _team(request, project),
         "form": typed,
         "problem": problem,
         "anyone": anyone,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 from urllib.parse import quote
 from weakref import WeakKeyDictionary
@@ -11,6 +11,7 @@ from aiohttp import web
 
 from aen.apps import App, catalog, title_of
 from aen.languages import gettext as _
+from aen.model.activity import Activity
 from aen.model.project import Project, Role
 from aen.model.session import LIVE, Idle, Phase, Session, Use
 from aen.roles.server.domain import DOMAIN, Domain
@@ -43,6 +44,16 @@ def context(request: web.Request, project: Project) -> dict[str, Any]:
         "run_reason": _run_reason(actor, project),
         "folder": _folder(request.config_dict[DOMAIN], actor, project),
     }
+
+
+def working(sessions: Iterable[Session]) -> set[str]:
+    """Whose sessions these are, or who started them."""
+    return {name for session in sessions for name in (session.user, session.started_by)}
+
+
+def acting(entries: Iterable[Activity]) -> set[str]:
+    """Who did these things, and to whom."""
+    return {name for entry in entries for name in (entry.actor, entry.who)}
 
 
 def _folder(domain: Domain, actor: Actor, project: Project) -> str:
