@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import shutil
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -77,6 +78,7 @@ class VenvBackend:
             add(place, self.python(place), ours)
             if name == "apps":
                 offer_tools(place)
+                _answer_conda(place)
             note_base(place, base, ours)
 
         advice = "; check that a Python package index can be reached"
@@ -114,3 +116,11 @@ class VenvBackend:
     @staticmethod
     def _lock(name: str) -> Path:
         return packaged("config") / "environments" / f"{name}.txt"
+
+
+def _answer_conda(environment: Path) -> None:
+    """Who types conda here is told what does the same."""
+    for ours in environment.glob("lib/python3.*/site-packages/aen_environments/no_conda.sh"):
+        for name in ("conda", "mamba"):
+            shutil.copyfile(ours, environment / "tools" / name)
+            (environment / "tools" / name).chmod(0o755)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import pwd
+import re
 import shutil
 import signal
 import stat
@@ -124,7 +125,10 @@ async def test_terminal_is_in_the_project_with_its_environment(here: Place, shel
                 assert answer.status == 200
             async with http.ws_connect(f"{address}terminals/websocket/1", headers=said) as terminal:
                 await terminal.send_json(
-                    ["stdin", "echo $PWD; command -v python; git -C . status; ps -p $$ -o comm=; echo EN''D\n"]
+                    [
+                        "stdin",
+                        "echo $PWD; command -v python; git -C . status; ps -p $$ -o comm=; command ls ${PATH##*:}; echo EN''D\n",
+                    ]
                 )
                 seen = ""
                 while "END" not in seen:
@@ -133,6 +137,7 @@ async def test_terminal_is_in_the_project_with_its_environment(here: Place, shel
         assert f"{project}\r\n" in seen
         assert f"{project}/envs/default/bin/python" in seen
         assert "dubious" not in seen
+        assert re.search(r"\nconda\s+mamba\s+uv\r\n", seen), "last on the PATH, after what the machine has"
         assert f"\n{shell}\r\n" in seen
         if shell == "zsh":
             await running.ask(StopSession(session=report.session))
