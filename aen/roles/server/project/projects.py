@@ -226,6 +226,7 @@ class Projects(Part):
 
     def tell(self, project: Project) -> None:
         """Publish the project's state to its page and to its members' lists."""
+        self.domain.tags.note(project)
         data = self.summary_of(project)
         self.domain.events.publish(f"project:{project.id}", "project", data)
         for user in project.members:
