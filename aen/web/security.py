@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import ipaddress
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 
@@ -12,6 +14,16 @@ _POLICY = (
     "img-src 'self' data:; connect-src 'self'; script-src 'self'; style-src 'self'"
 )
 
+_PORT = re.compile(r":[0-9]*$")
+
+
+def is_loopback(host: str) -> bool:
+    """Whether a host's name or address is this very machine: browsers trust it as they trust HTTPS."""
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost" or host.endswith(".localhost")
+
 
 @dataclass(frozen=True)
 class SecurityHeaders:
@@ -19,16 +31,19 @@ class SecurityHeaders:
 
     secure: bool
 
-    def put(self, response: web.StreamResponse, form_origins: Iterable[str] = ()) -> None:
-        """Set the headers. Forms may end at `form_origins` too: browsers check where their redirects lead."""
+    def put(self, response: web.StreamResponse, host: str, form_origins: Iterable[str] = ()) -> None:
+        """Set the headers. `host`: as the browser calls us. Forms may end at `form_origins` too: browsers check where their
+        redirects lead."""
         headers = response.headers
         forms = " ".join(["'self'", *form_origins])
         headers.setdefault("Content-Security-Policy", f"{_POLICY}; form-action {forms}")
         headers.setdefault("X-Content-Type-Options", "nosniff")
         headers.setdefault("X-Frame-Options", "DENY")
         headers.setdefault("Referrer-Policy", "same-origin")
-        headers.setdefault("Cross-Origin-Opener-Policy", "same-origin")
         headers.setdefault("Cross-Origin-Resource-Policy", "same-origin")
         headers.setdefault("Permissions-Policy", "camera=(), geolocation=(), microphone=()")
+        if self.secure or is_loopback(_PORT.sub("", host).strip("[]")):
+            # Elsewhere browsers leave it out of account, and say so as an error in the console of every page.
+            headers.setdefault("Cross-Origin-Opener-Policy", "same-origin")
         if self.secure:
             headers.setdefault("Strict-Transport-Security", "max-age=31536000")

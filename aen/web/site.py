@@ -175,4 +175,4 @@ async def _headers(request: web.Request, response: web.StreamResponse) -> None:
     """Put the request id and the security headers on every answer."""
     here = request.config_dict[SITE]
     response.headers["X-Request-Id"] = request.get(REQUEST_ID, "")
-    here.security.put(response, here.form_origins())
+    here.security.put(response, request.host, here.form_origins())

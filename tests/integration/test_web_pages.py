@@ -362,15 +362,47 @@ async def test_deleting_takes_the_name_typed(server: Served, alice: Client) -> N
         303, "/?done=deleting")  # fmt: skip
 
 
+def focused(page: str) -> str:
+    """The one field that a page opens in."""
+    (field,) = re.findall(r"<input[^>]*\bautofocus\b[^>]*>", page)
+    found = re.search(r'\bname="(\w+)"', field)
+    assert found is not None
+    return found[1]
+
+
+async def test_a_limit_is_shown_as_it_can_be_written_back(server: Served, alice: Client) -> None:
+    """In a language whose numbers have commas, too; and what counts without one is said."""
+    await server.domain.projects.create(await server.actor("alice"), NewProject(name="genome"))
+    german, address = {**HTML, "Accept-Language": "de"}, "/alice/genome/compute"
+    assert "(space.project_hard): keine Grenze." in (await alice.get(address, headers=german)).text
+    written = "1.5 GB"
+    for _again in range(2):
+        assert (await form(alice, f"{address}/space", {"limit": written}))[0] == 303
+        page = (await alice.get(address, headers=german)).text
+        (field,) = re.findall(r'<input[^>]*id="f-space"[^>]*>', page)
+        written = field.partition('value="')[2].partition('"')[0]
+        assert written == "1536M"
+
+
 async def test_first_visit_makes_the_administrator(tmp_path: Path) -> None:
     async with served(tmp_path, set_up=False) as server:
         visitor = await server.nobody(origin=server.url, headers=HTML)
         for path in ("/", "/login"):
             assert (await visitor.get(path)).headers["Location"].startswith("/setup")
+        page = (await visitor.get("/setup")).text
+        for told in (
+            str(server.config.data_dir),
+            f"{server.config.data_dir}/setup-code",
+            "It can&#39;t be changed later.",
+        ):
+            assert told in page
+        assert focused(page) == "code"
+        assert focused((await visitor.get("/setup?code=abc")).text) == "name"
         fields = {"code": "wrong", "name": "alice", "password": PASSWORD}
         answer = await visitor.post("/setup", data=fields)
         assert answer.status == 403
         assert PASSWORD not in answer.text
+        assert focused(answer.text) == "password"
         fields["code"] = server.domain.accounts.setup_code
         answer = await visitor.post("/setup", data=fields)
         assert (answer.status, answer.headers["Location"]) == (303, "/")

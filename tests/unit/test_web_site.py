@@ -120,6 +120,27 @@ async def test_secure_sites_say_so() -> None:
         assert "Strict-Transport-Security" in (await client.get("/nothing")).headers
 
 
+@pytest.mark.parametrize(
+    ("host", "secure", "counts"),
+    [
+        ("aen.example.org", True, True),
+        ("aen.example.org", False, False),
+        ("192.168.1.7:8080", False, False),
+        ("127.0.0.1:8080", False, True),
+        ("[::1]:8080", False, True),
+        ("localhost", False, True),
+        ("aen.localhost:8080", False, True),
+        ("127.0.0.1.example.org", False, False),
+        ("", False, False),
+    ],
+)
+async def test_windows_are_kept_apart_where_a_browser_heeds_it(host: str, secure: bool, counts: bool) -> None:
+    """Over plain HTTP from elsewhere a browser ignores the header, and complains of it on every page."""
+    async with TestClient(TestServer(site(secure=secure))) as client:
+        headers = (await client.get("/nothing", headers={"Host": host})).headers
+        assert headers.get("Cross-Origin-Opener-Policy") == ("same-origin" if counts else None)
+
+
 async def test_forms_may_lead_to_gateways() -> None:
     app = site()
     app[SITE].form_origins = lambda: ["https://gateway.example"]

@@ -35,7 +35,7 @@ class SignUp(Rechecks):
     def __init__(self, domain: Domain) -> None:
         super().__init__(domain)
         self.setup_code = ""  # of the first administrator; empty when there is one
-        self._code_file = Path(domain.config.data_dir) / "setup-code"
+        self.code_file = Path(domain.config.data_dir) / "setup-code"
 
     def needs_setup(self) -> bool:
         """Nobody can administer yet: the first visitor with the set-up code becomes administrator."""
@@ -46,11 +46,11 @@ class SignUp(Rechecks):
         if await self.has_other_administrator(""):
             self._setup_done()
             return
-        self.setup_code = _read_code(self._code_file) or _write_code(self._code_file)
+        self.setup_code = _read_code(self.code_file) or _write_code(self.code_file)
 
     def _setup_done(self) -> None:
         self.setup_code = ""
-        self._code_file.unlink(missing_ok=True)
+        self.code_file.unlink(missing_ok=True)
 
     async def set_up(
         self, code: str, name: str, password: str, profile: Profile | None = None, address: str = ""

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-import ipaddress
 import secrets
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
@@ -26,6 +25,7 @@ from aen.roles.server.node.members import SERVER
 from aen.roles.server.permissions import Actor, Permission, check
 from aen.service import Service
 from aen.store import Query
+from aen.web.security import is_loopback
 
 if TYPE_CHECKING:
     from aen.roles.server.domain import Domain
@@ -187,7 +187,7 @@ class Joining(Part):
     def _check_hosts(self, node: str, request: Request) -> None:
         """No certificate for what is another node's: with it one could stand in its place."""
         for host in request.names:
-            if _is_loopback(host):
+            if is_loopback(host):
                 continue
             owner = self.domain.members.owner_of(host, node)
             if owner:
@@ -273,10 +273,3 @@ def _told(invitation: NodeInvitation) -> str:
 
 def _host_options(hosts: Iterable[str]) -> str:
     return " ".join(f"--host {host}" for host in hosts)
-
-
-def _is_loopback(host: str) -> bool:
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost" or host.endswith(".localhost")

@@ -63,12 +63,14 @@ async def logout_page(request: web.Request) -> web.StreamResponse:
 async def setup_page(
     request: web.Request, problem: str = "", status: int = 200, form: Form | None = None
 ) -> web.StreamResponse:
-    if not request.config_dict[DOMAIN].accounts.needs_setup():
+    domain = request.config_dict[DOMAIN]
+    if not domain.accounts.needs_setup():
         return see_other("/login")
     shown = {name: _shown(form, name) for name in ("code", "name", "full_name")}
     if form is None:
         shown["code"] = asked_text(request, "code", 128)
-    return render(request, "account/setup.html", {**shown, "problem": problem}, status=status)
+    shown |= {"problem": problem, "data_dir": str(domain.config.data_dir), "code_file": str(domain.accounts.code_file)}
+    return render(request, "account/setup.html", shown, status=status)
 
 
 @again(setup_page)

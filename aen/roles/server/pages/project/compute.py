@@ -7,6 +7,7 @@ from typing import Any
 from aiohttp import web
 
 from aen.config import Config
+from aen.config.sizes import size_text
 from aen.errors import AenError
 from aen.model.project import Project
 from aen.model.user import Allowance
@@ -37,6 +38,8 @@ async def compute_page(
         "node": domain.nodes.up(project.node) if project.node else False,
         "limits": _limits(domain, request[ACTOR]),
         "space": project.space,
+        "space_limit": size_text(project.space_limit) if project.space_limit else "",
+        "everybody": domain.config.space.bytes("project_hard"),
         "bounds": domain.spaces.of_project(project),
         "space_warning": await domain.spaces.warning(project),
         "shown_log": asked_text(request, "log", 20),
