@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 
+from aen.doorkeeper import Doorkeeper
 from aen.store import Doc
 
 SEPARATOR = "\x1e"  # stands in no JSON text: it is escaped there
@@ -15,6 +16,7 @@ class Decoded:
     """By the text and nothing else, so what is found is never old. Used by several threads: each step is safe by itself."""
 
     def __init__(self) -> None:
+        self._doorkeeper = Doorkeeper()
         self._docs: dict[str, Doc] = {}
         self._size = 0
 
@@ -23,7 +25,7 @@ class Decoded:
         doc = self._docs.get(text)
         if doc is None:
             doc = json.loads(text)
-            if len(text) <= _LONGEST:
+            if len(text) <= _LONGEST and self._doorkeeper.knows(text):
                 self._keep(text, doc)
         return doc
 

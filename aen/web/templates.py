@@ -11,11 +11,12 @@ from contextvars import ContextVar
 from types import MappingProxyType
 from typing import Any, cast
 
-from jinja2 import DictLoader, Environment, StrictUndefined, nodes
+from jinja2 import DictLoader, Environment, StrictUndefined, Template, nodes
 from jinja2.visitor import NodeTransformer
 from markupsafe import Markup
 
 from aen import __version__
+from aen.doorkeeper import Doorkeeper
 from aen.languages import LANGUAGE, SOURCE, gettext, ngettext, said, sayings
 from aen.web.files import read_all
 from aen.web.filters import FILTERS
@@ -97,6 +98,7 @@ class Pieces:
     def __init__(self, clock: Callable[[], float] = time.time) -> None:
         """`clock`: seconds since 1970."""
         self._clock = clock
+        self._doorkeeper = Doorkeeper()
         self._made: OrderedDict[tuple[Any, ...], Markup] = OrderedDict()
         self._size = 0
 
@@ -126,11 +128,16 @@ class Pieces:
     def _get(self, key: tuple[Any, ...], macro: Callable[..., Markup], *given: Any) -> Markup:
         made = self._made.get(key)
         if made is None:
-            made = self._made[key] = macro(*given)
-            self._size += len(made) + _EACH_KEPT
-            while self._size > _MOST_KEPT:
-                self._size -= len(self._made.popitem(last=False)[1]) + _EACH_KEPT
+            made = macro(*given)
+            if self._doorkeeper.knows(key):
+                self._keep(key, made)
         return made
+
+    def _keep(self, key: tuple[Any, ...], made: Markup) -> None:
+        self._made[key] = made
+        self._size += len(made) + _EACH_KEPT
+        while self._size > _MOST_KEPT:
+            self._size -= len(self._made.popitem(last=False)[1]) + _EACH_KEPT
 
 
 class Templates:
@@ -150,11 +157,19 @@ class Templates:
         token, shown = _CSRF.set(context.get("csrf", "")), _PICTURE.set(context.get("picture") or DEFAULTS["picture"])
         people = _PEOPLE.set(context.get("known_as") or {})
         try:
-            return self._in(LANGUAGE.get()).get_template(name).render(context)
+            return self._whole(self._in(LANGUAGE.get()).get_template(name), context)
         finally:
             _PEOPLE.reset(people)
             _CSRF.reset(token)
             _PICTURE.reset(shown)
+
+    def _whole(self, template: Template, context: Mapping[str, Any]) -> str:
+        made = template.new_context(dict(context))
+        try:
+            return "".join(template.root_render_func(made))
+        finally:
+            # Its macros hold it, and it holds them: only the collector would let go of the page's data, and hold up others for that.
+            made.vars.clear()
 
     def _in(self, language: str) -> Environment:
         """The templates in that language."""

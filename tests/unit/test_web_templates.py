@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import gc
 import re
+import weakref
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -152,6 +154,24 @@ def test_each_page_has_its_own_token_and_language() -> None:
     assert ("Password reset" in english, "Passwort zurücksetzen" in german) == (True, True)
     again = templates.render("admin/reset.html", {**context, "csrf": "third"})
     assert "Password reset" in again
+
+
+def test_what_a_page_showed_is_let_go_of_at_once() -> None:
+    """Not when the collector comes by: macros hold their page and the page its macros."""
+    templates = Templates(Assets("/static/"))
+    text = (
+        "{% macro a(x) %}{{ b(x) }}{% endmacro %}{% macro b(x) %}<{{ x.id }}>{% endmacro %}{{ a(user) }}{{ a(user) }}"
+    )
+    template = templates._in("en").from_string(text)
+    user = User(id="ada", incarnation="1")
+    gone = weakref.ref(user)
+    gc.disable()
+    try:
+        assert templates._whole(template, {"user": user}) == "<ada><ada>"
+        del user
+        assert gone() is None
+    finally:
+        gc.enable()
 
 
 def test_what_is_known_beforehand_is_in_the_page_as_if_it_were_called() -> None:

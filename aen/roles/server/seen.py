@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import OrderedDict
 from typing import TypeVar
 
+from aen.doorkeeper import Doorkeeper
 from aen.model import Document
 from aen.store import Doc
 
@@ -17,6 +18,7 @@ class Seen:
     """Models by what they were made of, the newest of each. Whoever gets one only looks at it: `change` reads for itself."""
 
     def __init__(self) -> None:
+        self._doorkeeper = Doorkeeper()
         self._models: OrderedDict[tuple[type[Document], str], tuple[Document, int]] = OrderedDict()
         self._size = 0
 
@@ -30,7 +32,8 @@ class Seen:
                 assert isinstance(found, kind)
                 return found
         made = kind.model_validate(doc)
-        self._keep((kind, doc["id"]), made, len(str(doc)) + _EACH)
+        if known is not None or self._doorkeeper.knows((kind, doc["id"], doc["rev"], doc.get("created", 0))):
+            self._keep((kind, doc["id"]), made, len(str(doc)) + _EACH)
         return made
 
     def _keep(self, key: tuple[type[Document], str], model: Document, size: int) -> None:
