@@ -92,7 +92,12 @@ def node_bus(url: str, *roles: str, node: str = "n1", datacenter: str = "main") 
 async def nats_bus() -> AsyncIterator[Bus]:
     """One bus over a broker of its own: a node that has every role."""
     async with plain_broker() as broker, node_bus(broker.url, "server", "gateway", "compute") as bus:
+        await until(lambda: _connected(bus), 60, "the node has its bus")  # it starts without after 3 s
         yield bus
+
+
+async def _connected(bus: NatsBus) -> bool:
+    return bool(bus.health()["status"] == "ok")
 
 
 @dataclass

@@ -427,9 +427,9 @@ async def test_an_asker_of_a_stopping_responder_hears_so() -> None:
         async with make() as bus:
             bus.respond(AT, Act, forever)
             asking = asyncio.create_task(bus.request(AT, Act(), timeout=30))
-            await asyncio.wait_for(started.wait(), 5)
+            await asyncio.wait_for(started.wait(), 20)
         with pytest.raises(Unavailable):
-            await asyncio.wait_for(asking, 5)
+            await asyncio.wait_for(asking, 20)
 
 
 async def test_a_bus_that_is_not_open_is_unavailable() -> None:

@@ -24,7 +24,8 @@ class Seen:
 
     def read(self, kind: type[D], doc: Doc) -> D:
         """The document as a model; not to be changed."""
-        known = self._models.get((kind, doc["id"]))
+        key = kind, doc["id"]
+        known = self._models.get(key)
         if known is not None:
             found = known[0]
             # A name can be given again, and revs begin anew: the birth tells the two apart.
@@ -32,8 +33,8 @@ class Seen:
                 assert isinstance(found, kind)
                 return found
         made = kind.model_validate(doc)
-        if known is not None or self._doorkeeper.knows((kind, doc["id"], doc["rev"], doc.get("created", 0))):
-            self._keep((kind, doc["id"]), made, len(str(doc)) + _EACH)
+        if self._doorkeeper.knows(key):
+            self._keep(key, made, len(str(doc)) + _EACH)
         return made
 
     def _keep(self, key: tuple[type[Document], str], model: Document, size: int) -> None:
