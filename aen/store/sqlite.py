@@ -155,11 +155,12 @@ class SqliteStore(Store):
         """
         if asked is None:
             return (await find())[0]
-        moment = self._answers.moment(collection)
-        known = self._answers.get(collection, asked)
+        answers = self._answers
+        moment = answers.moment(collection)
+        known = answers.get(collection, asked)
         if known is None:
             known, size = await find()
-            self._answers.keep(collection, asked, known, size, moment)
+            answers.keep(collection, asked, known, size, moment)
         return known  # type: ignore[return-value]  # a question has one kind of answer
 
     async def _find(self, collection: str, query: Query) -> tuple[Page, int]:

@@ -34,6 +34,15 @@ class Actor:
         return LOCAL if self.local else ""
 
     @property
+    def since(self) -> int:
+        """When this person came, ms since 1970: what bears their name and is older is of an earlier bearer."""
+        return self.user.created if self.user is not None else 0
+
+    def owns(self, name: str, at: int) -> bool:
+        """Whether what is of somebody called `name`, and of that time, is this person's."""
+        return self.user is not None and self.user.id == name and at >= self.since
+
+    @property
     def known(self) -> bool:
         """Somebody is signed in, or it is the local administrator."""
         return self.user is not None or self.local

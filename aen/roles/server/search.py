@@ -13,6 +13,7 @@ from aen.model import new_id
 from aen.model.content import Content, SavedSearch
 from aen.model.project import Project
 from aen.roles.server.account import directory
+from aen.roles.server.changes import every
 from aen.roles.server.domain import Part
 from aen.roles.server.permissions import Actor, Permission, check, may_see
 from aen.store import Query
@@ -135,7 +136,8 @@ class Search(Part):
         check(actor, Permission.SIGNED_IN)
         if actor.user is None:
             return []
-        query = Query(equal=(("user", actor.user.id),), sort="created", descending=True, limit=_MOST_SAVED, shared=True)
+        own = (("user", actor.user.id),)
+        query = Query(own, actor.since, sort="created", descending=True, limit=_MOST_SAVED, shared=True)
         return [self.domain.seen.read(SavedSearch, doc) for doc in (await self.store.find("searches", query)).items]
 
     async def save(self, actor: Actor, text: str, kind: str = "", title: str = "") -> SavedSearch:
@@ -165,6 +167,11 @@ class Search(Part):
         if id not in [one.id for one in await self.saved(actor)]:
             raise NotFound("You keep no such search.")
         await self.store.delete("searches", id)
+
+    async def forget_all(self, user: str) -> None:
+        """The person is removed. For the server itself."""
+        async for doc in every(self.store, "searches", Query((("user", user),), sort="created")):
+            await self.store.delete("searches", doc["id"])
 
 
 def _in_team(actor: Actor, project: Project) -> bool:

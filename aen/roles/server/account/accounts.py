@@ -229,6 +229,7 @@ class Accounts(SignUp):
         projects = await self.domain.leaving.projects(name)
         await self.domain.team.forget(name)
         await self.domain.dashboards.forget(name)
+        await self.domain.search.forget_all(name)
         await self.domain.pictures.forget(name)
         await self.store.delete("users", name)
         self._users.drop(name)

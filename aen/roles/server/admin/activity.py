@@ -62,7 +62,7 @@ class ActivityLog(Part):
         """What was done by and to `user`, newest first: for themselves and administrators."""
         if actor.name != user:
             check(actor, Permission.ADMIN)
-        return await self._find((("who", user),), limit, cursor)
+        return await self._find((("who", user),), limit, cursor, actor.since if actor.name == user else None)
 
     async def of_project(
         self, actor: Actor, owner: str, name: str, limit: int = 50, cursor: str = ""
@@ -81,8 +81,10 @@ class ActivityLog(Part):
         check(actor, Permission.ADMIN)
         return await self._find((("security", True),), limit, cursor)
 
-    async def _find(self, equal: tuple[tuple[str, object], ...], limit: int, cursor: str) -> tuple[list[Activity], str]:
-        query = Query(equal=equal, sort="at", descending=True, limit=limit, cursor=cursor, shared=True)
+    async def _find(
+        self, equal: tuple[tuple[str, object], ...], limit: int, cursor: str, low: int | None = None
+    ) -> tuple[list[Activity], str]:
+        query = Query(equal=equal, low=low, sort="at", descending=True, limit=limit, cursor=cursor, shared=True)
         page = await self.store.find("activity", query)
         return [self.domain.seen.read(Activity, doc) for doc in page.items], page.next
 

@@ -83,7 +83,7 @@ class Jobs(Part):
         if doc is None:
             raise NotFound("There is no such job.")
         job = Job.model_validate(doc)
-        if not actor.admin and job.created_by != actor.name:
+        if not actor.admin and not actor.owns(job.created_by, job.created):
             await self._check_subject(actor, job.subject)
         return job
 
@@ -91,8 +91,10 @@ class Jobs(Part):
         """Jobs about a project that who asks was given, newest first."""
         return (await self._find((("subject", project.slug),), limit, ""))[0]
 
-    async def _find(self, equal: tuple[tuple[str, Any], ...], limit: int, cursor: str) -> tuple[list[Job], str]:
-        query = Query(equal=equal, sort="created", descending=True, limit=limit, cursor=cursor, shared=True)
+    async def _find(
+        self, equal: tuple[tuple[str, Any], ...], limit: int, cursor: str, low: int | None = None
+    ) -> tuple[list[Job], str]:
+        query = Query(equal=equal, low=low, sort="created", descending=True, limit=limit, cursor=cursor, shared=True)
         page = await self.store.find(JOBS, query)
         return [self.domain.seen.read(Job, doc) for doc in page.items], page.next
 
@@ -110,18 +112,19 @@ class Jobs(Part):
         if subject and not actor.admin:
             await self._check_subject(actor, subject)
         equal: tuple[tuple[str, Any], ...] = (("created_by", actor.name),)
+        low: int | None = actor.since
         if subject:
-            equal = (("subject", subject),)
+            equal, low = (("subject", subject),), None
         elif actor.admin:
-            equal = (("state", state.value),) if state else (("kind", kind),) if kind else ()
-        found, following = await self._find(equal, limit, cursor)
+            equal, low = (("state", state.value),) if state else (("kind", kind),) if kind else (), None
+        found, following = await self._find(equal, limit, cursor, low)
         return [job for job in found if state in (None, job.state) and kind in ("", job.kind)], following
 
     async def cancel(self, actor: Actor, id: str) -> Job:
         """End a job: at once while it waits, as soon as its function lets go while it runs. Conflict when it has ended."""
         while True:
             job = await self.get(actor, id)
-            if not actor.admin and job.created_by != actor.name:
+            if not actor.admin and not actor.owns(job.created_by, job.created):
                 raise Denied("Only who started this job, or an administrator, can cancel it.")
             if job.state is S.CANCELLED:
                 return job

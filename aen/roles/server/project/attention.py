@@ -83,7 +83,8 @@ async def _project(domain: Domain, project: Project) -> list[Notice]:
 
 
 async def _jobs(domain: Domain, actor: Actor) -> list[Notice]:
-    query = Query(equal=(("created_by", actor.name),), sort="created", descending=True, limit=20, shared=True)
+    own = (("created_by", actor.name),)
+    query = Query(equal=own, low=actor.since, sort="created", descending=True, limit=20, shared=True)
     found = []
     for doc in (await domain.store.find("jobs", query)).items:
         job = domain.seen.read(Job, doc)
@@ -95,7 +96,8 @@ async def _jobs(domain: Domain, actor: Actor) -> list[Notice]:
 
 async def _runs(domain: Domain, actor: Actor) -> list[Notice]:
     """Schedules of the actor's whose last run failed lately: one that has gone well since is no news."""
-    query = Query(equal=(("user", actor.name),), sort="created", descending=True, limit=_RUNS, shared=True)
+    own = (("user", actor.name),)
+    query = Query(equal=own, low=actor.since, sort="created", descending=True, limit=_RUNS, shared=True)
     last: dict[str, Run] = {}
     for doc in (await domain.store.find("runs", query)).items:
         run = domain.seen.read(Run, doc)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import time
 from collections import Counter, OrderedDict, defaultdict
 from collections.abc import Iterator, Sequence
@@ -82,7 +83,8 @@ class RelatedProjects(Part):
             return kept[1]
         ranked = await self._rank(project, project.members if in_team else [])
         self._ranked[key] = (moment, ranked)
-        while len(self._ranked) > _MOST_KEPT:
+        self._ranked.move_to_end(key)
+        while len(self._ranked) > _MOST_KEPT or next(iter(self._ranked.values()))[0] < moment - _FRESH_SECONDS:
             self._ranked.popitem(last=False)
         return ranked
 
@@ -122,4 +124,4 @@ def _for(actor: Actor, alike: list[Alike]) -> Iterator[tuple[str, tuple[str, ...
 def _seen_by(doc: Doc) -> Sequence[str] | None:
     if doc["visibility"] == Visibility.PUBLIC or len(doc["members"]) > _LARGE_TEAM:
         return None
-    return tuple(doc["members"])
+    return tuple(map(sys.intern, doc["members"]))

@@ -204,9 +204,9 @@ class Sessions(Shown):
         """The session, if the actor may decide over its end."""
         session = await self.get(actor, id)
         project = await self.domain.projects.by_id(session.project)
-        own = actor.user is not None and session.user == actor.user.id
         # A shared session is everybody's who may run apps.
-        needed = Permission.CONTROL if own or session.user == "*" else Permission.TEAM
+        own = session.user == "*" or actor.owns(session.user, session.created)
+        needed = Permission.CONTROL if own else Permission.TEAM
         check(actor, needed, project)
         return session
 
@@ -249,7 +249,8 @@ class Sessions(Shown):
     async def of_user(self, actor: Actor, user: str) -> list[Session]:
         """A person's sessions, newest first. One's own, or an administrator's look."""
         check(actor, Permission.LIST if actor.name == user else Permission.ADMIN)
-        query = Query(equal=(("user", user),), sort="created", descending=True, limit=200, shared=True)
+        own, low = (("user", user),), actor.since if actor.name == user else None
+        query = Query(own, low, sort="created", descending=True, limit=200, shared=True)
         return [self.domain.seen.read(Session, doc) for doc in (await self.store.find("sessions", query)).items]
 
     async def all(self, actor: Actor, phase: str = "", limit: int = 100, cursor: str = "") -> tuple[list[Session], str]:
@@ -267,7 +268,7 @@ class Sessions(Shown):
         """The end of the app server's log, asked of its node (own sessions, maintainers, administrators)."""
         session = await self.get(actor, id)
         project = await self.domain.projects.by_id(session.project)
-        if not (actor.name == session.user or allows(actor, Permission.TEAM, project)):
+        if not (actor.owns(session.user, session.created) or allows(actor, Permission.TEAM, project)):
             raise Denied("Only the person whose session it is, maintainers and administrators read its log.")
         command = ReadSessionLog(session=id, lines=max(1, min(lines, 2000)))
         answer: SessionLog = await self.bus.request(names.address("compute", session.node), command)
@@ -288,12 +289,12 @@ class Sessions(Shown):
 
     def _shown(self, actor: Actor, session: Session, project: Project | None) -> Session:
         """The session as the actor may see it: other people's logs are theirs, their maintainers' and administrators'."""
-        if actor.name == session.user or session.user == "*" or allows(actor, Permission.TEAM, project):
+        if session.user == "*" or actor.owns(session.user, session.created) or allows(actor, Permission.TEAM, project):
             return session
         return session.model_copy(update={"log_tail": ""})
 
 
 def _sees(actor: Actor, session: Session, project: Project | None) -> bool:
-    if actor.admin or (actor.user is not None and session.user == actor.user.id):
+    if actor.admin or actor.owns(session.user, session.created):
         return True
     return project is not None and actor.user is not None and project.role_of(actor.user.id) is not None
