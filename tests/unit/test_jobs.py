@@ -84,7 +84,7 @@ async def ended(jobs: Jobs, id: str) -> Job:
 
 
 def user(name: str) -> Actor:
-    return Actor(user=User(id=name, incarnation="1"))
+    return Actor(user=User(id=name, incarnation="1", created=1))
 
 
 async def test_a_job_is_done_and_its_life_is_told(domain: SmallDomain) -> None:

@@ -169,7 +169,7 @@ class Jobs(Part):
 
     async def _change(self, actor: Actor, id: str, edit: Callable[[Job], None]) -> Job:
         job = await self.get(actor, id)
-        if not actor.admin and job.created_by != actor.name:
+        if not actor.admin and not actor.owns(job.created_by, job.created):
             raise Denied("Only who started this job, or an administrator, can do that.")
         job = await change(self.store, JOBS, Job, id, edit)
         self._worker.note(job)
