@@ -71,6 +71,9 @@ async def test_jupyterlab_leads_back_to_the_project(evaluation: World, browser: 
         await expect(link).to_be_visible(timeout=LAB_MS)
         await expect(link).to_have_attribute("href", f"{evaluation.server}/{slug}")
         await picture(lab, f"way-back-{app}")
+        await lab.set_viewport_size({"width": 400, "height": 740})  # a phone
+        await expect(link).to_be_in_viewport(ratio=0.9)
+        await picture(lab, f"way-back-{app}-narrow")
         german = await lab.context.request.get(lab.url, headers={"Accept-Language": "de"})
         assert "Kernel laufen weiter." in await german.text()  # what AEN adds speaks the reader's language
         await lab.close()

@@ -40,7 +40,8 @@
       if (!lumino || !/^https?:\/\//.test(told.aenHome || "")) return;
       const widget = new lumino.Widget({ node: link(told.aenHome, told.aenProject) });
       widget.id = "aen-home";
-      app.shell.add(widget, "top", { rank: 1 });
+      // Notebook folds its top away on a narrow screen; beside its menus the link stays.
+      app.shell.add(widget, /notebook/i.test(app.name) ? "menu" : "top", { rank: 1 });
     },
   };
 
