@@ -123,6 +123,13 @@ ACTS: dict[str, str] = {
     "user.unlocked": N_("unlocked the account of {who}"),
 }
 
+#: The same by themselves, where the end of the sentence (a role) makes no sense without the rest.
+ALONE: dict[str, str] = {
+    "team.added": N_("Added … to the team"),
+    "team.joined": N_("Joined the team by a link"),
+    "team.link_made": N_("Made a link that invites into the team"),
+}
+
 #: The same where somebody did it to their own account, as far as it reads otherwise.
 OWN: dict[str, str] = {
     "token.created": N_("made an API token"),

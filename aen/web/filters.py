@@ -17,7 +17,7 @@ from markupsafe import Markup, escape
 from aen.languages import LANGUAGE, SOURCE, said, size
 from aen.languages import gettext as _
 from aen.model.activity import Activity
-from aen.web.acts import ACTS, DETAILED, OWN
+from aen.web.acts import ACTS, ALONE, DETAILED, OWN
 from aen.web.words import WORDS, job, step, word
 
 _EPOCH = date(1970, 1, 1).toordinal()
@@ -181,8 +181,15 @@ def detail(entry: Activity) -> str:
 
 def act_alone(name: str) -> str:
     """An act by itself, whoever did it to whom: what a report counts."""
+    if name in ALONE:
+        return _(ALONE[name])
     words = _(_act(name), who="…").removesuffix(":")
     return words[:1].upper() + words[1:]
+
+
+def unfinished(entry: Activity) -> bool:
+    """Whether what `act` says of it goes on with the record's detail: "added bob to the team as" member."""
+    return _act(entry.act).endswith((":", " as"))
 
 
 def _act(name: str) -> str:
@@ -216,5 +223,6 @@ FILTERS: dict[str, Callable[..., Any]] = {
     "detail": detail,
     "job": job,
     "act_alone": act_alone,
+    "unfinished": unfinished,
     "browser": browser,
 }

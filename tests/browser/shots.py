@@ -193,7 +193,7 @@ def _of_a_gateway() -> Iterator[tuple[str, str]]:
         yield f"start-{phase.lower()}", start_page(view)
     view = SessionView(session="s", phase=Phase.RUNNING, title="JupyterLab", log_tail="MemoryError: 12.0 GiB asked for")
     why = "The app did not begin to answer in time."
-    there = {"server_url": "http://aen", "here": "/alice/genome/jupyter/lab"}
+    there = {"here": "/alice/genome/jupyter/lab"}
     yield "start-trouble", start_page(view, "session/trouble.html", why=why, **there)
     for error in (
         TooMany("You have too many connections open. Close some tabs.", retry_after=5),
@@ -224,6 +224,7 @@ def start_page(view: SessionView, template: str = "session/start.html", **more: 
         "app": "jupyterlab",
         "next": "/alice/genome/jupyter/lab",
         "view": view,
+        "server_url": "http://aen",
         **more,
     }
     html = Templates(assets).render(template, context)

@@ -108,6 +108,7 @@ async def test_the_page_of_a_start_goes_to_the_app(made: Sample, browser: Browse
     page.on("request", lambda asked: gone.append(asked.url) if asked.is_navigation_request() else None)
     await page.goto(f"{made.server.url}/bob/microscopy/open/jupyterlab")
     await expect(page.locator(".step")).to_have_count(5)
+    await expect(page.get_by_role("link", name="Back to the project")).to_have_attribute("href", "/bob/microscopy")
     gateway = made.server.config.gateway.url
     async with page.expect_request(lambda asked: asked.url.startswith(gateway)) as going:
         await made.node.run(made.starting)

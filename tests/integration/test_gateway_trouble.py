@@ -43,6 +43,7 @@ async def test_what_the_server_knows_by_now_comes_first(house: House) -> None:
         assert answer.status == 503
     for word in ('data-phase="PROBLEM"', "exit code 7", "no such table", "data-start", f'data-next="{PATH}lab"'):
         assert word in text
+    assert text.count('href="http://server.test/alice/genome"') == 2  # its name, and a button
 
 
 async def test_without_the_server_the_reason_alone(house: House) -> None:

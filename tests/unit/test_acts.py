@@ -60,6 +60,13 @@ def test_no_two_of_them_read_alike() -> None:
     assert len({act_alone(act) for act in SECURITY}) == len(SECURITY)
 
 
+def test_by_themselves_they_are_whole() -> None:
+    """What is counted, or chosen from a list, ends with no word that waits for another."""
+    for act in ACTS:
+        alone = act_alone(act)
+        assert not alone.endswith((":", " as", ",")), act
+
+
 @pytest.mark.parametrize(
     ("act", "text", "german"),
     [

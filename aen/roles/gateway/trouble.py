@@ -42,6 +42,7 @@ def start_page(
 ) -> web.Response:
     """Nothing runs at this address yet: it starts, and then the very address asked for opens."""
     context = {"owner": owner, "project": project, "app_server": server, "app": "", "view": view}
+    context["server_url"] = request.config_dict[SERVER_URL]
     context["next"] = safe_next(request.raw_path, f"/{owner}/{project}/{server}/")
     return render(request, "session/start.html", context, status=status)
 
