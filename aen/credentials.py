@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from aen.errors import Invalid
+from aen.errors import Denied, Invalid
 
 _FACTS = "joined.json"
 
@@ -85,6 +85,8 @@ class Credentials:
             return cls(folder, Joined(**{**found, "roles": tuple(found["roles"])}))
         except FileNotFoundError:
             return None
+        except PermissionError as error:
+            raise Denied(f"{folder / _FACTS} is for root and AEN's own account alone. Try again with sudo.") from error
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise Invalid(
                 f"{folder / _FACTS} can't be read ({error}). Let the node join again: `aen node join`."

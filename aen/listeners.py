@@ -152,6 +152,8 @@ def _explained(error: OSError, option: str, address: str, port: int) -> Conflict
         return Conflict(f"{option}: port {port} {taken}. End it, or choose another port with {option}.")
     if error.errno == errno.EACCES:
         return Invalid(f"{option}: only root may use port {port}. Start AEN as root, or choose a port above 1023.")
+    if error.errno == errno.EADDRNOTAVAIL:
+        return Invalid(f"{option}: this machine has no address {address}. Name one that it has (ip address), or *.")
     return Invalid(f"{option}: can't listen on {address}: {error.strerror or error}.")
 
 

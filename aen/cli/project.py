@@ -1,4 +1,4 @@
-"""`aen project`: list, show, start, stop, check, export, import."""
+"""`aen project`: list, show, start, stop, check, give, delete, restore, export, import."""
 
 from __future__ import annotations
 
@@ -7,10 +7,12 @@ from typing import Annotated, Any
 
 import typer
 
-from aen.cli import Files, Json, app
+from aen.cli import Files, Json, Yes, app, ask_first
 from aen.errors import Invalid
 
-group = typer.Typer(help="Projects: list, show, start, stop, check, export, import.", no_args_is_help=True)
+group = typer.Typer(
+    help="Projects: list, show, start, stop, check, give, delete, restore, export, import.", no_args_is_help=True
+)
 app.add_typer(group, name="project")
 
 Slug = Annotated[str, typer.Argument(help="owner/name", metavar="OWNER/NAME")]
@@ -84,6 +86,67 @@ def check(
         _show_drift(slug, found)
     if found["differing"]:
         raise typer.Exit(1)
+
+
+@group.command()
+def give(
+    slug: Slug,
+    to: Annotated[str, typer.Argument(help="Who owns it from then on.", metavar="NAME")],
+    yes: Yes = False,
+    config: Files = None,
+) -> None:
+    """Give a stopped project, with its folder and files, to another person; who owned it stays in its team."""
+    from aen.cli.calling import Api, call
+
+    owner, name = _split(slug)
+    ask_first(
+        f"Give {slug} to {to}: its folder becomes {to}/{name}, and files of {owner} in it become those of {to}", yes
+    )
+
+    def work(api: Api) -> None:
+        team = api.get("projects", owner, name)["team"]
+        if to not in [member["user"] for member in team]:  # who gets it must be in the team
+            api.put("projects", owner, name, "team", to, body={"role": "maintainer"})
+        api.post("projects", owner, name, "transfer", body={"user": to})
+
+    call(config, work)
+    print(f"{slug} passes to {to}: it is {to}/{name} when its files are there (aen project list).")
+
+
+@group.command()
+def delete(
+    slug: Slug,
+    now: Annotated[bool, typer.Option("--now", help="For good and at once, with all its files.")] = False,
+    yes: Yes = False,
+    config: Files = None,
+) -> None:
+    """Delete a project: stopped and hidden at once, its files in some days; `restore` has it back until then."""
+    from aen.cli.calling import Api, call, wait
+    from aen.cli.output import cell_of
+
+    owner, name = _split(slug)
+    ask_first(f"Delete {slug} for good, with all its files, now" if now else f"Delete {slug}", yes)
+    if now:
+
+        def work(api: Api) -> dict[str, Any]:
+            return wait(api, api.delete("projects", owner, name), print)
+
+        call(config, work)
+        print(f"{slug} is deleted.")
+        return
+    found = call(config, lambda api: api.post("projects", owner, name, "discard", body={}))
+    until = f" It is kept until {cell_of(found, 'ends')}: aen project restore {slug}" if found.get("ends") else ""
+    print(f"{slug} is deleted.{until}")
+
+
+@group.command()
+def restore(slug: Slug, config: Files = None) -> None:
+    """Have a deleted project back."""
+    from aen.cli.calling import call
+
+    owner, name = _split(slug)
+    call(config, lambda api: api.post("projects", owner, name, "restore", body={}))
+    print(f"{slug} is back, stopped.")
 
 
 @group.command("export")

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from aen.cli import Files, Json, Yes, app, ask_first, files
-from aen.errors import Denied, Invalid
+from aen.errors import Conflict, Denied, Invalid
 
 group = typer.Typer(
     help="People: add, list, superuser, staff, allow, lock, unlock, token, passwd, reset-link, no-second-factor, sign-in-by, remove, link.",
@@ -16,6 +16,7 @@ group = typer.Typer(
 )
 app.add_typer(group, name="user")
 
+_BLOCKED = "That is done by: aen project give OWNER/NAME PERSON, or aen project delete OWNER/NAME --now."
 Name = Annotated[str, typer.Argument(help="The person's name.")]
 Add = Annotated[bool, typer.Option("--add/--remove", help="Give it, or take it away.")]
 PasswordStdin = Annotated[bool, typer.Option("--password-stdin", help="Read the password from standard input.")]
@@ -105,20 +106,20 @@ def allow(
     if none and given:
         raise Invalid(f"--none takes all limits away: leave out --{next(iter(given))}, or leave out --none.")
     if given or none:
-        body = {key: _bytes(value) if isinstance(value, str) else value for key, value in given.items()}
+        body = {key: _bytes(key, value) if isinstance(value, str) else value for key, value in given.items()}
         found = call(config, lambda api: api.put("users", name, "allowance", body=body))
     else:
         found = call(config, lambda api: api.get("users", name))
     print(f"{name} may take: {_in_words(found['allowance'])}.")
 
 
-def _bytes(text: str) -> int:
+def _bytes(option: str, text: str) -> int:
     from aen.config.sizes import size_in_bytes
 
     try:
         return size_in_bytes(text)
-    except ValueError as error:
-        raise Invalid(f"{error}: write sizes as 500M or 20G.") from None
+    except ValueError:
+        raise Invalid(f"--{option}: {text!r} is no size. Write it as 500M or 20G.") from None
 
 
 def _in_words(allowance: dict[str, int | float]) -> str:
@@ -205,11 +206,11 @@ def remove(
     """
     from aen.cli.calling import Api, call, wait
 
-    if dry_run or (not yes and sys.stdin.isatty()):
+    if yes or dry_run or sys.stdin.isatty():
         plan = call(config, lambda api: api.get("users", name, "removal"))
-        print("\n".join([*plan["blocked"], *plan["steps"]]))
         if plan["blocked"]:
-            raise typer.Exit(1)
+            raise Conflict("\n".join([*plan["blocked"], _BLOCKED]))
+        print("\n".join(plan["steps"]))
     if dry_run:
         return
     ask_first(f"Remove {name}", yes)

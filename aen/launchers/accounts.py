@@ -25,7 +25,10 @@ def link(state_dir: str, name: str, first_uid: int = 20000) -> Account:
     """
     entry = passwd.entry(name)
     if entry is None:
-        raise NotFound(f"There is no Linux account {name!r} on this node.")
+        raise NotFound(
+            f"There is no Linux account {name!r} on this node, so there is none to link. AEN makes one at the first session "
+            "(accounts.mode: managed)."
+        )
     _refuse_system(entry, -1)
     with Register(state_dir, first_uid).changing() as data:
         data["accounts"][name] = {"uid": entry.pw_uid, "made": False, "at": int(time.time())}

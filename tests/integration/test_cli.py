@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from aen.cli.output import details
+from aen.client import Client
 from tests.served import PASSWORD
 from tests.world import PROGRAM, World
 
@@ -20,6 +21,9 @@ from tests.world import PROGRAM, World
 def commands(request: pytest.FixtureRequest) -> Iterator[World]:
     """A world whose server runs, and one whose server was stopped: every command must do the same in both."""
     with World() as made:
+        with Client(made.server, made.token(made.add("owner"))) as owner:
+            for name in ("kept", "gone", "over"):
+                owner.request("POST", "projects", body={"name": name})
         if request.param == "standing in":
             made.stop()
         yield made
@@ -76,6 +80,25 @@ def test_people_from_beginning_to_end(commands: World) -> None:
     assert name not in [row["name"] for row in listed]
 
 
+@pytest.mark.parametrize("commands", ["running"], indirect=True)
+def test_what_somebody_owns_is_given_away_or_deleted(commands: World) -> None:
+    """By commands, so that a person who owns projects can be removed by them."""
+    owner, other = commands.person("owner"), commands.person("other")
+    _fine(commands.aen("user", "add", other, "--password-stdin", stdin=PASSWORD + "\n"))
+    blocked = commands.aen("user", "remove", owner, "--yes")
+    assert (blocked.returncode, "aen project give" in blocked.stderr) == (1, True)
+    assert f"{other}/kept" in _fine(commands.aen("project", "give", f"{owner}/kept", other, "--yes"))
+    told = _fine(commands.aen("project", "delete", f"{owner}/gone", "--yes"))
+    assert re.search(rf"It is kept until 20\d\d-.*: aen project restore {owner}/gone$", told)
+    assert _fine(commands.aen("project", "restore", f"{owner}/gone")) == f"{owner}/gone is back, stopped.\n"
+    for name in ("gone", "over"):
+        assert f"{owner}/{name} is deleted." in _fine(
+            commands.aen("project", "delete", f"{owner}/{name}", "--now", "--yes")
+        )
+    assert f"Removed {owner}. " in _fine(commands.aen("user", "remove", owner, "--yes"))
+    assert f"{other}/kept" in _fine(commands.aen("project", "list"))
+
+
 def test_what_a_person_may_take_is_shown_and_changed_only_when_asked(commands: World) -> None:
     name = commands.person("allowed")
     _fine(commands.aen("user", "add", name, "--password-stdin", stdin=PASSWORD + "\n"))
@@ -99,7 +122,11 @@ def test_what_a_person_may_take_is_shown_and_changed_only_when_asked(commands: W
         (("node", "remove", "aentnobody"), "y", "--yes"),
         (("user", "remove", "aentnobody", "--yes"), "", "no user"),
         (("user", "remove", "aentnobody", "--dry-run"), "", "no user"),
+        (("user", "allow", "aentnobody", "--space", "lots"), "", "--space: 'lots' is no size. Write it as 500M"),
         (("project", "check", "aentnobody/nothing"), "", "no such project"),
+        (("project", "give", "aentnobody/nothing", "aentother"), "y", "--yes"),
+        (("project", "delete", "aentnobody/nothing"), "y", "--yes"),
+        (("project", "delete", "aentnobody/nothing", "--yes"), "", "no such project"),
         (("project", "show", "noslash"), "", "OWNER/NAME"),
         (("project", "show", "aentnobody/nothing"), "", ""),
     ],

@@ -218,3 +218,21 @@ def test_a_wildcard_name_that_is_missing() -> None:
     }
     found = one(addresses(patient(("gateway",), **options)), "wildcard DNS record")
     assert (found.what, found.state) == ("gateway.url", "problem")
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ({"channels": []}, "environments.channels is empty"),
+        ({"channels": ["file:///nonexistent/channel"]}, "not there: file:///nonexistent/channel"),
+        ({"channels": ["file:///usr"], "executable": "/nonexistent/conda"}, "/nonexistent/conda is not there"),
+    ],
+)
+def test_what_conda_needs_is_looked_at(options: dict[str, Any], words: str) -> None:
+    assert one(machine.conda(patient(environments={"backend": "conda", **options})), words)
+    assert list(machine.conda(patient(environments=options))) == [], "uv needs none of it"
+
+
+def test_conda_that_has_all_is_well() -> None:
+    options = {"backend": "conda", "channels": ["file:///usr"], "executable": "/bin/sh"}
+    assert bad(machine.conda(patient(environments=options))) == []

@@ -241,4 +241,7 @@ class Accounts(SignUp):
         page = await self.store.find("projects", Query((("owner", name),), sort="updated", descending=True, limit=10))
         if page.items:
             owned = ", ".join(doc["slug"] for doc in page.items) + (" and more" if page.next else "")
-            raise Conflict(f"{name} owns projects: {owned}. Pass them on or delete them first.")
+            raise Conflict(
+                f"{name} owns projects: {owned}. Pass them on or delete them first, on each one's page "
+                "under Settings, Admin."
+            )
