@@ -116,6 +116,7 @@ async def test_another_servers_word_counts_for_a_while(server: Served, monkeypat
 
 async def test_a_failed_run_is_told_at_home_until_one_goes_well(server: Served) -> None:
     alice = await server.browser("alice")
+    await server.domain.accounts.change_user("alice", lambda user: setattr(user, "created", 1))  # she was there before
     project = await server.domain.projects.create(await server.actor("alice"), NewProject(name="genome"))
 
     async def run(state: RunState, ago: int) -> None:

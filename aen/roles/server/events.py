@@ -27,6 +27,9 @@ RETRY = 2_000  # ms after which a browser comes back
 RESYNC = "resync"
 _HEARD_BY_ALL = frozenset({"node", "examined"})  # every server hears them from the nodes themselves
 LOGIN_ENDED = "login.ended"  # on `user:<name>`: whoever streams looks at once whether it was their login
+_LOOK = frozenset(
+    {LOGIN_ENDED, "project"}
+)  # a project that has changed may be somebody's no more: asked before it is told
 
 Allowed = Callable[[], Awaitable[bool]]
 Shown = Callable[["Happened"], bool]
@@ -153,7 +156,7 @@ class Events(Part):
     ) -> web.StreamResponse:
         """Answer with a stream of these topics until the client goes, the server drains or the login ends.
 
-        `still_allowed` is asked at each heartbeat, at most HEARTBEAT seconds apart. `first`: kind and data of events
+        `still_allowed` is asked at each heartbeat, at most HEARTBEAT seconds apart, and when a project has changed. `first`: kind and data of events
         that only this stream gets, at its beginning (the state as it is). `shown`: which events are told. A browser that comes back after a break
         (`Last-Event-ID`) gets a `resync` first, since nothing is kept.
         """
@@ -209,8 +212,8 @@ async def _pump(
     checked = clock()
     while True:
         event = await _next(subscription, checked + HEARTBEAT - clock())
-        ended = isinstance(event, Happened) and event.kind == LOGIN_ENDED
-        if ended or clock() >= checked + HEARTBEAT:
+        look = isinstance(event, Happened) and event.kind in _LOOK
+        if look or clock() >= checked + HEARTBEAT:
             checked = clock()
             if still_allowed is not None and not await still_allowed():
                 await response.write(_ENDED)

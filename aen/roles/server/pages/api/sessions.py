@@ -165,7 +165,7 @@ async def my_events(request: web.Request) -> web.StreamResponse:
 
 
 async def _stream(request: web.Request, topics: list[str], still: Callable[[], Awaitable[bool]]) -> web.StreamResponse:
-    """The stream; it ends at once with the login, and within seconds when `still` raises or says no."""
+    """The stream; it ends at once with the login and with the right to see the project; within seconds when `still` says no else."""
     domain, actor = asked(request)
 
     async def still_allowed() -> bool:
