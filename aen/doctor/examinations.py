@@ -14,7 +14,8 @@ from aen import listeners, places
 from aen.doctor.addresses import addresses
 from aen.doctor.certificates import certificates, node_certificate
 from aen.doctor.findings import ALL, Finding, Patient, ok, problem, warning
-from aen.doctor.machine import accounts, conda, graphics, selinux, shared_memory
+from aen.doctor.machine import accounts, graphics, selinux, shared_memory
+from aen.doctor.packages import conda, index
 from aen.doctor.reaching import answers, clock, websockets
 from aen.doctor.store import passwords, store
 from aen.doctor.talking import bus
@@ -285,6 +286,7 @@ EXAMINATIONS: tuple[tuple[tuple[str, ...], Callable[[Patient], Iterator[Finding]
     (ALL, selinux),
     (_COMPUTE, accounts),
     (_COMPUTE, shared_memory),
+    (_COMPUTE, index),
     (_COMPUTE, conda),
     (_COMPUTE, graphics),
     (_COMPUTE, limits),

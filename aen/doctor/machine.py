@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 import ctypes.util
-import importlib.util
 import json
-import os
 import pwd
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
-from urllib.parse import unquote, urlsplit
 
 from aen import places
 from aen.doctor.findings import Finding, Patient, ok, problem, warning
@@ -45,32 +42,6 @@ def selinux(patient: Patient) -> Iterator[Finding]:
         )
     else:
         yield ok("SELinux", "enforcing; AEN needs no rules of its own")
-
-
-def conda(patient: Patient) -> Iterator[Finding]:
-    """Where environments are made by conda: what it takes packages from, and by what."""
-    options, what = patient.config.environments, "environments.channels"
-    if options.backend != "conda":
-        return
-    gone = [
-        url for url in options.channels if url.startswith("file:") and not os.path.isdir(unquote(urlsplit(url).path))
-    ]
-    if not options.channels:
-        message = "is empty, and environments.backend is conda: no environment can be made"
-        yield problem(
-            what, message, "Name the channels, as https://conda.anaconda.org/conda-forge or file:///srv/channel."
-        )
-    elif gone:
-        yield problem(
-            what, f"not there: {', '.join(gone)}", "Mount or copy the channel to that place, or name another."
-        )
-    else:
-        yield ok(what, ", ".join(options.channels))
-    if options.executable is None and importlib.util.find_spec("rattler") is None:
-        yield problem("environments.backend", "is conda, and py-rattler is missing", "pip install 'aen[conda]'")
-    elif options.executable is not None and not os.access(options.executable, os.X_OK):
-        message = f"{options.executable} is not there or can't be executed"
-        yield problem("environments.executable", message, "Install it there, or name another.")
 
 
 def graphics(patient: Patient) -> Iterator[Finding]:

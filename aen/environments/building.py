@@ -83,8 +83,9 @@ async def _build(site: Site, made: RootEnvironment, progress: Progress) -> None:
         if place is staging:
             os.rename(staging, made.path)
     except AenError as error:
+        why = error.message.rstrip(".")
         raise Unavailable(
-            f"{title[0].upper()}{title[1:]} could not be built: {error.message} AEN tries again every minute{site.advice}."
+            f"{title[0].upper()}{title[1:]} could not be built: {why}. AEN tries again every minute{site.advice}."
         ) from error
     except OSError as error:
         raise Unavailable(

@@ -9,6 +9,7 @@ from pathlib import Path
 _BUNDLES = ("/etc/ssl/certs/ca-certificates.crt", "/etc/pki/tls/certs/ca-bundle.crt", "/etc/ssl/ca-bundle.pem")
 _CERTIFICATES = ("SSL_CERT_FILE", "SSL_CERT_DIR", "UV_SYSTEM_CERTS", "UV_NATIVE_TLS")
 _INDEXES = ("UV_DEFAULT_INDEX", "UV_INDEX_URL", "UV_NO_INDEX", "UV_OFFLINE")
+_PYPI = "https://pypi.org/simple"
 _FILES = ("/etc/xdg/pip/pip.conf", "/etc/pip.conf")
 
 
@@ -24,6 +25,14 @@ def for_uv(
     if index and not any(environ.get(name) for name in _INDEXES):
         added["UV_DEFAULT_INDEX"] = index
     return added
+
+
+def index(environ: Mapping[str, str], files: tuple[str, ...] = _FILES) -> str:
+    """The package index that uv takes; empty when it is told to take none."""
+    if environ.get("UV_NO_INDEX") or environ.get("UV_OFFLINE"):
+        return ""
+    told = environ.get("UV_DEFAULT_INDEX") or environ.get("UV_INDEX_URL") or environ.get("PIP_INDEX_URL")
+    return told or _configured(environ, files) or _PYPI
 
 
 def _configured(environ: Mapping[str, str], files: tuple[str, ...]) -> str:

@@ -19,7 +19,7 @@ import pytest
 from aen import places
 from aen.config import Config
 from aen.config.machine import Machine
-from aen.doctor import examinations, machine, reaching
+from aen.doctor import examinations, machine, packages, reaching
 from aen.doctor.addresses import addresses
 from aen.doctor.findings import ALL, Finding, Patient
 
@@ -229,10 +229,30 @@ def test_a_wildcard_name_that_is_missing() -> None:
     ],
 )
 def test_what_conda_needs_is_looked_at(options: dict[str, Any], words: str) -> None:
-    assert one(machine.conda(patient(environments={"backend": "conda", **options})), words)
-    assert list(machine.conda(patient(environments=options))) == [], "uv needs none of it"
+    assert one(packages.conda(patient(environments={"backend": "conda", **options})), words)
+    assert list(packages.conda(patient(environments=options))) == [], "uv needs none of it"
 
 
 def test_conda_that_has_all_is_well() -> None:
     options = {"backend": "conda", "channels": ["file:///usr"], "executable": "/bin/sh"}
-    assert bad(machine.conda(patient(environments=options))) == []
+    assert bad(packages.conda(patient(environments=options))) == []
+
+
+def test_a_package_index_that_can_not_be_had_is_told_before_the_first_start(
+    site: dict[str, Any], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    for name in ("UV_INDEX_URL", "UV_NO_INDEX", "UV_OFFLINE"):
+        monkeypatch.delenv(name, raising=False)
+    with socket.create_server(("127.0.0.1", 0)) as closed:
+        port = closed.getsockname()[1]
+    monkeypatch.setenv("no_proxy", "127.0.0.1")
+    monkeypatch.setenv("UV_DEFAULT_INDEX", f"http://ann:secret@127.0.0.1:{port}/simple")
+    told = one(packages.index(patient(**site)), "package index").message
+    assert told.startswith(f"http://…@127.0.0.1:{port}/simple can't be had ([Errno 111] Connection refused)")
+    monkeypatch.setenv("UV_DEFAULT_INDEX", tmp_path.as_uri())
+    assert bad(packages.index(patient(**site))) == []
+    monkeypatch.setenv("UV_DEFAULT_INDEX", "file:///nonexistent/simple")
+    assert one(packages.index(patient(**site)), "package index")
+    for made in ("root-0123456789ab", "apps-0123456789ab"):
+        (tmp_path / "envs" / made).mkdir()
+    assert list(packages.index(patient(**site))) == [], "they are made: what runs needs none"
