@@ -67,6 +67,7 @@ def main() -> None:
         "config",
         "user",
         "project",
+        "session",
         "node",
         "datacenter",
         "broker",

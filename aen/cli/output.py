@@ -10,6 +10,7 @@ from typing import Any
 
 #: Columns that hold a time in milliseconds since 1970.
 TIMES = (
+    "activity",
     "created",
     "updated",
     "last_login",

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
+import json
 import re
+import subprocess
 from collections.abc import AsyncIterator
 from dataclasses import replace
 from pathlib import Path
@@ -11,12 +14,13 @@ import pytest
 
 from aen.model import now
 from aen.model.project import Visibility
-from aen.model.session import Idle, Session, Use
+from aen.model.session import Idle, Phase, Session, Use
 from aen.roles.server.pages.project.session_words import why
 from aen.roles.server.project.projects import NewProject
 from tests.fakenode import FakeNode
 from tests.served import Client, Served, served
 from tests.waiting import until
+from tests.world import PROGRAM
 
 
 @pytest.fixture
@@ -114,3 +118,38 @@ async def test_three_apps_of_one_session_are_shown_as_one(server: tuple[Served, 
     await made.domain.sessions.stop(actor, session.id)
     entries, _ = await made.domain.activity.of_project(actor, "alice", "genome", 10, "")
     assert [entry.detail for entry in entries if entry.act == "session.stopped"] == ["Jupyter"]
+
+
+async def test_what_runs_is_listed_and_stopped_by_commands(server: tuple[Served, FakeNode], tmp_path: Path) -> None:
+    made, _ = server
+    file = tmp_path / "aen.yaml"
+    file.write_text(f"data_dir: {made.config.data_dir}\nrun_dir: {made.config.run_dir}\n")
+
+    async def aen(*arguments: str) -> tuple[int, str, str]:
+        command = [str(PROGRAM), "session", *arguments, "-c", str(file)]
+        done = await asyncio.to_thread(
+            subprocess.run, command, capture_output=True, text=True, stdin=subprocess.DEVNULL
+        )
+        return done.returncode, done.stdout, done.stderr
+
+    assert await aen("list") == (0, "Nothing runs.\n", "")
+    await made.browser("alice")
+    actor = await made.actor("alice")
+    await made.domain.projects.create(actor, NewProject(name="genome"))
+    for app in ("terminal", "workbench"):
+        session = await made.domain.sessions.open(actor, "alice", "genome", app)
+        await until(lambda: _running(made, session.id), 10, f"{app} runs")  # noqa: B023
+    code, listed, _ = await aen("list", "--json")
+    found = {one["title"]: one["id"] for one in json.loads(listed)}
+    assert (code, sorted(found)) == (0, ["Jupyter", "Workbench"])
+    for wrong, words in (((), "Say which"), (("nosuch",), "Nothing runs by the id"), (("--all",), "add --yes")):
+        code, _, said = await aen("stop", *wrong)
+        assert (code, words in said) == (2, True), said
+    assert await aen("stop", found["Jupyter"], "--yes") == (0, "Jupyter of alice in alice/genome\nStopped.\n", "")
+    assert (await aen("stop", "--all", "--yes"))[0] == 0
+    assert await aen("list") == (0, "Nothing runs.\n", "")
+
+
+async def _running(made: Served, id: str) -> bool:
+    doc = await made.domain.store.get("sessions", id)
+    return doc is not None and doc["phase"] == Phase.RUNNING
