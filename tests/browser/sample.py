@@ -17,7 +17,7 @@ from aen.model.session import Phase, Step, StepState
 from aen.roles.server.account.accounts import NewUser, UserPatch
 from aen.roles.server.node.loads import Loads, Point
 from aen.roles.server.permissions import Actor
-from aen.roles.server.project.projects import NewProject
+from aen.roles.server.project.projects import NewProject, ProjectPatch
 from tests.browser.shown import answering, content
 from tests.fakenode import FakeNode
 from tests.served import PASSWORD, ROOT, Served, served
@@ -36,6 +36,7 @@ DESCRIPTION = """Variant calling for the 2026 cohort: **GRCh38**, 412 samples.
 
 > Raw data never leave this machine.
 """
+SCRATCH = "Small things that are tried once"
 PEOPLE = (
     ("alice", "Alice Karlsson", "Institute of Genetics", "Uppsala"),
     ("bob", "Bob Okafor", "Institute of Genetics", "Uppsala"),
@@ -67,6 +68,19 @@ async def sample(folder: Path) -> AsyncIterator[Sample]:
         await _projects(made)
         await _administration(server)
         await content(server, await server.domain.projects.get(await server.actor("alice"), "alice", "genome"))
+        yield made
+
+
+@contextlib.asynccontextmanager
+async def quiet_sample(folder: Path) -> AsyncIterator[Sample]:
+    """The same without trouble and announcements: what README.md shows."""
+    async with served(folder) as server, FakeNode(server.role.context.bus) as node:
+        made = Sample(server, node)
+        await _people(server)
+        await _projects(made, troubled=False)
+        alice = await server.actor("alice")
+        await server.domain.team.remove(alice, "alice", "genome", "dmitri")  # all of it fits into the picture
+        await server.domain.projects.update(alice, "alice", "scratch", ProjectPatch(summary=SCRATCH))
         yield made
 
 
@@ -127,7 +141,7 @@ async def _people(server: Served) -> None:
         await server.domain.accounts.create(ROOT, NewUser(name=f"student{number:02}", full_name=f"Student {number}"))
 
 
-async def _projects(made: Sample) -> None:
+async def _projects(made: Sample, *, troubled: bool = True) -> None:
     domain = made.server.domain
     alice, bob = await made.server.actor("alice"), await made.server.actor("bob")
     tags = ["genomics", "cohort-2026", "grch38"]
@@ -143,7 +157,8 @@ async def _projects(made: Sample) -> None:
     await domain.projects.create(bob, NewProject(name="microscopy", summary="Cell counting", tags=["imaging"]))
     await domain.team.set(bob, "bob", "microscopy", "alice", "member")
     await _running(made, alice, bob)
-    await _troubled(made, alice)
+    if troubled:
+        await _troubled(made, alice)
 
 
 async def _running(made: Sample, alice: Actor, bob: Actor) -> None:

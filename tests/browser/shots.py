@@ -1,4 +1,7 @@
-"""Pictures of every page, light and dark, wide and 380 px: `./dev shots` writes them to `.artifacts/shots/`."""
+"""Pictures of every page, light and dark, wide and 380 px: `./dev shots` writes them to `.artifacts/shots/`.
+
+`./dev shots home project` makes those whose names begin so; `./dev shots readme` makes docs/home.png anew.
+"""
 
 from __future__ import annotations
 
@@ -18,11 +21,12 @@ from aen.model.session import Phase
 from aen.web.static import Assets
 from aen.web.templates import Templates
 from tests.browser.chromium import chromium, executable
-from tests.browser.sample import Sample, half_way, sample
+from tests.browser.sample import Sample, half_way, quiet_sample, sample
 from tests.browser.shown import PUBLICATION, REVISION, SCHEDULE
 from tests.served import PASSWORD, served
 
 FOLDER = Path(__file__).resolve().parent.parent.parent / ".artifacts" / "shots"
+README = FOLDER.parent.parent / "docs" / "home.png"
 THEMES = ("light", "dark")
 SIZES = (("wide", 1280, 820), ("narrow", 380, 760))
 
@@ -121,6 +125,9 @@ async def main(wanted: Sequence[str] = ()) -> None:
     if executable() is None:
         sys.exit("There is no Chromium on this machine: install the package `chromium`, then run ./dev shots again.")
     FOLDER.mkdir(parents=True, exist_ok=True)
+    if "readme" in wanted:
+        await _of_the_readme()
+        return
     shots = [shot for shot in PAGES if not wanted or shot.name.startswith(tuple(wanted))]
     with tempfile.TemporaryDirectory() as folder, tempfile.TemporaryDirectory() as fresh:
         async with chromium() as browser, sample(Path(folder)) as made:
@@ -132,6 +139,17 @@ async def main(wanted: Sequence[str] = ()) -> None:
             if not wanted or "setup" in wanted:
                 await _picture(browser, f"{server.url}/setup", "setup")
     print(f"{len(list(FOLDER.glob('*.png')))} pictures in {FOLDER}")
+
+
+async def _of_the_readme() -> None:
+    """docs/home.png anew (`./dev shots readme`): home of somebody at work."""
+    with tempfile.TemporaryDirectory() as folder:
+        async with chromium() as browser, quiet_sample(Path(folder)) as made:
+            context = await browser.new_context(viewport={"width": 1280, "height": 640}, color_scheme="light")
+            page = await context.new_page()
+            await sign_in(made, page, "alice")
+            await page.mouse.move(0, 0)
+            await page.screenshot(path=README)
 
 
 async def _all(browser: Browser, made: Sample, shots: Sequence[Shot], theme: str, size: tuple[str, int, int]) -> None:
