@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import os
+import re
 import stat
+from contextlib import suppress
 
+KEPT_DAYS = 30  # of a session that ended; the next start of the same one writes on
+_LOG = re.compile(r"[a-z2-7]{16}\.log")
 _MOST_KEPT = 8 << 20  # bytes: they pass through the launcher's memory
 _CUT = "[AEN: this log had grown to {size:,} bytes, and what came before was cut off (compute.app_log)]\n"
 
@@ -25,6 +29,23 @@ def bound(path: str, most: int) -> bool:
         return False  # the disk is full, say: there is another time
     finally:
         os.close(fd)
+
+
+def remove_old(folder: str, living: set[str], now: float) -> None:
+    """Remove logs that nothing was written to for `KEPT_DAYS` days, but of living sessions."""
+    with os.scandir(folder) as found:
+        old = [entry.path for entry in found if _is_old(entry, living, now - KEPT_DAYS * 86400)]
+    for path in old:
+        with suppress(OSError):
+            os.unlink(path)
+
+
+def _is_old(entry: os.DirEntry[str], living: set[str], last: float) -> bool:
+    if not _LOG.fullmatch(entry.name) or entry.name.removesuffix(".log") in living:
+        return False
+    with suppress(OSError):  # it has just gone
+        return entry.stat(follow_symlinks=False).st_mtime < last
+    return False
 
 
 def _cut(fd: int, most: int) -> bool:

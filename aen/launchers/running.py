@@ -98,8 +98,10 @@ class Apps:
                 continue
             self._take_over(app)
         self._kept.sweep([app.cgroup.path for app in self._by_session.values() if app.cgroup is not None])
-        known = {session[:12] for session in self._by_session}
-        self._clear(lambda name: name[:12] not in known)  # nobody makes any yet: what is there is of before
+        known, folder = set(self._by_session), self._policy.log_dir
+        short = {session[:12] for session in known}
+        self._clear(lambda name: name[:12] not in short)  # nobody makes any yet: what is there is of before
+        self._loop.job(Job("logs", None, lambda report: logs.remove_old(folder, known, time.time())))
         return len(self._by_session)
 
     def _take_over(self, app: App) -> None:

@@ -307,8 +307,12 @@ async def test_run_directories_go_with_what_ran_in_them(spot: Place) -> None:
     os.killpg(processes[2].pid, signal.SIGKILL)
     unused = Path(spot.policy.run_dir, f"{'e' * 12}-0000")  # made, and then the launcher was killed
     unused.mkdir()
+    logs = [Path(spot.policy.log_dir, f"{session}.log") for session in sessions]
+    for log in (logs[1], logs[3]):
+        os.utime(log, (0, 0))  # written to long ago
     async with spot.launcher() as second:
         await until(lambda: _there([*folders, unused], [False, False, False, True, False]), 10, "one is left")
+        await until(lambda: _there(logs, [True, False, True, True]), 10, "logs of now and of what lives are left")
         await second.stop(processes[3], 2)
         await until(lambda: _there(folders, [False] * 4), 10, "all are gone")
 
