@@ -86,7 +86,7 @@ class Uploads:
             507,
             "no-room",
             f"The project may take {size_text(self.room)} more on the disk, and this needs {size_text(size)}. Remove what is "
-            "not needed (the trash counts too), measure again on its Compute page, or ask an administrator for more.",
+            "not needed (the trash counts too), measure again under Resources in its settings, or ask an administrator for more.",
         )
 
     async def take(self, upload: Upload, offset: int, pieces: AsyncIterator[bytes]) -> dict[str, Any]:
