@@ -26,6 +26,7 @@ _TICK = 0.05  # seconds between two looks at what is ending
 _AFTER_KILL = 10.0  # seconds that killed processes may take to be gone
 _GROUP_TRIES = 40
 _LEFTOVER_GRACE = 5.0  # seconds for what a crashed app leaves behind
+_OLD_LOGS_SECONDS = 86400.0
 _LOG_SECONDS = 2.0  # between two looks at how large the logs are
 
 
@@ -98,10 +99,9 @@ class Apps:
                 continue
             self._take_over(app)
         self._kept.sweep([app.cgroup.path for app in self._by_session.values() if app.cgroup is not None])
-        known, folder = set(self._by_session), self._policy.log_dir
-        short = {session[:12] for session in known}
-        self._clear(lambda name: name[:12] not in short)  # nobody makes any yet: what is there is of before
-        self._loop.job(Job("logs", None, lambda report: logs.remove_old(folder, known, time.time())))
+        known = {session[:12] for session in self._by_session}
+        self._clear(lambda name: name[:12] not in known)  # nobody makes any yet: what is there is of before
+        self._remove_old_logs()
         return len(self._by_session)
 
     def _take_over(self, app: App) -> None:
@@ -358,6 +358,11 @@ class Apps:
         self._loop.later(_LOG_SECONDS, self._bound_logs)
         for session in self._by_session:
             logs.bound(self._log(session), self._policy.log_bytes)
+
+    def _remove_old_logs(self) -> None:
+        self._loop.later(_OLD_LOGS_SECONDS, self._remove_old_logs)
+        living, folder = set(self._by_session), self._policy.log_dir
+        self._loop.job(Job("logs", None, lambda report: logs.remove_old(folder, living, time.time())))
 
     def _log(self, session: str) -> str:
         return f"{self._policy.log_dir}/{session}.log"
