@@ -8,7 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from aen.cli import Files, Json, Yes, app, ask_first
-from aen.errors import Invalid
+from aen.errors import Conflict, Invalid
 
 group = typer.Typer(
     help="Projects: list, show, start, stop, check, give, delete, restore, export, import.", no_args_is_help=True
@@ -104,8 +104,10 @@ def give(
     )
 
     def work(api: Api) -> None:
-        team = api.get("projects", owner, name)["team"]
-        if to not in [member["user"] for member in team]:  # who gets it must be in the team
+        found = api.get("projects", owner, name)
+        if found["state"] in ("STARTING", "RUNNING", "STOPPING"):  # else they would be in the team, and no more
+            raise Conflict(f"{slug} is {found['state'].lower()}. Stop it first: aen project stop {slug}")
+        if to not in [member["user"] for member in found["team"]]:  # who gets it must be in the team
             api.put("projects", owner, name, "team", to, body={"role": "maintainer"})
         api.post("projects", owner, name, "transfer", body={"user": to})
 
