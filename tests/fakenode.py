@@ -56,6 +56,7 @@ class FakeNode:
         self.directories: set[str] = set()  # owner/name
         self.accounts: set[str] = set()  # Linux accounts that it made
         self.foreign: dict[str, int] = {}  # Linux accounts that it does not use, with their uids
+        self.no_place: dict[str, str] = {}  # people for whom it can make none, and why
         self.keys: dict[str, list[str]] = {}
         self.locked: set[str] = set()
         self.space = Space(bytes=5 << 20, files=10)  # what every project takes
@@ -205,6 +206,8 @@ class FakeNode:
     async def _account(self, command: KeepAccount) -> AccountReport:
         if uid := self.foreign.get(command.user):
             return AccountReport(exists=True, uid=uid, home=f"/home/{command.user}", note="It does not use it.")
+        if note := self.no_place.get(command.user):
+            return AccountReport(note=note)
         if command.user not in self.accounts:
             return AccountReport(node=self.name)
         if command.keys is not None:

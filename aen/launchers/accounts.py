@@ -89,10 +89,21 @@ class Accounts:
         """What there is of `user` on this node."""
         entry = None if self._policy.mode == "single" else passwd.entry(user)
         if entry is None:
-            return {"exists": False}
+            return {"exists": False, "note": self._why_none(user)}
         made = self.made_by_us(user) and self.register.get(user) == entry.pw_uid
         known = {"exists": True, "made": made, "uid": entry.pw_uid, "home": entry.pw_dir}
         return known | {"locked": made and self.register.retired(user), "note": self._why_not(entry)}
+
+    def _why_none(self, user: str) -> str:
+        """Why there can be no account of that name; empty when one is made at the first session."""
+        if self._policy.mode == "existing":
+            return f"{user} has no Linux account on this node, and AEN makes none here (accounts.mode: existing)."
+        try:
+            if self._policy.mode == "managed":
+                passwd.check_home(user)
+        except Conflict as error:
+            return error.message
+        return ""
 
     def _why_not(self, entry: pwd.struct_passwd) -> str:
         """Why AEN may not use this account; empty when it may."""

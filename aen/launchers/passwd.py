@@ -45,16 +45,22 @@ def taken(number: int) -> bool:
     return False
 
 
+def check_home(user: str) -> None:
+    """Raise Conflict when something lies where the home of a new account would be: it is nobody else's to inherit."""
+    home = Path("/home", user)
+    if os.path.lexists(home):
+        raise Conflict(
+            f"{home} is there already, from an earlier account: move it away, then {user} can have an account."
+        )
+
+
 def add(user: str, uid: int, shell: str) -> None:
     """Make the account and its private group, both under one number: a group's number that came again would inherit too.
 
     Raises NumberTaken, or Conflict with the system's own words; then nothing of it is there.
     """
     home = Path("/home", user)
-    if os.path.lexists(home):
-        raise Conflict(
-            f"{home} is there already, from an earlier account: move it away, then {user} can have an account."
-        )
+    check_home(user)
     options = ["--uid", str(uid), "--gid", str(uid), "--create-home", "--home-dir", str(home)]
     options += ["--shell", shell, "--key", "HOME_MODE=0700", "--comment", _COMMENT]
     options += ["--password", "*"]  # no password fits; "!" would also keep keys out where sshd does without PAM

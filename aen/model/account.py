@@ -15,4 +15,4 @@ class AccountReport(Word):
     uid: int = -1
     home: str = ""
     processes: int = 0  # that run on it, or were ended
-    note: str = ""  # why AEN may not use it; empty when it may
+    note: str = ""  # why AEN may not use it, or can't make it; empty when all is well

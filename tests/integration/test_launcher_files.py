@@ -61,6 +61,17 @@ async def test_an_account_of_others_is_never_taken_over(spot: Place, launcher: P
     assert (await launcher.retire_account("aentforeign", look=True))["note"] == ""
 
 
+async def test_a_home_that_is_in_the_way_is_told_before_the_account_is_made(launcher: ProcessLauncher) -> None:
+    assert await launcher.retire_account("aenthome", look=True) == {"exists": False, "note": "", "processes": 0}
+    home = Path("/home/aenthome")
+    home.mkdir()
+    try:
+        told = await launcher.retire_account("aenthome", look=True)
+        assert (told["exists"], told["note"].startswith("/home/aenthome is there already")) == (False, True)
+    finally:
+        home.rmdir()
+
+
 @pytest.mark.parametrize("name", ["games", "backup", "the service account"])
 async def test_accounts_of_the_system_are_refused(spot: Place, launcher: ProcessLauncher, name: str) -> None:
     with pytest.raises(Invalid, match="can't own or start projects"):

@@ -535,6 +535,9 @@ async def test_an_account_of_a_node_that_aen_may_not_take_is_told_at_once(server
         assert [await accounts.find(name) for name in ("postgres", "carl")] == [None, None]
         made = await boss.post("/api/v1/users", json={"name": "dora", "password": PASSWORD})
         assert (made.status, made.json["note"]) == (201, "")
+        node.no_place = {"frida": "/home/frida is there already."}
+        made = await boss.post("/api/v1/users", json={"name": "frida", "password": PASSWORD})
+        assert (made.status, made.json["note"]) == (201, "n1: /home/frida is there already.")
     made = await boss.post("/api/v1/users", json={"name": "carl", "password": PASSWORD})  # nobody is there to ask
     assert made.status == 201
     assert made.json["note"].startswith("Not heard now: n1. If there is a Linux account of that name there")

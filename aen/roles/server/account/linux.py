@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from aen import names
 from aen.errors import AenError, Conflict
 from aen.languages import gettext as _
+from aen.languages import said
 from aen.launchers.accounts import LEAST_UID
 from aen.messages import KeepAccount
 from aen.model.account import AccountReport
@@ -31,16 +32,14 @@ class LinuxAccounts(Part):
         """The same for who may not be told of a node's accounts."""
         return bool(await self._taken(name))
 
-    async def not_asked(self, name: str) -> str:
-        """What to say after somebody was added whom not all nodes could be asked about; empty when they were."""
-        silent = [node for node, report in await self._told(name) if report is None]
-        if not silent:
-            return ""
-        return _(
-            "Not heard now: {nodes}. If there is a Linux account of that name there which AEN did not make, the first "
-            "session says so.",
-            nodes=", ".join(silent),
-        )
+    async def note(self, name: str) -> str:
+        """What to say after somebody was added: which nodes have no place for them yet, or were not asked; mostly empty."""
+        told = await self._told(name)
+        notes = [
+            f"{node}: {said(report.note)}" for node, report in told if report and report.note and not report.exists
+        ]
+        silent = [node for node, report in told if report is None]
+        return " ".join([*notes, _silent(silent)] if silent else notes)
 
     async def _taken(self, name: str) -> Sequence[AccountReport]:
         reports = [report for _node, report in await self._told(name) if report is not None]
@@ -72,4 +71,11 @@ def _why(name: str, report: AccountReport) -> str:
     return (
         f"{report.node} has a Linux account {name!r} that AEN did not make, so AEN does not use it. Choose another name. Or, "
         f"if that account is this person's: run aen user link {name} on {report.node}, as root, and add them again."
+    )
+
+
+def _silent(nodes: Sequence[str]) -> str:
+    return _(
+        "Not heard now: {nodes}. If there is a Linux account of that name there which AEN did not make, the first session says so.",
+        nodes=", ".join(nodes),
     )

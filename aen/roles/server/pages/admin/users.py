@@ -70,7 +70,7 @@ async def new(request: web.Request, form: Form) -> web.StreamResponse:
     )
     domain = request.config_dict[DOMAIN]
     user = await domain.accounts.create(request[ACTOR], wanted)
-    return await user_page(request, name=user.id, made=password, note=await domain.linux.not_asked(user.id))
+    return await user_page(request, name=user.id, made=password, note=await domain.linux.note(user.id))
 
 
 async def user_page(

@@ -117,7 +117,7 @@ async def users(request: web.Request) -> web.StreamResponse:
 async def add_user(request: web.Request) -> web.StreamResponse:
     domain, actor = asked(request)
     user = await domain.accounts.create(actor, await body(request, NewUser))
-    note = await domain.linux.not_asked(user.id)
+    note = await domain.linux.note(user.id)
     return answer(NewUserView(**user_view(user).model_dump(), note=note), 201)
 
 

@@ -46,7 +46,7 @@ class UserView(Word):
 
 
 class NewUserView(UserView):
-    """A person who was just made. `note`: what could not be looked at, in a sentence; mostly empty."""
+    """A person who was just made. `note`: what is in the way of their Linux account, or was not looked at; mostly empty."""
 
     note: str = ""
 
