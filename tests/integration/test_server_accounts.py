@@ -541,4 +541,6 @@ async def test_an_account_of_a_node_that_aen_may_not_take_is_told_at_once(server
     made = await boss.post("/api/v1/users", json={"name": "carl", "password": PASSWORD})  # nobody is there to ask
     assert made.status == 201
     assert made.json["note"].startswith("Not heard now: n1. If there is a Linux account of that name there")
+    with pytest.raises(Conflict, match="this machine has an account of the system of that name"):
+        await accounts.create(ROOT, NewUser(name="games"))
     await accounts.sign_up("emil", PASSWORD)

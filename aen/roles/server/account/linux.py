@@ -9,6 +9,7 @@ from aen import names
 from aen.errors import AenError, Conflict
 from aen.languages import gettext as _
 from aen.languages import said
+from aen.launchers import passwd
 from aen.launchers.accounts import LEAST_UID
 from aen.messages import KeepAccount
 from aen.model.account import AccountReport
@@ -42,8 +43,16 @@ class LinuxAccounts(Part):
         return " ".join([*notes, _silent(silent)] if silent else notes)
 
     async def _taken(self, name: str) -> Sequence[AccountReport]:
-        reports = [report for _node, report in await self._told(name) if report is not None]
+        reports = [report for _node, report in await self._told(name) if report is not None] or self._here(name)
         return [report for report in reports if report.exists and report.note]
+
+    def _here(self, name: str) -> list[AccountReport]:
+        """Where all is on one machine and AEN does not run (a command stands in): at least accounts of the system are seen."""
+        config = self.domain.config
+        entry = passwd.entry(name) if config.bus.mode == "local" and config.accounts.mode != "single" else None
+        if entry is None or entry.pw_uid >= LEAST_UID:
+            return []
+        return [AccountReport(node="this machine", exists=True, uid=entry.pw_uid, note="It is the system's.")]
 
     async def _told(self, name: str) -> list[tuple[str, AccountReport | None]]:
         """What each compute node says; nothing where apps run as who started AEN."""
