@@ -9,7 +9,7 @@ from collections import OrderedDict
 from collections.abc import Callable, Iterable, Mapping, MutableMapping
 from contextvars import ContextVar
 from types import MappingProxyType
-from typing import Any, cast
+from typing import Any, Protocol, cast
 
 from jinja2 import DictLoader, Environment, StrictUndefined, Template, nodes
 from jinja2.visitor import NodeTransformer
@@ -35,15 +35,27 @@ DEFAULTS: dict[str, Any] = {
     "home": "/",
     "here": "",
     "picture": lambda name: "",  # where a person's picture is
-    "known_as": {},  # what those are called whom the page speaks of, by user name
+    "known_as": {},  # those whom the page speaks of, by user name
     "version": __version__,
 }
 
 
+class Named(Protocol):
+    """A person."""
+
+    @property
+    def called(self) -> str:
+        """What pages call them."""
+
+    @property
+    def created(self) -> int:
+        """Since when, in ms since 1970."""
+
+
 #: Where a person's picture is ("" for none), for the page that is being made now.
 _PICTURE: ContextVar[Callable[[str], str]] = ContextVar("picture", default=lambda name: "")
-#: What people are called, by user name, for that page.
-_PEOPLE: ContextVar[Mapping[str, str]] = ContextVar("known_as", default=MappingProxyType({}))
+#: People whom that page speaks of, by user name.
+_PEOPLE: ContextVar[Mapping[str, Named]] = ContextVar("known_as", default=MappingProxyType({}))
 #: The token that forms of the page hold which is being made now.
 _CSRF: ContextVar[str] = ContextVar("csrf", default="")
 
@@ -140,6 +152,12 @@ class Pieces:
             self._size -= len(self._made.popitem(last=False)[1]) + _EACH_KEPT
 
 
+def _called(name: str, at: int = 0) -> str:
+    """What the page calls somebody; `at` (ms since 1970): who did something then. A name may have been given to another person since."""
+    known = _PEOPLE.get().get(name)
+    return name if known is None or (at and at < known.created) else known.called
+
+
 class Templates:
     """All templates, read once. `render(name, context)`; a name that is not in the context is an error."""
 
@@ -193,7 +211,7 @@ class Templates:
                 once=self._pieces.once,
                 csrf_of_page=_CSRF.get,
                 picture_of=lambda name: _PICTURE.get()(name),
-                called=lambda name: _PEOPLE.get().get(name, name),
+                called=_called,
             )
             env.filters.update(FILTERS)
         return env

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -11,9 +12,11 @@ from aen import names
 from aen.errors import NotFound
 from aen.model import new_id
 from aen.model.job import Job, JobState
+from aen.model.publication import Publication, Version
 from aen.model.session import Phase, Session
+from aen.roles.server.account.accounts import NewUser
 from aen.roles.server.project.projects import NewProject
-from tests.served import ROOT, Served, served
+from tests.served import PASSWORD, ROOT, Served, served
 
 BEFORE = "told-of-who-was-before"
 
@@ -76,3 +79,23 @@ async def test_who_has_a_name_now_sees_nothing_of_who_had_it(server: Served) -> 
         with pytest.raises(NotFound):
             await look
     assert [one.id for one in await domain.sessions.of_user(ROOT, "bob")] == [session.id], "administrators see all"
+
+
+async def test_others_are_not_told_that_who_has_a_name_now_did_what_was_done_before(server: Served) -> None:
+    domain, alice = server.domain, await server.actor("alice")
+    hers = await domain.projects.get(alice, "alice", "hers")
+    published = Publication(id=new_id(), project=hers.id, user="bob", path="x.ipynb", title=BEFORE, state="ready")
+    published.versions.append(Version(number=1, user="bob"))
+    await domain.store.insert("publications", published.model_dump(mode="json"))
+    await domain.activity.record(await server.actor("bob"), "project.tagged", project=hers.id)
+    await domain.accounts.remove(ROOT, "bob")
+    await domain.accounts.create(ROOT, NewUser(name="bob", full_name="Roberta Roe", password=PASSWORD))
+    await domain.activity.record(await server.actor("bob"), "project.starred", project=hers.id)
+    browser = await server.browser("alice")
+    told = (await browser.get("/alice/hers/activity")).text
+    assert [name for name in re.findall(r"<strong>([^<]+)</strong>", told) if name not in ("alice", "You")] == [
+        "Roberta Roe",
+        "bob",
+    ]
+    assert "Roberta Roe" in (person := (await browser.get("/people/bob")).text)
+    assert BEFORE not in person

@@ -92,11 +92,11 @@ class People(Part):
         found = await self.store.get_many("users", [name], shared=True)
         return User.model_validate(found[0]) if found else None
 
-    async def called(self, names: Iterable[str]) -> dict[str, str]:
-        """What pages call these people, by user name (`User.called`); who is not there (any more) is left out."""
+    async def by_name(self, names: Iterable[str]) -> dict[str, User]:
+        """These people, only to be looked at, by user name; who is not there (any more) is left out."""
         asked = sorted({name for name in names if plausible(name)})
         docs = await self.store.get_many("users", asked, shared=True) if asked else []
-        return {doc["id"]: self.domain.seen.read(User, doc).called for doc in docs}
+        return {doc["id"]: self.domain.seen.read(User, doc) for doc in docs}
 
     async def change_user(self, name: str, edit: Callable[[User], Awaitable[None] | None]) -> User:
         """Read, let `edit` change it in place, store it (again when somebody was faster). NotFound, Conflict.

@@ -81,7 +81,7 @@ def frame(request: web.Request) -> Mapping[str, Any]:
 
 async def called(request: web.Request, names: Iterable[str]) -> dict[str, Any]:
     """The context by which templates call these people by their names: `called("ada")` is Ada Lovelace."""
-    return {"known_as": await request.config_dict[DOMAIN].accounts.called(names)}
+    return {"known_as": await request.config_dict[DOMAIN].accounts.by_name(names)}
 
 
 def site_wide(domain: Domain, actor: Actor | None) -> dict[str, Any]:

@@ -106,9 +106,9 @@ class Publications(Part):
         project = await self.domain.projects.get(actor, owner, name)
         return project, await self._of(project)
 
-    async def of_person(self, actor: Actor, user: str) -> list[Publication]:
-        """What somebody published that the actor may look at, newest first."""
-        query = Query(equal=(("user", user),), sort="created", descending=True, limit=100)
+    async def of_person(self, actor: Actor, user: str, since: int) -> list[Publication]:
+        """What somebody published that the actor may look at, newest first. `since` (ms): when they came; older is of an earlier bearer."""
+        query = Query(equal=(("user", user),), low=since, sort="created", descending=True, limit=100)
         found = []
         for doc in (await self.store.find("publications", query)).items:
             publication = Publication.model_validate(doc)

@@ -24,7 +24,7 @@ async def person_page(request: web.Request) -> web.StreamResponse:
     domain, actor = request.config_dict[DOMAIN], request[ACTOR]
     person = await directory.person(domain, actor, request.match_info["name"])
     projects = await directory.projects_of(domain, actor, person.id)
-    published = await domain.publications.of_person(actor, person.id)
+    published = await domain.publications.of_person(actor, person.id, person.created)
     return render(request, "account/person.html", {"person": person, "projects": projects, "publications": published})
 
 
