@@ -61,7 +61,12 @@ def unpack(told: Told) -> Told:
     except (tarfile.TarError, zlib.error, EOFError, OSError, ValueError, RecursionError) as error:
         if isinstance(error, OSError) and error.errno:
             raise
-        raise Refused(f"This is no whole archive of a project: {str(error)[:200] or 'it ends too early'}.") from None
+        why = (
+            "it is not packed by gzip"
+            if isinstance(error, gzip.BadGzipFile)
+            else str(error)[:200] or "it ends too early"
+        )
+        raise Refused(f"This is no whole archive of a project: {why}. Take one that AEN exported.") from None
     finally:
         shutil.rmtree(place, ignore_errors=True)
     return {**unpacking.report, "metadata": metadata}
