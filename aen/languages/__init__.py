@@ -51,7 +51,8 @@ USER_SIDE = Path(__file__).with_name("user_side") / "aen_languages"
 
 def gettext(text: str, **values: object) -> str:
     """`text` in this task's language, its `{fields}` filled in."""
-    return _filled(_catalog(LANGUAGE.get()).get(text), values)
+    shown = _catalog(LANGUAGE.get()).get(text)
+    return _filled(shown, values) if values else shown
 
 
 def ngettext(one: str, many: str, n: int, **values: object) -> str:

@@ -123,7 +123,7 @@ def _age(ms: int) -> int:
     seconds = time.time() - ms / 1000
     if seconds < 10:
         return 0
-    unit = next(unit for unit in (86_400, 3600, 60, 1) if seconds >= unit)
+    unit = 86_400 if seconds >= 86_400 else 3600 if seconds >= 3600 else 60 if seconds >= 60 else 1
     return round(seconds / unit) * unit
 
 
@@ -164,11 +164,16 @@ def _locale() -> str:
 
 def act(entry: Activity, whom: str = "") -> str:
     """What somebody did, as the end of a sentence that begins with their name. `whom`: what the other person is called."""
-    words = _act(entry.act)
-    if entry.who == entry.actor:  # of one's own account
-        own = OWN.get(entry.act, "")
-        return _(own) if own else _(words.replace(" of {who}", ""), who=_("themselves"))
-    return _(words, who=whom or entry.who)
+    if entry.who == entry.actor:
+        return _own_act(entry.act, _locale())
+    return _(_act(entry.act), who=whom or entry.who)
+
+
+@lru_cache(256)
+def _own_act(name: str, locale: str) -> str:
+    """What somebody did to their own account. `locale` is the language of this task."""
+    own = OWN.get(name, "")
+    return _(own) if own else _(_act(name).replace(" of {who}", ""), who=_("themselves"))
 
 
 def detail(entry: Activity) -> str:
@@ -193,7 +198,7 @@ def unfinished(entry: Activity) -> bool:
 
 
 def _act(name: str) -> str:
-    return ACTS.get(name, name.replace(".", " ").replace("_", " "))
+    return ACTS.get(name) or name.replace(".", " ").replace("_", " ")
 
 
 def browser(agent: str) -> str:

@@ -6,6 +6,7 @@ import ipaddress
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import lru_cache
 
 from aiohttp import web
 
@@ -17,12 +18,15 @@ _POLICY = (
 _PORT = re.compile(r":[0-9]*$")
 
 
+@lru_cache(256)
 def is_loopback(host: str) -> bool:
-    """Whether a host's name or address is this very machine: browsers trust it as they trust HTTPS."""
+    """Whether a host (a name or address, perhaps with a port) is this very machine: browsers trust it as they trust HTTPS."""
+    bare = host.count(":") > 1 and not host.startswith("[")  # an IPv6 address as it is
+    name = host if bare else _PORT.sub("", host).strip("[]")
     try:
-        return ipaddress.ip_address(host).is_loopback
+        return ipaddress.ip_address(name).is_loopback
     except ValueError:
-        return host == "localhost" or host.endswith(".localhost")
+        return name == "localhost" or name.endswith(".localhost")
 
 
 @dataclass(frozen=True)
@@ -42,7 +46,7 @@ class SecurityHeaders:
         headers.setdefault("Referrer-Policy", "same-origin")
         headers.setdefault("Cross-Origin-Resource-Policy", "same-origin")
         headers.setdefault("Permissions-Policy", "camera=(), geolocation=(), microphone=()")
-        if self.secure or is_loopback(_PORT.sub("", host).strip("[]")):
+        if self.secure or is_loopback(host):
             # Elsewhere browsers leave it out of account, and say so as an error in the console of every page.
             headers.setdefault("Cross-Origin-Opener-Policy", "same-origin")
         if self.secure:

@@ -12,6 +12,7 @@ from types import MappingProxyType
 from typing import Any, Protocol, cast
 
 from jinja2 import DictLoader, Environment, StrictUndefined, Template, nodes
+from jinja2.runtime import Context, Macro
 from jinja2.visitor import NodeTransformer
 from markupsafe import Markup
 
@@ -82,9 +83,20 @@ class _Foreseeing(NodeTransformer):
         return nodes.Const(make(*values), lineno=node.lineno)
 
 
+class _Context(Context):
+    """A page's names. Macros are the only ones called here that want to know where they are called from."""
+
+    def call(self, called: Callable[..., Any], *args: Any, **named: Any) -> Any:
+        """As Jinja's, which asks each function anew what it wants to know; a page calls some dozens."""
+        named.pop("_block_vars", None)
+        named.pop("_loop_vars", None)
+        return called(self.eval_ctx, *args, **named) if isinstance(called, Macro) else called(*args, **named)
+
+
 class _Spoken(Environment):
     """The templates in one language: their own texts are translated once, when a template is first used."""
 
+    context_class = _Context
     language = SOURCE
 
     def make_globals(self, d: MutableMapping[str, Any] | None) -> MutableMapping[str, Any]:
@@ -200,6 +212,7 @@ class Templates:
                 trim_blocks=True,
                 lstrip_blocks=True,
                 auto_reload=False,
+                cache_size=-1,  # all: else each part of a page is looked for under a lock
             )
             env.language = language
             env.globals.update(static=self._assets.url, icon=self._icon, spoken=self._words, **DEFAULTS)

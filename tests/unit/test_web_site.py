@@ -13,6 +13,7 @@ from aiohttp import web
 from aiohttp.test_utils import TestClient, TestServer
 
 from aen.errors import KINDS, AenError, NotFound, NotSignedIn, TooMany
+from aen.web.security import is_loopback
 from aen.web.site import SITE, site
 
 Client = TestClient[web.Request, web.Application]
@@ -196,3 +197,24 @@ async def test_the_error_page_has_no_inline_script_or_style(client: Client) -> N
     assert "<script>" not in text
     assert "http://" not in text.replace("http://www.w3.org", "")
     assert isinstance(NotFound("x"), AenError)
+
+
+@pytest.mark.parametrize(
+    ("host", "ours"),
+    [
+        ("localhost", True),
+        ("a.localhost:8443", True),
+        ("127.0.0.1:80", True),
+        ("127.9.9.9", True),
+        ("::1", True),
+        ("[::1]", True),
+        ("[::1]:8000", True),
+        ("::2", False),
+        ("localhost.example.org", False),
+        ("127.0.0.1.example.org:80", False),
+        ("aen.example.org", False),
+        ("", False),
+    ],
+)
+def test_what_is_this_very_machine(host: str, ours: bool) -> None:
+    assert is_loopback(host) is ours

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from jinja2 import Environment, meta, nodes
+from jinja2 import Environment, StrictUndefined, UndefinedError, meta, nodes
 from markupsafe import Markup
 
 from aen.languages import LANGUAGE
@@ -172,6 +172,20 @@ def test_what_a_page_showed_is_let_go_of_at_once() -> None:
         assert gone() is None
     finally:
         gc.enable()
+
+
+def test_functions_and_macros_are_called_as_jinja_calls_them() -> None:
+    text = (
+        "{% macro row(x, y=1) %}<{{ x }}{{ y }}>{% endmacro %}{% macro box() %}[{{ caller() }}]{% endmacro %}"
+        "{% block a %}{% set z = 3 %}{% for i in '&b' %}{% set q = i %}{{ row(q, y=z) }}{{ told(q, k=z) }}{% endfor %}"
+        "{% call box() %}{{ row(z) }}{% endcall %}{% set more = row %}{{ more('\"') }}{% endblock %}"
+    )
+    ours = Templates(Assets("/static/"))._in("en")
+    theirs = Environment(autoescape=True, undefined=StrictUndefined)
+    given = {"told": lambda q, k: f"{q}={k};"}
+    assert ours.from_string(text).render(given) == theirs.from_string(text).render(given)
+    with pytest.raises(UndefinedError):
+        ours.from_string("{{ nothing() }}").render()
 
 
 def test_what_is_known_beforehand_is_in_the_page_as_if_it_were_called() -> None:

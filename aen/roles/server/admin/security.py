@@ -9,7 +9,7 @@ from aen.errors import Invalid
 from aen.model.activity import Activity
 from aen.roles.server.domain import Part
 from aen.roles.server.permissions import Actor, Permission, check
-from aen.store import Query
+from aen.store import Doc, Query
 
 _ROUNDS = 20  # pages that are looked through for one page, where several things are asked for
 _PAGE = 1000
@@ -26,10 +26,9 @@ class Wanted:
     low: int = 0
     high: int = 0
 
-    def fits(self, entry: Activity) -> bool:
-        """Whether a record is one of them (the time is the query's matter)."""
-        pairs = ((self.who, entry.who), (self.actor, entry.actor), (self.act, entry.act), (self.address, entry.address))
-        return all(not wanted or wanted == found for wanted, found in pairs)
+    def asked(self) -> list[tuple[str, str]]:
+        """What is asked for by a field's value; what leaves fewest comes first."""
+        return [(name, value) for name in ("who", "actor", "address", "act") if (value := getattr(self, name))]
 
 
 class Security(Part):
@@ -39,10 +38,10 @@ class Security(Part):
         """One page (up to twice `limit` where several things are asked for) and the next cursor."""
         check(actor, Permission.ADMIN)
         found: list[Activity] = []
-        size = limit
+        size, others = limit, wanted.asked()[1:]
         for _ in range(_ROUNDS):
             page = await self.store.find("activity", replace(_query(wanted), limit=size, cursor=cursor, shared=True))
-            found += [entry for doc in page.items if wanted.fits(entry := self.domain.seen.read(Activity, doc))]
+            found += [self.domain.seen.read(Activity, doc) for doc in page.items if _fits(doc, others)]
             cursor = page.next
             if not cursor or len(found) >= limit:
                 break
@@ -53,21 +52,28 @@ class Security(Part):
         check(actor, Permission.ADMIN)
         detail = " ".join(f"{name}={value}" for name, value in vars(wanted).items() if value)
         await self.domain.activity.record(actor, "security.exported", detail=detail, security=True)
-        query = replace(_query(wanted), limit=_PAGE)
+        query, others = replace(_query(wanted), limit=_PAGE), wanted.asked()[1:]
         while True:
             page = await self.store.find("activity", query)
-            yield [entry for doc in page.items if wanted.fits(entry := Activity.model_validate(doc))]
+            yield [Activity.model_validate(doc) for doc in page.items if _fits(doc, others)]
             if not page.next:
                 return
             query = replace(query, cursor=page.next)
+
+
+def _fits(doc: Doc, others: list[tuple[str, str]]) -> bool:
+    """Whether a record is what is asked for besides what the query asks for."""
+    return not others or all(doc.get(name, "") == value for name, value in others)
 
 
 def _query(wanted: Wanted) -> Query:
     """The query on the index that leaves fewest."""
     if wanted.low and wanted.high and wanted.low > wanted.high:
         raise Invalid("The beginning of the time is after its end.")
-    by = next((name for name in ("who", "actor", "address", "act") if getattr(wanted, name)), "")
-    equal: tuple[tuple[str, object], ...] = (("security", True),)
-    if by:
-        equal = (*equal, (by, getattr(wanted, by)))
-    return Query(equal, low=wanted.low or None, high=wanted.high or None, sort="at", descending=True)
+    return Query(
+        (("security", True), *wanted.asked()[:1]),
+        low=wanted.low or None,
+        high=wanted.high or None,
+        sort="at",
+        descending=True,
+    )
