@@ -18,6 +18,7 @@ from aen.web.redirects import to_sign_in
 from aen.web.security import SecurityHeaders
 from aen.web.static import Assets
 from aen.web.templates import Templates
+from aen.web.turns import Turns
 
 log = structlog.get_logger(__name__)
 
@@ -40,6 +41,7 @@ class Site:
     frame: Callable[[web.Request], Mapping[str, Any]] = field(default=lambda request: {})
     form_origins: Callable[[], Iterable[str]] = field(default=lambda: ())
     sign_in: str = ""
+    turns: Turns = field(default_factory=Turns)
 
 
 SITE: web.AppKey[Site] = web.AppKey("site", Site)
@@ -108,6 +110,7 @@ async def _requests(request: web.Request, handler: Any) -> web.StreamResponse:
     request[REQUEST_ID] = new_id()
     LANGUAGE.set(choose("", request.headers.get("Accept-Language", "")))  # until it is known who asks
     began = time.monotonic()
+    await request.config_dict[SITE].turns.take()
     with structlog.contextvars.bound_contextvars(request=request[REQUEST_ID]):
         response: web.StreamResponse = await handler(request)
         _say(request, response, time.monotonic() - began)
