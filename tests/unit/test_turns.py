@@ -40,15 +40,16 @@ async def test_few_begin_in_each_turn_and_in_their_order() -> None:
 
 
 async def test_who_comes_while_others_wait_comes_after_them() -> None:
-    turns, begun = Turns(), list[str]()
+    turns, begun, some = Turns(), list[str](), asyncio.Event()
 
     async def ask(name: str) -> None:
         await turns.take()
         begun.append(name)
+        if len(begun) == 6:
+            some.set()
 
     tasks = [asyncio.create_task(ask(f"first {number}")) for number in range(20)]
-    while len(begun) < 6:
-        await asyncio.sleep(0)
+    await some.wait()
     tasks += [asyncio.create_task(ask(f"later {number}")) for number in range(20)]
     await asyncio.gather(*tasks)
     assert begun == [f"first {number}" for number in range(20)] + [f"later {number}" for number in range(20)]
