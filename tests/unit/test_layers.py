@@ -54,6 +54,7 @@ WORDS = {
     "service",
     "plugins",
     "names",
+    "doorkeeper",
     "errors",
     "faults",
     "languages",
@@ -121,6 +122,10 @@ def _imports(path: Path) -> Iterator[str]:
             yield from (
                 (f"{module}.{alias.name}" for alias in node.names) if module in ("aen", "aen.roles") else (module,)
             )
+
+
+def test_each_part_has_a_layer() -> None:
+    assert {_part(path) for path in FILES} - {"__init__"} == set(RANK)
 
 
 @pytest.mark.parametrize("path", FILES, ids=_name)
