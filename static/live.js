@@ -15,10 +15,18 @@ async function refresh() {
   try {
     const answer = await fetch(location.href, { headers: { Accept: "text/html", "X-AEN-Live": "1" } });
     if (answer.ok && !answer.redirected) swap(new DOMParser().parseFromString(await answer.text(), "text/html"));
-    else if (answer.redirected || answer.status === 404) location.reload();
+    else if (answer.redirected || answer.status === 404) reload();
   } catch { /* offline for a moment: the event stream says when it is back */ }
   pending = false;
   if (again) { again = false; refresh(); }
+}
+
+// Not while the person is on the way to another page (a form that was sent, a link): it would take them back here.
+let left = 0;
+addEventListener("beforeunload", () => { left = performance.now(); });
+function reload() {
+  const stays = !left || performance.now() - left > 10000; // a download is no leaving
+  if (stays) location.reload(); else setTimeout(reload, 1000);
 }
 
 function swap(fresh) {
@@ -64,7 +72,7 @@ function listen() {
   stream = new EventSource(root.dataset.events);
   stream.onmessage = soon;
   for (const kind of KINDS) stream.addEventListener(kind, soon);
-  stream.addEventListener("ended", () => location.reload()); // signed out, or no longer on the team
+  stream.addEventListener("ended", reload); // signed out, or no longer on the team
   stream.onopen = soon;
   // A refused stream (signed out meanwhile, a front proxy without its server) is not tried again by the browser: we do.
   stream.onerror = () => { if (stream.readyState === EventSource.CLOSED) { soon(); setTimeout(listen, 3000); } };

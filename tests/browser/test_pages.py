@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 import struct
 from pathlib import Path
 
 import pytest
-from playwright.async_api import Browser, BrowserContext, Page, expect
+from playwright.async_api import Browser, BrowserContext, Page, Route, expect
 
 from aen.model.session import Phase
 from tests.browser.chromium import executable
@@ -181,8 +182,17 @@ async def test_a_project_is_deleted_only_with_its_name_typed(made: Sample, brows
     await page.get_by_role("button", name="Delete project").click()
     await page.get_by_text("Delete it for good now").click()
     await page.get_by_label("Type climate-atlas to confirm").fill("climate-atlas")
+    told = asyncio.Event()  # the page hears that the project is gone, while the way home is slow
+
+    async def slow(route: Route) -> None:
+        answer = await route.fetch(max_redirects=0)
+        await asyncio.wait_for(told.wait(), 20)
+        await route.fulfill(response=answer)
+
+    page.on("requestfinished", lambda request: told.set() if request.url.endswith("/climate-atlas/events") else None)
+    await page.route("**/alice/climate-atlas/settings/delete", slow)
     await page.get_by_role("button", name="Delete for good").click()
-    await expect(page.get_by_text("is being deleted")).to_be_visible()
+    await expect(page.get_by_text("is being deleted")).to_be_visible(timeout=20_000)
 
 
 async def test_names_are_suggested_and_markdown_is_previewed(made: Sample, browser: Browser) -> None:

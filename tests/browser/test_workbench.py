@@ -11,7 +11,7 @@ from typing import Literal
 
 import pytest
 from aiohttp import ClientResponse, web
-from playwright.async_api import Browser, Page, expect
+from playwright.async_api import Browser, Page, Request, Route, expect
 from yarl import URL
 
 from aen.languages import LANGUAGE, size
@@ -96,6 +96,7 @@ async def test_two_people_at_work(tmp_path: Path) -> None:
             await _rights_taken_away_are_seen(alice, bob)
             await _keyboard_alone(alice, made.project)
             await _tabs_say_what_they_are(alice)
+            await _what_comes_late_is_not_shown(alice)
             await _narrow_screen_shows_everything(alice)
 
 
@@ -313,6 +314,39 @@ async def _tabs_say_what_they_are(page: Page) -> None:
     await page.goto(page.url.split("#")[0] + "#")
     await page.get_by_role("link", name="README.md").click()
     await expect(page).to_have_title(f"README.md · Workbench · {ALICE}/genome · AEN")
+
+
+async def _what_comes_late_is_not_shown(page: Page) -> None:
+    """A slow disk: what was asked for before comes after one has gone on."""
+    base = page.url.split("#")[0]
+    file = await page.evaluate("location.hash")
+    for slow, address in (("trash?", "#trash"), ("text?", file)):
+        asked, late, come = asyncio.Event(), asyncio.Event(), asyncio.Event()
+
+        async def hold(route: Route, *, asked: asyncio.Event = asked, late: asyncio.Event = late) -> None:
+            asked.set()
+            await late.wait()
+            await route.continue_()
+
+        def finished(request: Request, *, slow: str = slow, come: asyncio.Event = come) -> None:
+            if f"/{slow}" in request.url:
+                come.set()
+
+        await page.goto(f"{base}#")
+        await expect(page.get_by_role("link", name="README.md")).to_be_visible()
+        await page.route(f"**/{slow}*", hold)
+        page.on("requestfinished", finished)
+        await page.goto(f"{base}{address}")
+        await asyncio.wait_for(asked.wait(), 20)
+        await page.goto(f"{base}#")
+        await expect(page).to_have_title(f"Workbench · {ALICE}/genome · AEN")
+        late.set()
+        await asyncio.wait_for(come.wait(), 20)
+        await page.unroute(f"**/{slow}*", hold)
+        page.remove_listener("requestfinished", finished)
+        await expect(page.get_by_role("link", name="README.md")).to_be_visible()
+        await page.evaluate("new Promise((done) => setTimeout(done, 0))")
+        await expect(page.get_by_role("link", name="README.md")).to_be_visible()
 
 
 async def _narrow_screen_shows_everything(page: Page) -> None:

@@ -13,8 +13,9 @@ export function close() {
   open = null;
 }
 
-export async function edit(view, path, me) {
+export async function edit(view, path, me, wanted) {
   const read = await get("text", { path });
+  if (!wanted()) return;
   const area = h("textarea", {
     className: "textarea", value: read.text, spellcheck: false, readOnly: !read.writable, wrap: "off", "aria-label": say("Text of {name}", { name: plain(last(path)) }),
   });

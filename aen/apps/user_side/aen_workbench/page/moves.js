@@ -78,19 +78,20 @@ export async function deleteThings(rows, done) {
 
 const forGood = (title, text) => dialog({ title, body: h("p", {}, text), confirm: say("Delete for good"), danger: true });
 
-export async function trash(view, me) {
+export async function trash(view, me, wanted) {
   const boxes = [];
   for (const [root, name] of [[me.root, me.project], [me.home, say("your home")]]) {
     const found = await get("trash", { root });
-    if (found.rows.length || root === me.root) boxes.push(section(view, me, root, name, found.rows));
+    if (found.rows.length || root === me.root) boxes.push(section(view, me, wanted, root, name, found.rows));
   }
+  if (!wanted()) return;
   view.replaceChildren(h("div", { className: "page-head" }, h("h2", {}, say("Trash")), h("div", { className: "actions" }, h("a", { className: "btn", href: `#${me.root}` }, say("To the files")))), ...boxes);
 }
 
-function section(view, me, root, name, rows) {
+function section(view, me, wanted, root, name, rows) {
   const act = (work) => async () => {
     try { await work(); } catch (error) { toast(error.message); }
-    await trash(view, me);
+    await trash(view, me, wanted);
   };
   const restore = (row) => act(async () => { await post("trash/restore", { root, entry: row.entry }); toast(say("“{name}” is back.", { name: row.name })); });
   const remove = (row) => act(async () => { if (await forGood(say("Delete “{name}” for good?", { name: row.name }), say("It can't be brought back."))) await post("trash/empty", { root, entry: row.entry }); });

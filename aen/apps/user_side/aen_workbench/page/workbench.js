@@ -28,6 +28,9 @@ async function start() {
 }
 
 let shown = "";
+let routes = 0; // what was asked for before the last of them and comes late is not shown any more
+const since = () => { const mine = routes; return () => mine === routes; };
+
 async function route() {
   const hash = location.hash.slice(1);
   if (unsaved() && hash !== shown) {
@@ -36,16 +39,18 @@ async function route() {
   }
   if (hash === shown && unsaved()) return;
   shown = hash;
+  routes += 1;
+  const wanted = since();
   document.title = [named(hash), "Workbench", me.project, "AEN"].filter(Boolean).join(" · ");
   close();
   now = null;
   picked = new Set();
   try {
-    if (hash === "trash") await trash(view, me, refresh);
-    else if (hash.startsWith("edit:")) await edit(view, hash.slice(5), me.user);
+    if (hash === "trash") await trash(view, me, wanted);
+    else if (hash.startsWith("edit:")) await edit(view, hash.slice(5), me.user, wanted);
     else await folder(hash || me.root);
   } catch (error) {
-    problem(error, hash);
+    if (wanted()) problem(error, hash);
   }
 }
 
@@ -70,15 +75,18 @@ function problem(error, hash) {
 const asked = (path) => ({ path, sort: order.sort, desc: order.desc ? 1 : 0, hidden: order.hidden ? 1 : 0 });
 
 async function folder(path) {
+  const wanted = since();
   const found = await get("folder", asked(path));
+  if (!wanted()) return;
   now = { path, folder: found, text: JSON.stringify(found) };
   draw();
 }
 
 async function refresh() {
-  if (now) {
-    try { await folder(now.path); } catch (error) { problem(error, now.path); now = null; }
-  }
+  if (!now) return;
+  const { path } = now;
+  const wanted = since();
+  try { await folder(path); } catch (error) { if (wanted()) { problem(error, path); now = null; } }
 }
 
 // Others work here too: the page looks by itself, as long as somebody looks at it.
