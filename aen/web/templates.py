@@ -197,6 +197,8 @@ class Templates:
         made = template.new_context(dict(context))
         try:
             return "".join(template.root_render_func(made))
+        except Exception:
+            template.environment.handle_exception()  # raises it again, with the template's lines in the traceback
         finally:
             # Its macros hold it, and it holds them: only the collector would let go of the page's data, and hold up others for that.
             made.vars.clear()

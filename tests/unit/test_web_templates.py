@@ -98,16 +98,16 @@ def test_a_piece_is_made_anew_in_the_next_minute() -> None:
 
 def test_pieces_are_bounded_by_size(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("aen.web.templates._MOST_KEPT", 4_000)
-    calls: list[str] = []
+    calls: list[str] = []  # `created` is told: of itself it is the very millisecond
     pieces, macro = Pieces(lambda: NOON), row(calls)
     for number in range(30):
-        pieces.kept("row", macro, User(id=f"u{number}", incarnation="1", rev=1))
-    pieces.kept("row", macro, User(id="u29", incarnation="1", rev=1))
-    pieces.kept("row", macro, User(id="u0", incarnation="1", rev=1))
+        pieces.kept("row", macro, User(id=f"u{number}", incarnation="1", created=1, rev=1))
+    pieces.kept("row", macro, User(id="u29", incarnation="1", created=1, rev=1))
+    pieces.kept("row", macro, User(id="u0", incarnation="1", created=1, rev=1))
     assert len(calls) == 31
-    long = User(id="long", incarnation="1", full_name="x" * 3_500, rev=1)
+    long = User(id="long", incarnation="1", created=1, full_name="x" * 3_500, rev=1)
     assert pieces.kept("row", macro, long) is pieces.kept("row", macro, long)
-    pieces.kept("row", macro, User(id="u0", incarnation="1", rev=1))
+    pieces.kept("row", macro, User(id="u0", incarnation="1", created=1, rev=1))
     assert len(calls) == 33, "the long one took the room of all others"
 
 
@@ -186,6 +186,14 @@ def test_functions_and_macros_are_called_as_jinja_calls_them() -> None:
     assert ours.from_string(text).render(given) == theirs.from_string(text).render(given)
     with pytest.raises(UndefinedError):
         ours.from_string("{{ nothing() }}").render()
+
+
+def test_an_error_in_a_page_names_the_line_of_its_template() -> None:
+    templates = Templates(Assets("/static/"))
+    with pytest.raises(UndefinedError) as caught:
+        templates.render("admin/reset.html", {"csrf": ""})
+    assert caught.traceback[-1].name in ("template", "top-level template code") or "block" in caught.traceback[-1].name
+    assert not caught.traceback[-1].name.startswith(("root", "block_"))
 
 
 def test_what_is_known_beforehand_is_in_the_page_as_if_it_were_called() -> None:

@@ -27,9 +27,7 @@ RETRY = 2_000  # ms after which a browser comes back
 RESYNC = "resync"
 _HEARD_BY_ALL = frozenset({"node", "examined"})  # every server hears them from the nodes themselves
 LOGIN_ENDED = "login.ended"  # on `user:<name>`: whoever streams looks at once whether it was their login
-_LOOK = frozenset(
-    {LOGIN_ENDED, "project"}
-)  # a project that has changed may be somebody's no more: asked before it is told
+_LOOK = frozenset({LOGIN_ENDED, "project"})  # before these are told: a project that changed may be somebody's no more
 
 Allowed = Callable[[], Awaitable[bool]]
 Shown = Callable[["Happened"], bool]
