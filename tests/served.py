@@ -130,7 +130,7 @@ class Served:
         assert user is not None
         return Actor(user)
 
-    async def node(self, name: str = "n1") -> None:
+    async def node(self, name: str = "n1", *, ready: bool = True) -> None:
         """A compute node is heard of, so that projects have a place to go. Nothing answers there."""
         report = NodeReported(
             node=name,
@@ -139,7 +139,7 @@ class Served:
             version="0",
             load=Load(),
             isolated=True,
-            ready=True,
+            ready=ready,
             sessions=[],
             started=now(),
         )

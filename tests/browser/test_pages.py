@@ -195,6 +195,20 @@ async def test_a_project_is_deleted_only_with_its_name_typed(made: Sample, brows
     await expect(page.get_by_text("is being deleted")).to_be_visible(timeout=20_000)
 
 
+async def test_everybody_sees_when_a_node_is_ready(made: Sample, browser: Browser) -> None:
+    """Events of nodes are told to administrators alone: the page of anybody else asks by itself."""
+    page = await (await context_of(browser)).new_page()
+    await sign_in(made, page, "bob")
+    await made.server.node("n-late", ready=False)
+    # What the page asks once its stream of events is open.
+    async with page.expect_event("requestfinished", lambda request: "x-aen-live" in request.headers):
+        await page.goto(f"{made.server.url}/bob/microscopy/environments")
+    strip = page.locator("#strips .strip", has_text="n-late is getting ready")
+    await expect(strip).to_be_visible()
+    await made.server.node("n-late")
+    await expect(strip).to_have_count(0, timeout=20_000)
+
+
 async def test_names_are_suggested_and_markdown_is_previewed(made: Sample, browser: Browser) -> None:
     page = await (await context_of(browser)).new_page()
     await sign_in(made, page, "alice")
